@@ -1,0 +1,52 @@
+# What one runs while working on HUP. `make` alone lists it. Another Python: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+# More or other tests: make test PYTEST="tests/nn -x"
+PYTEST ?=
+
+# An environment works only where it was made. The mark holds that place, so that a copied tree makes its own.
+ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
+.PHONY: $(INSTALLED)
+endif
+
+.PHONY: help venv demo test test-slow lint format types bench clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do \
+	    printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+venv: $(INSTALLED) ## make .venv and install HUP into it, for development
+
+$(INSTALLED): pyproject.toml scripts/venv.sh
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)"
+
+demo: $(INSTALLED) ## the main job end to end on simulated data: prepare, train, evaluate, recommend
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/demo.sh demo
+
+test: $(INSTALLED) ## all tests but the slow ones
+	@$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)
+
+test-slow: $(INSTALLED) ## the slow tests: README and demo as written, proofs on whole samples
+	@$(RUN) -m pytest -n 2 -m slow $(PYTEST)
+
+lint: $(INSTALLED) ## ruff: rules and format
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+format: $(INSTALLED) ## let ruff mend what it can
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+types: $(INSTALLED) ## mypy, strict
+	@$(RUN) -m mypy
+
+bench: $(INSTALLED) ## every benchmark at a small size
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/bench.sh
+
+clean: ## remove the environment, caches and what the demo made
+	rm -rf "$(VENV)" demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""Hierarchical user profiles from click logs: items and categories of every level, recommended and explained."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hup.config import Config
+    from hup.data.dataset import Dataset
+    from hup.data.events import Event
+    from hup.data.prepare import prepare
+    from hup.data.simulator import simulate
+    from hup.errors import HupError
+    from hup.evaluation.protocol import evaluate
+    from hup.models.hup import HUP
+
+__version__ = "0.1.0"
+
+# Read when asked for: torch, DuckDB and gensim take seconds to import, and few programs need all of them.
+_HOMES = {
+    "Config": "hup.config",
+    "Dataset": "hup.data.dataset",
+    "Event": "hup.data.events",
+    "HUP": "hup.models.hup",
+    "HupError": "hup.errors",
+    "evaluate": "hup.evaluation.protocol",
+    "prepare": "hup.data.prepare",
+    "simulate": "hup.data.simulator",
+}
+
+__all__ = ["HUP", "Config", "Dataset", "Event", "HupError", "__version__", "evaluate", "prepare", "simulate"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hup' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,147 @@
+"""What every command shares: two consoles, one progress bar, and the way errors reach a person.
+
+Results (tables, JSON) go to standard output; progress, notes and errors go to standard error, so that
+``hup evaluate … --json - | jq`` and ``hup recommend … > file`` stay clean.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from hup.errors import HupError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2  # given by typer itself for an unknown option, a missing argument, a value of the wrong kind
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+WIDTH_IN_FILES = 120  # a file or pipe has no width of its own; the 80 that rich takes then cuts tables short
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    is_free = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=WIDTH_IN_FILES if is_free else None)
+
+
+console = _console(stderr=False)
+error_console = _console(stderr=True)
+
+
+@contextmanager
+def progress(description: str, total: float | None = None) -> Iterator[Callable[..., None]]:
+    """Show one progress bar on standard error for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    description : str
+        What is being done, as a person would say it.
+    total : float, optional
+        Number of steps; ``None`` shows a pulse instead of a share.
+
+    Yields
+    ------
+    callable
+        ``advance(steps=1, description=None, total=None)``: moves the bar on, and may rename it or set its length
+        once that is known.
+
+    Examples
+    --------
+    >>> with progress("epoch 1", total=3) as advance:
+    ...     for _ in range(3):
+    ...         advance()
+    """
+    with progress_bars() as bars:
+        task = bars.add_task(escape(description), total=total)
+
+        def advance(steps: float = 1, description: str | None = None, total: float | None = None) -> None:
+            bars.update(
+                task,
+                advance=steps,
+                description=None if description is None else escape(description),
+                total=total,
+            )
+
+        yield advance
+
+
+def progress_bars() -> Progress:
+    """Return the progress display all commands use, for those that need several bars at once.
+
+    Returns
+    -------
+    rich.progress.Progress
+        Not started; use it as a context manager.
+    """
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=error_console,
+    )
+
+
+def note(message: str) -> None:
+    """Print a remark for the person at the keyboard on standard error, without markup."""
+    error_console.print(escape(message), highlight=False, soft_wrap=True)
+
+
+def speaks_plainly(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turn the exceptions a command may end with into one line for people and an exit code for scripts.
+
+    Parameters
+    ----------
+    command : callable
+        A command of the command line.
+
+    Returns
+    -------
+    callable
+        The same command, same signature; ``HupError`` ends it with exit code 1, Ctrl-C with 130, and a reader that
+        closed the pipe (``| head``) ends it quietly.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except HupError as error:
+            error_console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_ERROR) from None
+        except KeyboardInterrupt:
+            error_console.print("Interrupted.", highlight=False)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            _silence_standard_output()
+            raise typer.Exit(EXIT_ERROR) from None
+
+    return wrapped
+
+
+def _silence_standard_output() -> None:
+    """Point standard output at nothing: the interpreter flushes it once more while it ends, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

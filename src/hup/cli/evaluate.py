@@ -1,0 +1,117 @@
+"""``hup evaluate``: how good a model is, beside what costs nothing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hup.cli.console import console, error_console, note, progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hup.evaluation import Evaluation
+
+REFERENCE = "recency"
+
+
+class SplitChoice(StrEnum):
+    """Splits that can be evaluated."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+class CandidatesChoice(StrEnum):
+    """What the item level ranks."""
+
+    FULL = "full"
+    NEIGHBORS = "neighbors"
+
+
+class LastIntervalChoice(StrEnum):
+    """What becomes of the last event's interval."""
+
+    MASK = "mask"
+    KEEP = "keep"
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model folder, from `hup train`.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder that the model was trained on.")],
+    json: Annotated[
+        Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
+    ] = None,
+    split: Annotated[SplitChoice, typer.Option(help="Whose sessions to rank.")] = SplitChoice.TEST,
+    candidates: Annotated[
+        CandidatesChoice,
+        typer.Option(help="full: all items; neighbors: the paper's, the 1,000 nearest to each browsed item."),
+    ] = CandidatesChoice.FULL,
+    last_interval: Annotated[
+        LastIntervalChoice,
+        typer.Option(help="mask: hide the last event's interval, the time to the target; keep: as the paper."),
+    ] = LastIntervalChoice.MASK,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most sessions scored at once.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap intervals.")] = 0,
+) -> None:
+    """Rank the target of every test session at every level, with recency and popularity beside the model.
+
+    Ranks of every session and the figures are kept in MODEL/evaluation.
+    """
+    from hup.data.dataset import Dataset
+    from hup.evaluation import evaluate as run
+    from hup.models import load
+
+    opened = Dataset.open(dataset)
+    recommender = load(model)
+    with progress("Evaluating sessions", total=len(opened.sessions(split.value))) as advance:
+        found = run(
+            recommender,
+            opened,
+            split=split.value,
+            candidates=candidates.value,
+            last_interval=last_interval.value,
+            batch_size=batch_size,
+            seed=seed,
+            progress=advance,
+        )
+    to_standard_output = json is not None and str(json) == "-"
+    _show(found, split, error_console if to_standard_output else console)
+    _warn(found, recommender.name)
+    kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
+    found.write_ranks(kept.with_suffix(".parquet"))
+    found.write_json(kept)
+    note(f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}")
+    if to_standard_output:
+        typer.echo(found.to_json(), nl=False)
+    elif json is not None:
+        found.write_json(json)
+
+
+def _show(found: Evaluation, split: str, out: Console) -> None:
+    from hup.evaluation.tables import level_tables
+
+    out.print(
+        f"[bold]{len(found.sessions):,}[/] {split} sessions, figures in %. Ceiling: the share of them whose target is "
+        f"a candidate at all; the others are misses.",
+        highlight=False,
+    )
+    for table in level_tables(found):
+        out.print()
+        out.print(table)
+
+
+def _warn(found: Evaluation, name: str) -> None:
+    below = found.below(name, REFERENCE)
+    if not below:
+        return
+    error_console.print(
+        f"[bold yellow]Below {REFERENCE}.[/] Listing what the session visited, last seen first, needs no training and "
+        f"did better than {name} here:",
+        highlight=False,
+    )
+    for line in below:
+        note(f"  {line}")

@@ -1,0 +1,177 @@
+"""``hup info``: what a dataset or model folder holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from hup.cli.console import console
+from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.data.dataset import Dataset
+    from hup.data.manifest import Distribution, Manifest
+
+_SHOWN_SOURCES = 10
+
+
+def info(
+    folder: Annotated[Path, typer.Argument(help="A dataset or model folder.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Print what a dataset or model folder holds."""
+    if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+        _print_model(folder, as_json)
+        return
+    from hup.data.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    if as_json:
+        _print_json(dataset.manifest.model_dump(mode="json"))
+    else:
+        print_dataset(dataset)
+
+
+def print_dataset(dataset: Dataset) -> None:
+    """Print the statistics of a dataset as tables."""
+    manifest = dataset.manifest
+    console.print()
+    for table in (
+        _sizes(dataset),
+        _behaviors(manifest),
+        _distributions(manifest),
+        _split(dataset),
+        _sources(manifest),
+        *([_rejects(manifest)] if manifest.rejects.rows else []),
+    ):
+        console.print(table)
+        console.print()
+    console.print(f"[dim]Fingerprint {manifest.fingerprint}[/]", highlight=False, soft_wrap=True)
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    """Begin a table with a text column and number columns."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="fold", no_wrap=not first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _sizes(dataset: Dataset) -> Table:
+    counts = dataset.manifest.counts
+    table = _table(f"Dataset {dataset.path}", "Statistics", "")
+    table.add_row("Sessions", f"{counts.sessions:,}")
+    table.add_row("Products (items)", f"{counts.items:,}")
+    for level, categories in enumerate(counts.categories, start=1):
+        name = "Categories" if len(counts.categories) == 1 else f"Categories of level {level}"
+        table.add_row(name, f"{categories:,}")
+    table.add_row("Micro-behaviors (events)", f"{counts.events:,}")
+    table.add_row("Item runs", f"{counts.item_runs:,}")
+    table.add_row("Item runs that return to an item of their session", f"{counts.repeat_share:.1%}")
+    table.add_row("Sessions whose target was in their history", f"{counts.target_repeat_share:.1%}")
+    return table
+
+
+def _behaviors(manifest: Manifest) -> Table:
+    table = _table("Behaviors", "Type", "Code", "Events", "Share")
+    total = manifest.counts.events
+    for behavior, events in zip(manifest.behaviors, manifest.counts.events_by_behavior, strict=True):
+        table.add_row(escape(behavior.name), escape(behavior.code), f"{events:,}", f"{events / total:.2%}")
+    return table
+
+
+def _distributions(manifest: Manifest) -> Table:
+    counts = manifest.counts
+    rows: dict[str, Distribution] = {
+        "events of a session": counts.events_per_session,
+        "item runs of a session": counts.item_runs_per_session,
+        "events of an item run": counts.events_per_item_run,
+    }
+    for level in range(manifest.levels, 0, -1):
+        rows[f"events of a category_{level} run"] = counts.events_per_category_run[level - 1]
+    rows["interval, seconds"] = counts.interval_seconds
+    rows["dwell, seconds"] = counts.dwell_seconds
+    table = _table("Lengths and times", "", "mean", "25 %", "median", "75 %", "90 %", "99 %", "max")
+    for name, summary in rows.items():
+        quantiles = (summary.p25, summary.median, summary.p75, summary.p90, summary.p99, summary.max)
+        table.add_row(name, f"{summary.mean:,.2f}", *(_number(value) for value in quantiles))
+    return table
+
+
+def _split(dataset: Dataset) -> Table:
+    split, train, counts = dataset.manifest.split, dataset.manifest.train, dataset.manifest.counts
+    how = "time order" if split.method == "time" else f"random order, seed {split.seed}"
+    table = _table(f"Split by {how}", "Part", "Sessions", "Events")
+    for name, (first, end) in split.bounds.model_dump().items():
+        table.add_row(name, f"{end - first:,}", f"{dataset.offsets[end] - dataset.offsets[first]:,}")
+    table.add_section()
+    table.add_row("items of train", f"{train.items:,}", f"{train.items / counts.items:.1%}")
+    for level, (known, categories) in enumerate(zip(train.categories, counts.categories, strict=True), start=1):
+        table.add_row(f"category_{level} of train", f"{known:,}", f"{known / categories:.1%}")
+    if train.test_targets_known is not None:
+        table.add_row("test targets seen in train", "", f"{train.test_targets_known:.1%}")
+    return table
+
+
+def _sources(manifest: Manifest) -> Table:
+    table = _table("Sources", "File", "Bytes", "Lines", "Events used")
+    for source in manifest.sources[:_SHOWN_SOURCES]:
+        table.add_row(escape(source.file), f"{source.bytes:,}", f"{source.lines:,}", f"{source.used_events:,}")
+    others = manifest.sources[_SHOWN_SOURCES:]
+    if others:
+        sums = (sum(source.bytes for source in others), sum(source.lines for source in others))
+        used = sum(source.used_events for source in others)
+        table.add_row(f"… and {len(others):,} more", *(f"{number:,}" for number in (*sums, used)))
+    return table
+
+
+def _rejects(manifest: Manifest) -> Table:
+    table = _table("Rejects (rejects.parquet)", "Reason", "Rows")
+    for reason, rows in manifest.rejects.by_reason.items():
+        table.add_row(escape(reason), f"{rows:,}")
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+
+
+def _print_model(folder: Path, as_json: bool) -> None:
+    content = {"config": _read_json(folder / "config.json")}
+    if (folder / "metrics.json").is_file():
+        content["metrics"] = _read_json(folder / "metrics.json")
+    if as_json:
+        _print_json(content)
+        return
+    for part, values in content.items():
+        table = Table(title=f"{escape(str(folder))}: {part}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("Key", overflow="fold")
+        table.add_column("Value", overflow="fold")
+        for key, value in _leaves(values):
+            table.add_row(escape(key), escape(f"{value:.4g}" if isinstance(value, float) else str(value)))
+        console.print(table)
+
+
+def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    """Flatten nested objects to dotted keys."""
+    if not isinstance(value, dict):
+        return [(key, value)]
+    return [leaf for name, child in value.items() for leaf in _leaves(child, f"{key}.{name}" if key else name)]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HupError(f"{path} is not JSON: {error}.") from error
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -1,0 +1,89 @@
+"""``hup recommend``: items and categories for one session."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hup.cli.console import console, note
+from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.models.recommendations import Recommendations
+
+REASONS_SHOWN = 3
+
+
+class SessionFormat(StrEnum):
+    """How a session is written."""
+
+    JD = "jd"
+    JSONL = "jsonl"
+
+
+def recommend(
+    model: Annotated[Path, typer.Argument(help="Model folder, from `hup train`.")],
+    session: Annotated[Path, typer.Option(help="File with one session; - reads standard input.")],
+    format: Annotated[
+        SessionFormat,
+        typer.Option(help="jd: one line of item+behavior+category+interval+dwell; jsonl: one event a line."),
+    ] = SessionFormat.JD,
+    level: Annotated[str, typer.Option(help="item, category_1 … category_K, or all.")] = "item",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many of each level.")] = 20,
+    now: Annotated[float | None, typer.Option(help="Seconds on the timestamps' clock: how late it is.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Rank items, or categories of any level, for one session, with the reasons.
+
+    Items, categories and behaviors that the model has never seen are fine. An empty session is answered with
+    popularity.
+    """
+    from hup.data.events import events_from_jd, events_from_jsonl
+    from hup.models import load
+
+    recommender = load(model)
+    read = events_from_jd if format is SessionFormat.JD else events_from_jsonl
+    source = "standard input" if str(session) == "-" else str(session)
+    state = recommender.state(read(_text(session), source))
+    levels = list(recommender.levels) if level == "all" else [level]
+    answers = [recommender.recommend(state, name, k, now) for name in levels]
+    if as_json:
+        typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
+        return
+    for answer in answers:
+        _print(answer)
+
+
+def _text(session: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if str(session) == "-" else session.read_bytes()
+    except OSError as error:
+        raise HupError(f"Cannot read the session {session}: {error.strerror or error}.") from error
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
+
+
+def _print(answer: Recommendations) -> None:
+    from rich.table import Table
+
+    if answer.basis == "popularity":
+        note("The session is empty: this is what is popular.")
+    table = Table(title=f"Recommendations, level {answer.level}", title_justify="left")
+    table.add_column("rank", justify="right")
+    table.add_column("item" if answer.level == "item" else "category")
+    table.add_column("categories")
+    table.add_column("cosine" if answer.basis == "profile" else "share", justify="right")
+    table.add_column("in session")
+    for place, found in enumerate(answer.ranked, 1):
+        table.add_row(str(place), found.name, " > ".join(found.path), f"{found.score:.3f}", "yes" if found.seen else "")
+    console.print(table)
+    if answer.reasons:
+        top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])
+        console.print(f"Attention of this level in the session: {top}\n", markup=False)

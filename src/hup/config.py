@@ -1,0 +1,163 @@
+"""Configuration of a HUP model: frozen, validated, from TOML presets and ``key=value`` overrides."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ValidationError
+
+from hup.errors import HupError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sessions(_Section):
+    """Which training sessions are used, and how much of each. Evaluation always uses every session, whole."""
+
+    min_events: NonNegativeInt = Field(0, description="leave out shorter training sessions")
+    max_events: PositiveInt | None = Field(None, description="cut training sessions to their first events; 0 = whole")
+    min_item_count: NonNegativeInt = Field(
+        0, description="leave out training sessions with an item that has fewer training events"
+    )
+    last_interval: Literal["mask", "keep"] = Field(
+        "mask", description="mask = hide the last event's interval and open dwell, which tell the time of the target"
+    )
+
+
+class Embeddings(_Section):
+    """Sizes of the embedding tables (§5.4), and where the vectors of items and categories come from."""
+
+    item: PositiveInt = 30
+    behavior: PositiveInt = 5
+    category: PositiveInt = 8
+    dwell: PositiveInt = 5
+    interval: PositiveInt = 5
+    inputs: Literal["skipgram", "random", "targets"] = Field(
+        "skipgram",
+        description="item and category tables that are read: own ones, trained from skip-gram vectors or from random "
+        "numbers, or the target tables themselves",
+    )
+    targets: Literal["skipgram", "trainable"] = Field(
+        "skipgram", description="vectors to come close to: skip-gram, frozen; trainable ones collapse without negatives"
+    )
+    skipgram_window: PositiveInt = 5
+    skipgram_epochs: PositiveInt = 50
+
+
+class Network(_Section):
+    """The pyramid (Eq. 1-5)."""
+
+    hidden: PositiveInt = 100
+    hard_gates: bool = Field(False, description="hard sigmoid in the gates")
+    category_gates: bool = Field(True, description="time and dwell gates at the category levels")
+    attention_hidden: NonNegativeInt = Field(20, description="hidden units of the attention network; 0 = one layer")
+    attention_tanh: bool = Field(False, description="pass attention scores through tanh")
+    category_attention_signal: bool = Field(True, description="show the dwell to the attention of category levels")
+    head_tanh: bool = Field(False, description="tanh after the dense layer that makes the profile")
+
+
+class Loss(_Section):
+    """Weights of the levels in the loss (Eq. 7)."""
+
+    lambda_micro: NonNegativeFloat = 0.0
+    lambda_item: NonNegativeFloat = 0.5
+    lambda_category: NonNegativeFloat = Field(0.5, description="shared by the K category levels")
+
+
+class Training(_Section):
+    """The loop."""
+
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 128
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    patience: NonNegativeInt = Field(10, description="stop after so many epochs without a better validation; 0 = never")
+    seed: NonNegativeInt = 0
+
+
+class Config(_Section):
+    """Everything that decides what a training run does, besides the dataset.
+
+    Examples
+    --------
+    >>> Config.preset("paper", ["training.epochs=3"]).training.epochs
+    3
+    """
+
+    name: str = "custom"
+    sessions: Sessions = Sessions()
+    embeddings: Embeddings = Embeddings()
+    network: Network = Network()
+    loss: Loss = Loss()
+    training: Training = Training()
+
+    @classmethod
+    def preset(cls, name: str, overrides: Iterable[str] = ()) -> Config:
+        """Read a preset and change single keys of it.
+
+        Parameters
+        ----------
+        name : str
+            One of :func:`preset_names`.
+        overrides : iterable of str
+            ``"section.key=value"``; the value is read as TOML, or as text where it is none.
+
+        Raises
+        ------
+        HupError
+            For an unknown preset, an unknown key (it names the key and those that exist) or a value that does not fit.
+        """
+        if name not in preset_names():
+            raise HupError(f"There is no preset {name!r}. Presets: {', '.join(preset_names())}.")
+        tree = tomllib.loads(resources.files("hup.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+        for override in overrides:
+            _set(tree, override)
+        return cls.validated({"name": name, **tree})
+
+    @classmethod
+    def validated(cls, tree: dict[str, Any]) -> Config:
+        """Build from nested dictionaries, with a readable error for each key that is wrong."""
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise HupError("\n".join(_explain(e["loc"], e["msg"], e["type"]) for e in error.errors())) from None
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with HUP."""
+    files = resources.files("hup.presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def _set(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise HupError(f"--set {override!r} is not of the form section.key=value, for example training.epochs=10.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *sections, leaf = key.strip().split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise HupError(f"--set {key}: {section} is a value, not a section.")
+    tree[leaf] = value
+
+
+def _explain(location: tuple[int | str, ...], message: str, kind: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind != "extra_forbidden":
+        return f"Configuration key {key}: {message}."
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        section = annotation
+    return f"There is no configuration key {key}. Keys there: {', '.join(section.model_fields)}."

@@ -1,0 +1,1 @@
+"""Logs in, dataset folders out: readers, preparation, and the opened dataset."""

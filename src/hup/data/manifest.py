@@ -1,0 +1,120 @@
+"""What a dataset folder says about itself: the models behind ``manifest.json``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hup.data.behaviors import Behavior
+
+SCHEMA_VERSION = 1
+SplitName = Literal["train", "validation", "test"]
+SplitMethod = Literal["time", "random"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Distribution(_Frozen):
+    """Summary of one non-negative quantity (seconds, or events)."""
+
+    mean: float
+    p25: float
+    median: float
+    p75: float
+    p90: float
+    p99: float
+    max: float
+
+
+class Counts(_Frozen):
+    """Sizes and statistics of the events that were kept.
+
+    Lists with one entry a category level go from ``category_1`` (coarsest) to ``category_K`` (finest).
+    """
+
+    sessions: int
+    events: int
+    items: int
+    categories: list[int]
+    item_runs: int
+    category_runs: list[int]
+    repeat_share: float
+    """Share of item runs that return to an item already seen in their session."""
+    target_repeat_share: float
+    """Share of sessions whose target was already in their history."""
+    events_by_behavior: list[int]
+    events_per_session: Distribution
+    item_runs_per_session: Distribution
+    events_per_item_run: Distribution
+    events_per_category_run: list[Distribution]
+    interval_seconds: Distribution
+    dwell_seconds: Distribution
+    """Dwell of item runs: one value a run."""
+
+
+class Buckets(_Frozen):
+    """Upper edges (inclusive, seconds) of the interval and dwell buckets."""
+
+    interval_upper_edges: list[float] = [1.0, 15.0, 39.0, 90.0]
+    dwell_upper_edges: list[float] = [14.0, 39.0, 96.0, 599.0]
+
+
+class SplitBounds(_Frozen):
+    """Half-open ranges of session indices; sessions are stored in split order."""
+
+    train: tuple[int, int]
+    validation: tuple[int, int]
+    test: tuple[int, int]
+
+
+class Split(_Frozen):
+    """How the sessions were divided."""
+
+    method: SplitMethod
+    shares: tuple[float, float, float]
+    seed: int | None
+    bounds: SplitBounds
+
+
+class TrainVocabulary(_Frozen):
+    """Vocabulary of the training split, which is a prefix of all codes."""
+
+    items: int
+    categories: list[int]
+    test_targets_known: float | None
+    """Share of test targets seen in training; null where the test split is empty."""
+
+
+class Source(_Frozen):
+    """One input file and what came out of it."""
+
+    file: str
+    bytes: int
+    lines: int
+    used_events: int
+
+
+class Rejects(_Frozen):
+    """Rows of ``rejects.parquet``."""
+
+    rows: int
+    by_reason: dict[str, int]
+
+
+class Manifest(_Frozen):
+    """The content of ``manifest.json``."""
+
+    schema_version: Literal[1] = 1
+    format: str
+    levels: int
+    behaviors: list[Behavior]
+    counts: Counts
+    buckets: Buckets
+    split: Split
+    train: TrainVocabulary
+    sources: list[Source]
+    rejects: Rejects
+    fingerprint: str

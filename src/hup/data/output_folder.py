@@ -1,0 +1,95 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hup.errors import HupError
+
+
+@contextmanager
+def output_folder(
+    out: Path, overwrite: bool, is_ours: Callable[[Path], bool], note: Callable[[str], None]
+) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `out` when the block ends well and goes when it does not.
+
+    Work is done in ``OUT.partial-<pid>``. What runs that were killed left behind is removed first.
+
+    Parameters
+    ----------
+    out : Path
+        The folder to make.
+    overwrite : bool
+        Whether an existing `out` may be replaced; that happens at the very end.
+    is_ours : callable
+        Tells whether an existing folder is of the kind that may be replaced.
+    note : callable
+        Told about leftovers that were removed.
+
+    Raises
+    ------
+    HupError
+        If `out` exists and may not be replaced, or cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(out, note)
+        _refuse_existing(out, overwrite, is_ours)
+        partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
+        partial.mkdir()
+    except OSError as error:
+        raise HupError(f"{out} cannot be written: {error.strerror or error}.") from error
+    try:
+        yield partial
+        _publish(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _refuse_existing(out: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
+    if not out.exists():
+        return
+    if not overwrite:
+        raise HupError(f"{out} exists. Choose another --out, or replace it with --overwrite.")
+    if not out.is_dir() or (any(out.iterdir()) and not is_ours(out)):
+        raise HupError(f"{out} exists and was not made by this command; it is not replaced. Choose another --out.")
+
+
+def _publish(partial: Path, out: Path) -> None:
+    replaced = out.with_name(f"{out.name}.replaced-{os.getpid()}")
+    if out.exists():
+        out.rename(replaced)
+    partial.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _clear_leftovers(out: Path, note: Callable[[str], None]) -> None:
+    """Remove folders of dead runs; a run killed while it replaced `out` gives the old one back."""
+    pattern = re.compile(re.escape(out.name) + r"\.(partial|replaced)-(\d+)")
+    for path in sorted(out.parent.iterdir()):
+        match = pattern.fullmatch(path.name)
+        if match is None or _is_running(int(match[2])):
+            continue
+        if match[1] == "replaced" and not out.exists():
+            path.rename(out)
+            note(f"An earlier run was stopped while it replaced {out}; the old one is back.")
+            continue
+        shutil.rmtree(path)
+        note(f"Removed {path}, left behind by a run that was stopped.")
+
+
+def _is_running(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,6 @@
+"""The protocol, its metrics and their intervals, and what an evaluation leaves behind."""
+
+from hup.evaluation.protocol import evaluate
+from hup.evaluation.result import Evaluation
+
+__all__ = ["Evaluation", "evaluate"]

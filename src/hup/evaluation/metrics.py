@@ -1,0 +1,142 @@
+"""From ranks to Recall@k and MRR@k with bootstrap intervals, whole and split into repeat and explore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+
+RESAMPLES = 1_000
+CONFIDENCE = 0.95
+
+
+def recall(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Recall@k of every session: 1 where the target is among the first ``k``, else 0.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``, 1 = best; ``inf`` where the target was no candidate.
+    k : int
+        Length of the list.
+
+    Examples
+    --------
+    >>> recall(np.array([1.0, 20.0, 21.0, np.inf]), 20)
+    array([1., 1., 0., 0.])
+    """
+    return (ranks <= k).astype(np.float64)
+
+
+def reciprocal_rank(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Reciprocal rank of every session, 0 beyond ``k``: their mean is MRR@k.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``, 1 = best; ``inf`` where the target was no candidate.
+    k : int
+        Length of the list.
+
+    Examples
+    --------
+    >>> reciprocal_rank(np.array([1.0, 2.0, 21.0, np.inf]), 20)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    return np.where(ranks <= k, 1.0 / ranks, 0.0)
+
+
+def bootstrap_intervals(
+    ranks: NDArray[np.float64],
+    k: int,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[Interval, Interval]:
+    """Percentile bootstrap intervals of Recall@k and of MRR@k over sessions.
+
+    Both metrics depend on a rank through ``k + 1`` outcomes only (1 … k, or a miss). Drawing ``n`` sessions with
+    replacement and counting outcomes is one multinomial draw over the outcomes' shares, so a resample costs O(k),
+    whatever ``n``.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``, n >= 1.
+    k : int
+        Length of the list.
+    seed : int
+        Seed of the resampling.
+    resamples : int
+        Number of resamples.
+    confidence : float
+        Share of the resamples that each interval holds.
+
+    Returns
+    -------
+    tuple
+        ``((low, high) of Recall@k, (low, high) of MRR@k)``.
+    """
+    outcomes = np.where(ranks <= k, ranks, k + 1).astype(np.int64)
+    shares = np.bincount(outcomes, minlength=k + 2)[1:] / len(ranks)
+    counts = np.random.default_rng(seed).multinomial(len(ranks), shares, size=resamples)
+    gain = np.zeros((k + 1, 2))
+    gain[:k, 0] = 1.0
+    gain[:k, 1] = 1.0 / np.arange(1, k + 1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(counts @ gain / len(ranks), [tail, 1 - tail], axis=0)
+    return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+
+
+def summary(ranks: NDArray[np.float64], k: int, *, seed: int = 0) -> dict[str, Any]:
+    """Recall@k and MRR@k with their intervals, as they stand in the evaluation's JSON.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``; with n = 0 every figure is ``None``.
+    k : int
+        Length of the list.
+    seed : int
+        Seed of the bootstrap.
+    """
+    if len(ranks) == 0:
+        return {name: None for metric in ("recall", "mrr") for name in (f"{metric}@{k}", f"{metric}@{k}_interval")}
+    recall_interval, mrr_interval = bootstrap_intervals(ranks, k, seed=seed)
+    return {
+        f"recall@{k}": float(recall(ranks, k).mean()),
+        f"recall@{k}_interval": list(recall_interval),
+        f"mrr@{k}": float(reciprocal_rank(ranks, k).mean()),
+        f"mrr@{k}_interval": list(mrr_interval),
+    }
+
+
+def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int, *, seed: int = 0) -> dict[str, Any]:
+    """Figures of one row at one level: all sessions, the repeat and the explore ones, and the ceiling.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``; ``inf`` where the target was no candidate.
+    repeat : ndarray
+        ``(n,)``, whether the target is already in the session's history.
+    k : int
+        Length of the list.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict
+        :func:`summary` of all sessions; ``"ceiling"``, the share of sessions whose target is a candidate (no ranking of
+        these candidates has a higher recall); ``"repeat"`` and ``"explore"``, each with ``"sessions"`` and a summary.
+    """
+    out = summary(ranks, k, seed=seed)
+    out["ceiling"] = float(np.isfinite(ranks).mean()) if len(ranks) else None
+    for name, mask in (("repeat", repeat), ("explore", ~repeat)):
+        out[name] = {"sessions": int(mask.sum()), **summary(ranks[mask], k, seed=seed)}
+    return out

@@ -1,0 +1,233 @@
+"""The default protocol: every session of a split, exact ranks at every level, recency and POP beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hup.data.batches import Histories, LastInterval, Targets, histories_and_targets
+from hup.data.dataset import Dataset
+from hup.errors import HupError
+from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
+from hup.evaluation.ranking import target_ranks
+from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
+from hup.models.base import Recommender, Scores
+from hup.models.popularity import Popularity
+from hup.models.recency import Recency
+from hup.retrieval.neighbors import NeighborLists
+
+Candidates = Literal["full", "neighbors"]
+EvaluationSplit = Literal["test", "validation"]
+
+NEIGHBORS = 1_000
+SCORE_BLOCK_BYTES = 256 * 2**20
+_BASELINES: dict[str, type[Recommender]] = {"recency": Recency, "popularity": Popularity}
+
+
+@runtime_checkable
+class HasItemVectors(Protocol):
+    """A model whose items have vectors; ``candidates="neighbors"`` needs one."""
+
+    def item_vectors(self) -> Tensor:
+        """Vectors of the known items, ``(n_known, d)``."""
+        ...
+
+
+def evaluate(
+    model: Recommender,
+    dataset: Dataset,
+    *,
+    split: EvaluationSplit = "test",
+    candidates: Candidates = "full",
+    last_interval: LastInterval = "mask",
+    rows: Sequence[str] = ("recency", "popularity"),
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Rank the target of every session of a split at every level, exactly.
+
+    The target is the item of the session's last item run, and its categories; the history is everything before.
+    Candidates of the item level are all items of the training split plus the session's own, minus the one the user is
+    on; of a category level all categories of the training split plus the session's own. Every session counts: a target
+    that is no candidate is a miss. Ties count against the model.
+
+    Parameters
+    ----------
+    model : Recommender
+        Fitted on this dataset's training split.
+    dataset : Dataset
+    split : {"test", "validation"}
+        Whose sessions to rank.
+    candidates : {"full", "neighbors"}
+        ``"neighbors"`` keeps, of the known items, the union of the 1,000 nearest to each browsed item, itself among
+        them, by cosine of the *model's* item vectors; every row ranks the same candidates. The session's own unknown
+        items stay.
+    last_interval : {"mask", "keep"}
+        ``"mask"`` hides the last event's interval, which is the time to the target.
+    rows : sequence of str
+        Rows to stand beside the model: ``"recency"``, ``"popularity"``. They are fitted here, on the training split.
+    batch_size : int
+        Most sessions scored at once. Fewer are where their scores would take more than 256 MiB.
+    seed : int
+        Seed of the bootstrap.
+    progress : callable, optional
+        Called with the number of sessions done since its last call.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    HupError
+        The split is empty; the model's vocabulary is not the dataset's; a score is NaN; ``"neighbors"`` is asked of a
+        model without item vectors.
+    """
+    for value, choices in ((split, EvaluationSplit), (candidates, Candidates), (last_interval, LastInterval)):
+        if value not in get_args(choices):
+            raise HupError(f"There is no choice {value!r} here; expected {' or '.join(get_args(choices))}.")
+    sessions = np.asarray(dataset.sessions(split), dtype=np.int64)
+    if not len(sessions):
+        raise HupError(f"{dataset.path} has no {split} sessions: nothing to evaluate. Prepare it from more sessions.")
+    _refuse_foreign(model, dataset)
+    recommenders = {model.name: model} | {row: _baseline(row).fit(dataset) for row in rows if row != model.name}
+    sizes = vocabulary_sizes(dataset)
+    neighbors = _neighbor_lists(model, dataset, sessions) if candidates == "neighbors" else None
+
+    ranks = {row: {level: np.full(len(sessions), np.nan) for level in sizes} for row in recommenders}
+    repeat = {level: np.zeros(len(sessions), dtype=bool) for level in sizes}
+    batch_size = max(1, min(batch_size, SCORE_BLOCK_BYTES // (8 * max(sizes.values()))))
+    # Sessions of like length together: a model that pads wastes little, and only a few batches are wide.
+    by_length = np.argsort(np.diff(dataset.offsets)[sessions], kind="stable")
+    for start in range(0, len(sessions), batch_size):
+        place = by_length[start : start + batch_size]
+        histories, targets = histories_and_targets(dataset, sessions[place], last_interval)
+        if len(histories) != len(place):
+            raise HupError(f"{dataset.path} has {split} sessions without a target. Make it again with `hup prepare`.")
+        for level, size in sizes.items():
+            repeat[level][place] = _is_repeat(histories, targets, level)
+            allowed = _browsed_neighbors(neighbors, histories) if neighbors and level == "item" else None
+            for row, recommender in recommenders.items():
+                with torch.no_grad():
+                    scores = recommender.score(histories, level)
+                _refuse_other_candidates(scores, histories, level, size, row)
+                ranks[row][level][place] = target_ranks(
+                    scores,
+                    targets.codes(level),
+                    excluded=histories.current("item") if level == "item" else None,
+                    candidates=allowed,
+                    name=row,
+                )
+        if progress is not None:
+            progress(len(place))
+    return Evaluation(
+        dataset=dataset.fingerprint,
+        protocol=_protocol(dataset, split, candidates, last_interval, seed),
+        sessions=sessions,
+        session_names=[dataset.session_name(int(index)) for index in sessions],
+        ranks=ranks,
+        repeat=repeat,
+        seed=seed,
+    )
+
+
+def vocabulary_sizes(dataset: Dataset) -> dict[str, int]:
+    """Size of the training vocabulary of each level: ``"item"``, then ``"category_K"`` … ``"category_1"``."""
+    sizes = {"item": dataset.n_train_items}
+    for k in range(dataset.levels, 0, -1):
+        sizes[f"category_{k}"] = dataset.n_train_categories[k - 1]
+    return sizes
+
+
+def _baseline(row: str) -> Recommender:
+    if row not in _BASELINES:
+        raise HupError(f"There is no row {row!r} to stand beside a model; expected any of {', '.join(_BASELINES)}.")
+    return _BASELINES[row]()
+
+
+def _protocol(dataset: Dataset, split: str, candidates: str, last_interval: str, seed: int) -> dict[str, Any]:
+    division = dataset.manifest.split
+    return {
+        "split": split,
+        "split_method": division.method,
+        "split_shares": list(division.shares),
+        "split_seed": division.seed,
+        "candidates": candidates,
+        "neighbors": NEIGHBORS if candidates == "neighbors" else None,
+        "current_item": "excluded",
+        "ties": "against",
+        "last_interval": last_interval,
+        "cutoff_item": ITEM_CUTOFF,
+        "cutoff_category": CATEGORY_CUTOFF,
+        "bootstrap_resamples": RESAMPLES,
+        "bootstrap_confidence": CONFIDENCE,
+        "seed": seed,
+    }
+
+
+def _neighbor_lists(model: Recommender, dataset: Dataset, sessions: NDArray[np.int64]) -> NeighborLists:
+    if not isinstance(model, HasItemVectors):
+        raise HupError(
+            f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full candidates."
+        )
+    vectors = model.item_vectors().detach()
+    if len(vectors) != dataset.n_train_items:
+        raise HupError(
+            f"{model.name} has vectors of {len(vectors)} items, the dataset's training split has "
+            f"{dataset.n_train_items}. Evaluate it on the dataset that it was trained on."
+        )
+    if not bool(vectors.isfinite().all()):
+        raise HupError(f"{model.name} has item vectors that are not finite numbers. Train it again.")
+    # The targets' events are in this range, too; their lists are simply never asked for.
+    browsed = dataset.item[dataset.offsets[sessions[0]] : dataset.offsets[sessions[-1] + 1]]
+    return NeighborLists(vectors, torch.from_numpy(np.unique(browsed).astype(np.int64)), NEIGHBORS)
+
+
+def _browsed_neighbors(neighbors: NeighborLists, histories: Histories) -> Tensor:
+    return neighbors.union(histories.session(), histories.item, len(histories))
+
+
+def _is_repeat(histories: Histories, targets: Targets, level: str) -> NDArray[np.bool_]:
+    session, target = histories.session(), targets.codes(level)
+    hit = (histories.codes(level) == target[session]) & (target[session] >= 0)
+    return np.bincount(session[hit].numpy(), minlength=len(histories)) > 0
+
+
+def _refuse_foreign(model: Recommender, dataset: Dataset) -> None:
+    """Codes mean something within one dataset only."""
+    trained_on = getattr(model, "dataset_fingerprint", None)
+    if trained_on is not None and trained_on != dataset.fingerprint:
+        raise HupError(
+            f"{model.name} was trained on another dataset (fingerprint {trained_on[:12]}) than {dataset.path} "
+            f"({dataset.fingerprint[:12]}): its item codes would not match. Evaluate it on the dataset that it was "
+            f"trained on, or train on this one."
+        )
+
+
+def _refuse_other_candidates(scores: Scores, histories: Histories, level: str, size: int, row: str) -> None:
+    """Hold a model to the candidates of the protocol: it does not choose what is ranked."""
+    expected = (len(histories), size)
+    if tuple(scores.known.shape) != expected:
+        raise HupError(
+            f"{row} gave scores of shape {tuple(scores.known.shape)} at level {level}, expected {expected}: a score "
+            f"for each session and code of the training split. Evaluate it on the dataset that it was trained on."
+        )
+    own = histories.own_unknown(level, size).codes
+    given = scores.own_codes.cpu()
+    if scores.own.shape != given.shape or not torch.equal(_sorted(given, own), _sorted(own, given)):
+        raise HupError(
+            f"{row} did not score exactly the session's own codes that training never saw at level {level}. "
+            f"Recommender.score must answer for all of Histories.own_unknown(level, n_known)."
+        )
+
+
+def _sorted(codes: Tensor, other: Tensor) -> Tensor:
+    """Sort each row, largest first, and pad it to the width of ``other``."""
+    missing = max(0, other.shape[1] - codes.shape[1])
+    return torch.nn.functional.pad(codes, (0, missing), value=-1).sort(dim=1, descending=True).values

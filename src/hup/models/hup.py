@@ -1,0 +1,376 @@
+"""HUP: the pyramid with its vocabulary; fits, ranks, recommends, keeps live profiles, saves and loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from hup.config import Config
+from hup.data.batches import Histories
+from hup.data.dataset import Behavior, Dataset
+from hup.data.events import Event, in_time_order
+from hup.data.levels import Buckets, pyramid_steps
+from hup.errors import HupError
+from hup.files import write_aside
+from hup.models.base import Recommender, Scores
+from hup.models.live import LiveProfiles, ProfileState
+from hup.models.recommendations import Recommendations, own_candidates, popular, rank, reasons
+from hup.models.skipgram import skipgram_vectors
+from hup.models.vocabulary import Vocabulary
+from hup.nn.pyramid import LevelProfile, Pyramid
+
+CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
+FORMAT_VERSION = 1
+
+Session = ProfileState | Sequence[Event | Mapping[str, Any]]
+Part = TypeVar("Part")
+
+
+class HUP(Recommender):
+    """Hierarchical user profiles (WSDM 2020).
+
+    Parameters
+    ----------
+    config : Config or str
+        A configuration, or the name of a preset.
+
+    Examples
+    --------
+    >>> model = HUP("paper").fit(dataset)                                   # doctest: +SKIP
+    >>> state = model.update(None, {"item": "42", "behavior": "Cart", "timestamp": 0.0})  # doctest: +SKIP
+    >>> model.recommend(state, level="category_1", k=5)                     # doctest: +SKIP
+    """
+
+    name: ClassVar[str] = "hup"
+
+    def __init__(self, config: Config | str = "paper") -> None:
+        self.config = Config.preset(config) if isinstance(config, str) else config
+        self.metrics: dict[str, Any] = {}
+        self.dataset_fingerprint: str | None = None
+        self._network: Pyramid | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._buckets: Buckets | None = None
+        self._latest: tuple[Histories, dict[str, LevelProfile]] | None = None
+
+    # ------------------------------------------------------------------ fit
+
+    def fit(self, dataset: Dataset, *, out: str | Path | None = None, **options: Any) -> Self:
+        """Train on the training split; the best epoch on the validation split is kept.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        out : path, optional
+            Model folder for checkpoints, log and the finished model; without it nothing is written.
+        **options
+            As for :func:`hup.training.train`: ``resume``, ``overwrite``, ``progress``.
+
+        Raises
+        ------
+        HupError
+            If no training session is left after the filters of ``config.sessions``.
+        """
+        from hup.training import train  # the loop knows models, so the model can name it only here
+
+        train(self, dataset, out=None if out is None else Path(out), **options)
+        return self
+
+    def initialise(self, dataset: Dataset, *, fit_vectors: bool = True) -> Self:
+        """Take the dataset's vocabulary and make a network of random weights and, where configured, skip-gram targets.
+
+        The same configuration, seed included, gives the same weights.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        fit_vectors : bool
+            False leaves the skip-gram vectors to be read from a checkpoint.
+        """
+        torch.manual_seed(self.config.training.seed)
+        self._attach(Vocabulary.of(dataset), _buckets(dataset), dataset.fingerprint)
+        embeddings = self.config.embeddings
+        for level in self.levels if fit_vectors else ():
+            tables = []
+            if embeddings.targets == "skipgram":
+                tables.append(self.network.target_table(level))
+            if embeddings.inputs == "skipgram":
+                tables.append(self.network.input_table(level))
+            if tables:
+                vectors = skipgram_vectors(
+                    dataset,
+                    level,
+                    tables[0].weight.shape[1],
+                    window=embeddings.skipgram_window,
+                    epochs=embeddings.skipgram_epochs,
+                    seed=self.config.training.seed,
+                )
+            for table in tables:
+                table.weight.data.copy_(vectors)
+        return self
+
+    def _attach(self, vocabulary: Vocabulary, buckets: Buckets, fingerprint: str | None) -> None:
+        self._vocabulary, self._buckets, self.dataset_fingerprint = vocabulary, buckets, fingerprint
+        self._network = Pyramid(
+            torch.from_numpy(vocabulary.paths),
+            [vocabulary.ancestors(k) for k in range(1, vocabulary.levels + 1)],
+            n_behaviors=len(vocabulary.behaviors),
+            n_intervals=len(buckets.interval) + 2,
+            n_dwells=len(buckets.dwell) + 2,
+            config=self.config,
+        ).eval()
+        self._latest = None
+
+    @property
+    def network(self) -> Pyramid:
+        """The network; an unfitted model has none."""
+        return _fitted(self._network)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Names and codes of the training split."""
+        return _fitted(self._vocabulary)
+
+    @property
+    def buckets(self) -> Buckets:
+        """Bucket edges of interval and dwell."""
+        return _fitted(self._buckets)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels that can be recommended: item, category_K … category_1."""
+        return self.network.level_names[1:]
+
+    # ------------------------------------------------------------------ rank
+
+    def score(self, histories: Histories, level: str) -> Scores:
+        """Cosine of each history's profile with every candidate's target vector."""
+        self._check_level(level)
+        vector = self._profiles(histories)[level].vector
+        own = histories.own_unknown(level, self.vocabulary.size(level))
+        return self._score(vector, level, own.codes, histories.categories[own.events])
+
+    def item_vectors(self) -> Tensor:
+        """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
+        return self.network.item_targets.weight.detach()
+
+    def _profiles(self, histories: Histories) -> dict[str, LevelProfile]:
+        """Profiles of all levels; kept for the latest batch, since callers ask level by level."""
+        if self._latest is None or self._latest[0] is not histories:
+            with torch.inference_mode():
+                profiles = self.network(histories, pyramid_steps(histories, self.buckets))
+            self._latest = (histories, profiles)
+        return self._latest[1]
+
+    def _score(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
+        """Scores from profiles ``(B, d)`` and the paths ``(B, U, K)`` of the session's own unknown codes ``(B, U)``."""
+        table = self.network.target_table(level)
+        unit = functional.normalize(profile, dim=1)
+        with torch.no_grad():
+            known = unit @ functional.normalize(table.weight, dim=1).t()
+            own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
+            own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
+        return Scores(known, own_scores, own_codes)
+
+    # ------------------------------------------------------------------ live use
+
+    def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
+        """Fold one micro-behavior into a user's state.
+
+        Parameters
+        ----------
+        state : ProfileState or None
+            None for a user who has done nothing yet. It is not changed.
+        event : Event or mapping
+            Not older than the one before.
+
+        Returns
+        -------
+        ProfileState
+        """
+        live = self._live()
+        state = live.start() if state is None else state
+        event = Event.of(event)
+        in_time_order([*state.pending[-1:], event], "event stream")
+        return live.update(state, event)
+
+    def profile(self, session: Session, now: float | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        """Profile vectors of every level (Definition 3.1).
+
+        Parameters
+        ----------
+        session : ProfileState or sequence of events
+        now : float, optional
+            Seconds on the events' clock. It tells how long the open event and the open run have lasted; without it both
+            count as not known, as in evaluation by default.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``{"micro": (d,), "item": (d,), "category_K": …, "category_1": …}``, float32.
+
+        Raises
+        ------
+        HupError
+            If the session is empty: there is nothing to make a profile of.
+        """
+        state = self.state(session)
+        if not state.pending:
+            raise HupError("An empty session has no profile; recommend() answers with popularity there.")
+        profiles = self._live().profile(state, now)
+        return {level: profile.vector[0].numpy() for level, profile in profiles.items()}
+
+    def recommend(
+        self, session: Session, level: str = "item", k: int = 20, now: float | None = None
+    ) -> Recommendations:
+        """Rank items, or categories of a level, for one user.
+
+        Candidates are those of the evaluation: all of the training vocabulary and the session's own; items without the
+        one that the user is on.
+
+        Parameters
+        ----------
+        session : ProfileState or sequence of events
+            An empty one is answered with popularity.
+        level : str
+            ``"item"`` or ``"category_k"``.
+        k : int
+            How many, at least 1.
+        now : float, optional
+            As for :meth:`profile`.
+
+        Raises
+        ------
+        HupError
+            For a level that the model lacks, or ``k`` below 1.
+        """
+        self._check_level(level)
+        if k < 1:
+            raise HupError(f"k is {k}, expected 1 or more.")
+        state = self.state(session)
+        if not state.pending:
+            return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
+        profile = self._live().profile(state, now, [level])[level]
+        own = own_candidates(self.vocabulary, state, level)
+        codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
+        paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
+        scores = self._score(profile.vector, level, codes, paths.view(1, len(own), self.vocabulary.levels))
+        ranked = rank(self.vocabulary, state, level, scores.known[0], scores.own[0], own, k)
+        return Recommendations(level, ranked, reasons(state, self.levels.index(level), profile.weights), "profile")
+
+    # ------------------------------------------------------------------ folders
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a model folder: configuration, weights, vocabulary, metrics. The configuration comes last."""
+        folder = Path(folder)
+        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        with write_aside(folder / WEIGHTS) as path:
+            save_file(_without_shared(weights), path)
+        self.vocabulary.save(folder)
+        content = {
+            "format_version": FORMAT_VERSION,
+            "model": self.name,
+            "config": self.config.model_dump(mode="json"),
+            "behaviors": [behavior.model_dump() for behavior in self.vocabulary.behaviors],
+            "buckets": {"interval": self.buckets.interval, "dwell": self.buckets.dwell},
+            "dataset_fingerprint": self.dataset_fingerprint,
+        }
+        for name, tree in ((METRICS, self.metrics), (CONFIG, content)):
+            with write_aside(folder / name) as path:
+                path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Open a model folder.
+
+        Raises
+        ------
+        HupError
+            If it is no complete model folder of this format.
+        """
+        folder = Path(folder)
+        content = _read_config(folder)
+        model = cls(Config.validated(content["config"]))
+        behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
+        buckets = Buckets(tuple(content["buckets"]["interval"]), tuple(content["buckets"]["dwell"]))
+        model._attach(Vocabulary.load(folder, behaviors), buckets, content["dataset_fingerprint"])
+        try:
+            weights = load_file(folder / WEIGHTS)
+            missing = model.network.load_state_dict(weights, strict=False)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {error}") from error
+        tied = {name for name in missing.missing_keys if name.replace("_inputs", "_targets") in weights}
+        if missing.unexpected_keys or set(missing.missing_keys) - tied:
+            raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {missing}")
+        if (folder / METRICS).is_file():
+            model.metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        return model
+
+    # ------------------------------------------------------------------ parts
+
+    def _live(self) -> LiveProfiles:
+        return LiveProfiles(self.network, self.vocabulary, self.buckets)
+
+    def _check_level(self, level: str) -> None:
+        if level not in self.levels:
+            raise HupError(f"The model has no level {level!r}; its levels are: {', '.join(self.levels)}.")
+
+    def state(self, session: Session) -> ProfileState:
+        """Fold a whole session; a state is given back as it is."""
+        if isinstance(session, ProfileState):
+            return session
+        events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], "session")
+        live = self._live()
+        state = live.start()
+        for event in events:
+            state = live.update(state, event)
+        return state
+
+
+def load(folder: str | Path) -> HUP:
+    """Open a model folder; the kind of model is written in it."""
+    return HUP.from_pretrained(folder)
+
+
+def _fitted(part: Part | None) -> Part:
+    if part is None:
+        raise HupError("This model is not fitted: call fit(dataset) first, or open one with HUP.from_pretrained(folder).")
+    return part
+
+
+def _buckets(dataset: Dataset) -> Buckets:
+    edges = dataset.manifest.buckets
+    return Buckets(tuple(edges.interval_upper_edges), tuple(edges.dwell_upper_edges))
+
+
+def _without_shared(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out tables that are another one's under a second name, which safetensors refuses to write twice."""
+    names: dict[int, str] = {}
+    for name, tensor in weights.items():
+        names.setdefault(tensor.data_ptr(), name)
+    return {name: weights[name] for name in names.values()}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        if (folder / "checkpoints").is_dir():
+            raise HupError(f"Training in {folder} has not finished; go on with `hup train DATASET --out {folder} --resume`.")
+        raise HupError(f"{folder} is not a model folder: it has no {CONFIG}. Make one with `hup train DATASET --out {folder}`.")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise HupError(f"{path} does not read as a model's configuration ({error!r}).") from error
+    if version != FORMAT_VERSION:
+        raise HupError(f"{path} has format_version {version}; this version of HUP reads {FORMAT_VERSION}. Train again.")
+    return content

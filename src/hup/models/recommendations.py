@@ -1,0 +1,164 @@
+"""What a recommender answers for one user: a ranked list that says where it comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hup.models.live import ProfileState
+from hup.models.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item or category.
+
+    Attributes
+    ----------
+    name : str
+    score : float
+        Cosine of profile and target vector, in [-1, 1]; without a profile, the share of training runs.
+    path : tuple of str
+        Names of its categories, coarsest first (for a category: those above it, and itself).
+    seen : bool
+        Whether the session has it already.
+    """
+
+    name: str
+    score: float
+    path: tuple[str, ...]
+    seen: bool
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A run of the session and its share of the attention (Eq. 5) behind the recommendations.
+
+    Attributes
+    ----------
+    name : str
+        Item or category of the run.
+    weight : float
+        Attention weight, in [0, 1]; all runs of the session sum to 1.
+    """
+
+    name: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked list of one level.
+
+    Attributes
+    ----------
+    level : str
+        ``"item"`` or ``"category_k"``.
+    ranked : tuple of Recommendation
+        Best first.
+    reasons : tuple of Reason
+        Items or categories of the session by the attention they got, most first.
+    basis : str
+        ``"profile"``, or ``"popularity"`` where the session is empty.
+    """
+
+    level: str
+    ranked: tuple[Recommendation, ...]
+    reasons: tuple[Reason, ...]
+    basis: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class OwnCandidate:
+    """Something of the session that the vocabulary lacks: its code, path of codes (coarsest first) and names."""
+
+    code: int
+    path: tuple[int, ...]
+    name: str
+    names: tuple[str, ...]
+
+
+def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> list[OwnCandidate]:
+    """Items, or categories of a level, of the session that the vocabulary lacks."""
+    n_known = vocabulary.size(level)
+    if level == "item":
+        items = state.items.items()
+        return [OwnCandidate(seen.code, seen.path, name, seen.names) for name, seen in items if seen.code >= n_known]
+    k = int(level.removeprefix("category_"))
+    found = {
+        seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
+        for seen in state.items.values()
+        if seen.path[k - 1] >= n_known
+    }
+    return list(found.values())
+
+
+def rank(
+    vocabulary: Vocabulary,
+    state: ProfileState,
+    level: str,
+    known: Tensor,
+    own: Tensor,
+    candidates: Sequence[OwnCandidate],
+    k: int,
+) -> tuple[Recommendation, ...]:
+    """Take the best of the vocabulary's scores ``(n_known,)`` and the own candidates' ``(U,)``, without the current item."""
+    codes = [candidate.code for candidate in candidates]
+    values = torch.cat([known, own])
+    if level == "item":
+        current = state.items[state.pending[-1].item].code
+        values[current if current < len(known) else len(known) + codes.index(current)] = -torch.inf
+    best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
+    seen = _seen(state, level)
+    ranked = []
+    for place, score in zip(places.tolist(), best.tolist(), strict=True):
+        if place < len(known):
+            name, names = _known_names(vocabulary, level, place)
+            ranked.append(Recommendation(name, score, names, place in seen))
+        else:
+            candidate = candidates[place - len(known)]
+            ranked.append(Recommendation(candidate.name, score, candidate.names, True))
+    return tuple(ranked)
+
+
+def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation, ...]:
+    """Most visited of the training split, with their shares of its runs as scores."""
+    counts = vocabulary.counts[level]
+    ranked = []
+    for code in np.argsort(-counts, kind="stable")[:k].tolist():
+        name, names = _known_names(vocabulary, level, code)
+        ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
+    return tuple(ranked)
+
+
+def reasons(state: ProfileState, number: int, weights: Tensor) -> tuple[Reason, ...]:
+    """Add up the attention on each item (level 0) or category (1 = category_K, …) of the session, most first."""
+    shares: Counter[str] = Counter()
+    for name, weight in zip(state.run_names(number), weights.tolist(), strict=True):
+        shares[name] += weight
+    return tuple(Reason(name, weight) for name, weight in shares.most_common())
+
+
+def _seen(state: ProfileState, level: str) -> set[int]:
+    if level == "item":
+        return {seen.code for seen in state.items.values()}
+    k = int(level.removeprefix("category_"))
+    return {seen.path[k - 1] for seen in state.items.values()}
+
+
+def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
+    """Name of a code of the vocabulary, and its path of names."""
+    if level == "item":
+        return vocabulary.items[code], vocabulary.category_path(vocabulary.levels, int(vocabulary.paths[code, -1]))
+    names = vocabulary.category_path(int(level.removeprefix("category_")), code)
+    return names[-1], names

@@ -1,0 +1,79 @@
+"""Skip-gram vectors of items and categories, fitted on the sequences of the training split (Mikolov et al. 2013)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hup.data.dataset import Dataset
+
+
+class RunSequences:
+    """The sequence of runs of each training session at one level, as words; can be read many times.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    level : str
+        ``"item"`` or ``"category_k"``.
+    """
+
+    def __init__(self, dataset: Dataset, level: str) -> None:
+        self._dataset = dataset
+        self._column = None if level == "item" else int(level.removeprefix("category_")) - 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        paths, offsets = self._dataset.taxonomy.paths, self._dataset.offsets
+        for session in self._dataset.sessions("train"):
+            codes = self._dataset.item[offsets[session] : offsets[session + 1]]
+            if self._column is not None:
+                codes = paths[codes, self._column]
+            begins = np.ones(len(codes), dtype=bool)
+            begins[1:] = codes[1:] != codes[:-1]
+            yield [str(code) for code in codes[begins].tolist()]
+
+
+def skipgram_vectors(
+    dataset: Dataset, level: str, size: int, *, window: int = 5, epochs: int = 20, seed: int = 0
+) -> Tensor:
+    """Fit skip-gram with negative sampling and return the vector of every known code.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Only its training split is read.
+    level : str
+        ``"item"`` or ``"category_k"``.
+    size : int
+        Size of a vector.
+    window, epochs, seed : int
+        As in gensim's Word2Vec; one worker, so that the same seed gives the same vectors.
+
+    Returns
+    -------
+    Tensor
+        ``(n_known, size)`` float32.
+    """
+    from gensim.models import Word2Vec
+
+    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)
+        model = Word2Vec(
+            sentences=RunSequences(dataset, level),
+            vector_size=size,
+            window=window,
+            sg=1,
+            negative=5,
+            min_count=1,
+            sample=0,
+            epochs=epochs,
+            seed=seed + 1,
+            workers=1,
+        )
+    order = [model.wv.key_to_index[str(code)] for code in range(n_known)]
+    return torch.from_numpy(model.wv.vectors[order].astype(np.float32))

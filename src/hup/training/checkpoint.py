@@ -1,0 +1,108 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file, no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hup.errors import HupError
+from hup.files import write_aside
+
+_NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    config : dict
+        The configuration, as plain dictionaries.
+    dataset_fingerprint : str
+    history : list of dict
+        The log: one record for every epoch done.
+    best_epoch : int
+        Epoch (from 1) with the best validation so far, 0 = none.
+    best_selection : float
+        Its selection metric.
+    stopped : bool
+        Whether the run stopped early.
+    """
+
+    config: dict[str, Any]
+    dataset_fingerprint: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_selection: float = float("-inf")
+    stopped: bool = False
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write network, optimizer, random state and progress; the file appears whole or not at all."""
+    tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in unshared(network).items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        for key, value in slots.items():
+            tensors[f"{_OPTIMIZER}{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()
+    tensors[_RANDOM] = torch.get_rng_state()
+    with write_aside(path) as aside:
+        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(progress))})
+
+
+def read_progress(path: Path) -> Progress:
+    """Read how far the run of a checkpoint has come.
+
+    Raises
+    ------
+    HupError
+        If the file does not read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise HupError(f"{path} does not read as a checkpoint ({error}); start anew with --overwrite.") from error
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
+    """Restore the network and, where an optimizer is given, that and the random state.
+
+    Raises
+    ------
+    HupError
+        If the checkpoint is of another network.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    own = unshared(network)
+    weights = {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items() if name.startswith(_NETWORK)}
+    if weights.keys() != own.keys() or any(weights[name].shape != own[name].shape for name in own):
+        raise HupError(f"{path} is of another network; start anew with --overwrite.")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+    if optimizer is not None:
+        state = optimizer.state_dict()
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith(_OPTIMIZER):
+                index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
+                slots.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+        torch.set_rng_state(tensors[_RANDOM])
+
+
+def unshared(network: nn.Module) -> dict[str, Tensor]:
+    """Tensors of a network by name, each once: a table used under two names has one of them."""
+    names: dict[int, str] = {}
+    tensors = network.state_dict()
+    for name, tensor in tensors.items():
+        names.setdefault(tensor.data_ptr(), name)
+    return {name: tensors[name] for name in names.values()}

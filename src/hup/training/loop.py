@@ -1,0 +1,278 @@
+"""The training loop: batches, loss, validation after every epoch, early stop, checkpoints, collapse alarm."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hup.config import Config
+from hup.data.batches import Histories, Targets, batches
+from hup.data.dataset import Dataset
+from hup.data.levels import pyramid_steps
+from hup.errors import HupError
+from hup.evaluation.metrics import recall, reciprocal_rank
+from hup.evaluation.protocol import evaluate
+from hup.evaluation.result import cutoff
+from hup.nn.collapse import spread
+from hup.nn.losses import cosine_proximity
+from hup.training.checkpoint import Progress, load_checkpoint, save_checkpoint, unshared
+from hup.training.folder import RunFolder
+from hup.training.observer import Observer
+from hup.training.sessions import training_sessions
+
+if TYPE_CHECKING:
+    from hup.models.hup import HUP
+
+
+def train(
+    model: HUP,
+    dataset: Dataset,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> None:
+    """Train a HUP model in place.
+
+    The same configuration (seed included), dataset and number of threads give the same weights, also when the run is
+    killed and goes on from its last checkpoint.
+
+    Parameters
+    ----------
+    model : HUP
+        Its configuration decides all but the data.
+    dataset : Dataset
+        Training split to learn from; validation split, where there is one, to choose the epoch.
+    out : Path, optional
+        Model folder. An unfinished run of the same configuration and dataset in it is continued.
+    resume : bool
+        Also continue a finished run, up to a larger ``training.epochs``.
+    overwrite : bool
+        Start anew, whatever is in ``out``.
+    observer : Observer, optional
+
+    Raises
+    ------
+    HupError
+        If no training session is left, the loss is not a number, or ``out`` holds something else.
+    """
+    observer = observer or Observer()
+    config = model.config
+    sessions, notes = training_sessions(dataset, config.sessions)
+    for note in notes:
+        observer.note(note)
+    progress = Progress(config.model_dump(mode="json"), dataset.fingerprint)
+    folder = None if out is None else RunFolder(out)
+    found = None
+    if folder is not None:
+        found = folder.prepare(progress, resume=resume, overwrite=overwrite, note=observer.note)
+        if found is not None and folder.finished and (found.stopped or len(found.history) >= config.training.epochs):
+            observer.note(f"Nothing to do: {out} is finished after {len(found.history)} epochs.")
+            _adopt(model, folder)
+            return
+    run = _Run(model, dataset, sessions, found or progress, folder, observer)
+    with _deterministic():
+        run.start(continued=found is not None)
+        while not run.finished:
+            run.epoch()
+        run.finish()
+
+
+def _adopt(model: HUP, folder: RunFolder) -> None:
+    finished = type(model).from_pretrained(folder.path)
+    model.__dict__.update(finished.__dict__)
+
+
+class _Run:
+    """One training run: what the epochs share."""
+
+    def __init__(
+        self,
+        model: HUP,
+        dataset: Dataset,
+        sessions: npt.NDArray[np.int64],
+        progress: Progress,
+        folder: RunFolder | None,
+        observer: Observer,
+    ) -> None:
+        self.model, self.dataset, self.sessions = model, dataset, sessions
+        self.progress, self.folder, self.observer = progress, folder, observer
+        self.config: Config = model.config
+        self.best: dict[str, Tensor] = {}
+        weights = self.config.loss
+        self.level_weights = {"micro": weights.lambda_micro, "item": weights.lambda_item}
+        self.level_weights |= {f"category_{k}": weights.lambda_category for k in range(1, dataset.levels + 1)}
+
+    def start(self, *, continued: bool) -> None:
+        self.model.initialise(self.dataset, fit_vectors=not continued)
+        trainable = [p for p in self.model.network.parameters() if p.requires_grad]
+        training = self.config.training
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(trainable, lr=training.learning_rate)
+            if training.optimizer == "adam"
+            else torch.optim.RMSprop(trainable, lr=training.learning_rate, alpha=0.9, eps=1e-7)
+        )
+        self.progress.config = self.config.model_dump(mode="json")
+        if continued:
+            assert self.folder is not None
+            load_checkpoint(self.folder.best, self.model.network)
+            self.best = _copy(self.model.network)
+            load_checkpoint(self.folder.last, self.model.network, self.optimizer)
+            self.observer.note(f"Going on after epoch {len(self.progress.history)}.")
+        if self.folder is not None:
+            self.folder.write_log(self.progress.history)
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.stopped or len(self.progress.history) >= self.config.training.epochs
+
+    def epoch(self) -> None:
+        """Train one epoch, validate, log, and write the checkpoints."""
+        number = len(self.progress.history) + 1
+        self.observer.epoch_begins(number, self.config.training.epochs, len(self.sessions))
+        started = time.perf_counter()
+        losses, events = self._train(number)
+        seconds = time.perf_counter() - started
+        record: dict[str, Any] = {"epoch": number, "loss": losses, "collapse": self._collapse()}
+        record |= self._validate()
+        record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}
+        self.progress.history.append(record)
+        selection = record.get("selection")
+        if selection is None or selection > self.progress.best_selection:
+            self.progress.best_epoch = number
+            self.progress.best_selection = float("-inf") if selection is None else selection
+            self.best = _copy(self.model.network)
+        patience = self.config.training.patience
+        if patience and selection is not None and number - self.progress.best_epoch >= patience:
+            self.progress.stopped = True
+        if self.folder is not None:
+            # The best one first: a run killed in between does this epoch again, to the same end.
+            if self.progress.best_epoch == number:
+                save_checkpoint(self.folder.best, self.model.network, self.optimizer, self.progress)
+            save_checkpoint(self.folder.last, self.model.network, self.optimizer, self.progress)
+            self.folder.append_log(record)
+        self.observer.epoch_done(record)
+
+    def finish(self) -> None:
+        """Keep the best epoch's weights, and write the model."""
+        network = self.model.network
+        with torch.no_grad():
+            for name, tensor in unshared(network).items():
+                tensor.copy_(self.best[name])
+        network.eval()
+        history = self.progress.history
+        best = history[self.progress.best_epoch - 1]
+        self.model.metrics = {
+            "best_epoch": self.progress.best_epoch,
+            "epochs": len(history),
+            "stopped_early": self.progress.stopped,
+            "training_sessions": len(self.sessions),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "loss": best["loss"],
+            "collapse": best["collapse"],
+            "validation": best.get("validation"),
+        }
+        if self.folder is not None:
+            self.model.save_pretrained(self.folder.path)
+
+    def _train(self, number: int) -> tuple[dict[str, float], int]:
+        """Go over the training sessions once; mean loss by level, and the number of events seen."""
+        network = self.model.network.train()
+        options = self.config.sessions
+        totals: dict[str, float] = {}
+        n_sessions = n_events = 0
+        for histories, targets in batches(
+            self.dataset,
+            self.sessions,
+            self.config.training.batch_size,
+            last_interval=options.last_interval,
+            max_events=options.max_events,
+            shuffle_seed=(self.config.training.seed, number),
+        ):
+            self.optimizer.zero_grad(set_to_none=True)
+            losses = self._losses(histories, targets)
+            total = torch.stack([self.level_weights[level] * loss for level, loss in losses.items()]).sum()
+            if not bool(torch.isfinite(total)):
+                raise HupError(f"The loss is {float(total)} in epoch {number}. Lower training.learning_rate.")
+            total.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            for level, loss in losses.items():
+                totals[level] = totals.get(level, 0.0) + float(loss.detach()) * len(histories)
+            n_sessions += len(histories)
+            n_events += histories.item.numel()
+            self.observer.batch_done(len(histories), float(total.detach()))
+        network.eval()
+        return {level: total / n_sessions for level, total in totals.items()}, n_events
+
+    def _losses(self, histories: Histories, targets: Targets) -> dict[str, Tensor]:
+        """Loss of every level that counts (Eq. 6)."""
+        network = self.model.network
+        levels = [level for level, weight in self.level_weights.items() if weight > 0]
+        profiles = network(histories, pyramid_steps(histories, self.model.buckets), levels)
+        losses = {}
+        for level in levels:
+            table = network.target_table(level)
+            wanted = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
+            losses[level] = cosine_proximity(profiles[level].vector, wanted)
+        return losses
+
+    def _collapse(self) -> dict[str, dict[str, float]]:
+        """Spread of the target vectors of every level, with an alarm where they have become one."""
+        measures = {}
+        for level in self.model.levels:
+            measure = spread(self.model.network.target_table(level).weight)
+            measures[level] = {
+                "mean_cosine": round(measure.mean_cosine, 6),
+                "effective_rank": round(min(measure.effective_rank, 1e9), 3),
+            }
+            if measure.collapsed:
+                self.observer.note(
+                    f"Collapse: the target vectors of level {level} are nearly one (mean cosine "
+                    f"{measure.mean_cosine:.3f}, effective rank {measure.effective_rank:.2f}). This loss has no "
+                    f"negatives; freeze the targets with embeddings.targets=skipgram."
+                )
+        return measures
+
+    def _validate(self) -> dict[str, Any]:
+        """Metrics on the validation split, and their mean MRR, by which the epoch is chosen."""
+        if not len(self.dataset.sessions("validation")):
+            return {}
+        result = evaluate(
+            self.model, self.dataset, split="validation", last_interval=self.config.sessions.last_interval, rows=()
+        )
+        metrics: dict[str, dict[str, float]] = {}
+        for level, ranks in result.ranks[self.model.name].items():
+            k = cutoff(level)
+            metrics[level] = {
+                f"recall@{k}": float(recall(ranks, k).mean()),
+                f"mrr@{k}": float(reciprocal_rank(ranks, k).mean()),
+            }
+        mrr = [metrics[level][f"mrr@{cutoff(level)}"] for level in metrics]
+        return {"validation": metrics, "selection": float(np.mean(mrr))}
+
+
+def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in unshared(network).items()}
+
+
+class _deterministic:  # noqa: N801 (reads as a statement)
+    """Ask for algorithms whose result does not depend on how threads interleave, for the length of a block."""
+
+    def __enter__(self) -> None:
+        self._before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        self._fill = torch.utils.deterministic.fill_uninitialized_memory
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+
+    def __exit__(self, *_: object) -> None:
+        torch.use_deterministic_algorithms(self._before[0], warn_only=self._before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = self._fill
+

@@ -1,0 +1,160 @@
+"""What holds for every command: help with an example, exit codes, errors for people."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import hup
+from hup.cli import COMMANDS, app
+from hup.cli.console import EXIT_INTERRUPTED, console, note, progress, speaks_plainly
+from hup.errors import HupError
+
+NAMES = [command.__name__ for command in COMMANDS]
+
+
+def invoke(*arguments):
+    return CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(app, list(map(str, arguments)))
+
+
+def run_hup(*arguments, **options):
+    command = [sys.executable, "-m", "hup", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def with_command(command):
+    """A small command line whose one command ends as ``command`` does."""
+    small = typer.Typer()
+    small.command()(speaks_plainly(command))
+    return CliRunner().invoke(small, [])
+
+
+def test_all_six_commands_in_the_order_of_the_job():
+    assert NAMES == ["simulate", "prepare", "info", "train", "evaluate", "recommend"]
+    output = invoke("--help").output
+    assert [name for name in re.findall(r"^│ (\w+) ", output, re.M) if name in NAMES] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_an_example(name):
+    done = invoke(name, "--help")
+    assert done.exit_code == 0
+    assert f"hup {name} " in done.output
+    assert "Parameters" not in done.output, "a docstring section of the Python face leaked into the help"
+
+
+@pytest.mark.parametrize(("command", "example"), COMMANDS.items(), ids=NAMES)
+def test_the_examples_use_options_that_exist(command, example):
+    output = invoke(command.__name__, "--help").output
+    for option in re.findall(r"(?<= )-{1,2}[a-z][a-z-]*", example):
+        assert option in output
+
+
+def test_version():
+    done = invoke("--version")
+    assert done.output.strip() == f"hup {hup.__version__}"
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["prepare"], ["train", "x", "--out", "y", "--epochs", "many"]])
+def test_wrong_usage_ends_with_2(arguments):
+    done = run_hup(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prepare", "absent.txt", "--out", "dataset"],
+        ["info", "absent"],
+        ["train", "absent", "--out", "model"],
+        ["evaluate", "absent", "absent"],
+        ["recommend", "absent", "--session", "absent.txt"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_is_not_there_ends_with_1_and_is_named(arguments, tmp_path):
+    done = run_hup(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ") or "\nError: " in done.stderr
+    assert "absent" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [], "a failed command left something behind"
+
+
+def test_an_error_keeps_its_brackets():
+    def fails() -> None:
+        raise HupError("clicks.txt:3: found [bold]x[/], expected five fields")
+
+    done = with_command(fails)
+    assert done.exit_code == 1
+    assert done.stderr == "Error: clicks.txt:3: found [bold]x[/], expected five fields\n"
+
+
+def test_an_error_nobody_foresaw_keeps_its_traceback():
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    assert isinstance(with_command(fails).exception, ZeroDivisionError)
+
+
+def test_ctrl_c_ends_with_130():
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    done = with_command(interrupted)
+    assert done.exit_code == EXIT_INTERRUPTED == 130
+    assert done.stderr == "Interrupted.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_for_real(tmp_path):
+    """A command that waits for its session on standard input is interrupted from outside."""
+    script = "import hup.cli.console as c\nimport time, typer\na = typer.Typer()\n@a.command()\n@c.speaks_plainly\n"
+    script += "def f() -> None:\n    print('ready', flush=True)\n    time.sleep(60)\na()\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout.readline() == "ready\n"
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert said == "Interrupted.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_goes_away_is_no_error():
+    """As with `hup … | head -1`."""
+    script = "import hup.cli.console as c\nimport typer\na = typer.Typer()\n@a.command()\n@c.speaks_plainly\n"
+    script += "def f() -> None:\n    for n in range(100_000):\n        print(n)\na()\n"
+    pipeline = f'"{sys.executable}" -c "$SCRIPT" | head -n 1'
+    done = subprocess.run(
+        ["bash", "-c", pipeline], env={**os.environ, "SCRIPT": script}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"
+    assert done.stderr == ""
+
+
+def test_notes_and_progress_stay_off_standard_output(capsys):
+    note("a remark with [brackets]")
+    with progress("Counting", total=3) as advance:
+        advance()
+        advance(2, description="Counted")
+    console.print("a result")
+    said = capsys.readouterr()
+    assert said.out == "a result\n"
+    assert "a remark with [brackets]" in said.err
+    assert "3/3" in said.err
+
+
+def test_a_command_keeps_its_signature():
+    assert "--sessions" in invoke("simulate", "--help").output

@@ -1,0 +1,239 @@
+"""The protocol against a slow reading of it, session by session and candidate by candidate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hup.evaluation.protocol as protocol
+from hup.data.batches import Histories
+from hup.errors import HupError
+from hup.evaluation import evaluate
+from hup.models.base import Recommender, Scores
+from hup.models.recency import Recency
+
+
+def toy_score(code: int, current: int, level: str) -> float:
+    """A score that depends on the session, with many ties."""
+    return float((7 * code + 3 * current + len(level)) % 4)
+
+
+def angles(n: int) -> np.ndarray:
+    return 0.05 * np.arange(n) ** 1.5
+
+
+class Toy(Recommender):
+    """Scores by :func:`toy_score`; no two of its items' vectors are equally near to a third."""
+
+    name = "toy"
+
+    def fit(self, dataset):
+        self.sizes = protocol.vocabulary_sizes(dataset)
+        return self
+
+    def item_vectors(self):
+        angle = torch.from_numpy(angles(self.sizes["item"]))
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+    def score(self, histories: Histories, level: str) -> Scores:
+        n_known = self.sizes[level]
+        current = histories.current(level).tolist()
+        own = histories.own_unknown(level, n_known).codes
+        own_score = [
+            [toy_score(code, c, level) for code in codes] for codes, c in zip(own.tolist(), current, strict=True)
+        ]
+        return Scores(
+            known=torch.tensor([[toy_score(code, c, level) for code in range(n_known)] for c in current]),
+            own=torch.tensor(own_score).reshape(own.shape),
+            own_codes=own,
+        )
+
+
+def slow_ranks(dataset, row: str, level: str, split: str, neighbors: int | None) -> tuple[list[float], list[bool]]:
+    """DESIGN's protocol in plain loops."""
+
+    def codes(item_codes):
+        column = None if level == "item" else int(level[-1]) - 1
+        return [c if column is None else int(dataset.taxonomy.paths[c, column]) for c in item_codes]
+
+    sessions = [
+        dataset.item[dataset.offsets[s] : dataset.offsets[s + 1]].tolist() for s in range(len(dataset.offsets) - 1)
+    ]
+    training = [codes(sessions[s]) for s in dataset.sessions("train")]
+    known = {code for session in training for code in session}
+    visits = dict.fromkeys(known, 0)
+    for session in training:
+        for i, code in enumerate(session):
+            visits[code] += i == 0 or session[i - 1] != code
+    ranks, repeats = [], []
+    for s in dataset.sessions(split):
+        items = sessions[s]
+        length = max(i + 1 for i in range(len(items)) if items[i] != items[-1])
+        history, target = codes(items[:length]), codes(items[-1:])[0]
+        candidates = set(known)
+        if neighbors is not None and level == "item":
+            angle = angles(dataset.n_train_items)
+            cosine = np.cos(angle[:, None] - angle[None, :])
+            candidates = set()
+            for item in set(history) & known:
+                candidates |= set(np.argsort(-cosine[item])[:neighbors].tolist())
+        candidates |= set(history) - known
+        if level == "item":
+            candidates.discard(history[-1])
+
+        def score(code, history=history):
+            if row == "toy":
+                return toy_score(code, history[-1], level)
+            last_seen = max((i for i, c in enumerate(history) if c == code), default=-1)
+            return (last_seen if row == "recency" else -1, visits.get(code, 0))
+
+        if target in candidates:
+            ranks.append(float(sum(score(code) >= score(target) for code in candidates)))
+        else:
+            ranks.append(math.inf)
+        repeats.append(target in history)
+    return ranks, repeats
+
+
+@st.composite
+def logs(draw):
+    """Sessions of two item runs or more; later ones bring items, and categories, that training never saw."""
+    n_items = draw(st.integers(3, 12))
+    categories = draw(
+        st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("abc")), min_size=n_items, max_size=n_items)
+    )
+    paths = {str(i): path for i, path in enumerate(categories)}
+    session = st.lists(st.sampled_from(sorted(paths)), min_size=2, max_size=9).filter(lambda s: len(set(s)) > 1)
+    train = draw(st.lists(session, min_size=1, max_size=4))
+    rest = draw(st.lists(session, min_size=2, max_size=8))
+    middle = draw(st.integers(1, len(rest) - 1))
+    return train + rest, paths, (len(train), len(train) + middle)
+
+
+@settings(max_examples=60, deadline=None)
+@given(log=logs(), batch_size=st.integers(1, 5), split=st.sampled_from(["test", "validation"]))
+@pytest.mark.parametrize("neighbors", [None, 2])
+def test_agrees_with_the_slow_reading(make_dataset, monkeypatch_module, log, batch_size, split, neighbors):
+    monkeypatch_module.setattr(protocol, "NEIGHBORS", neighbors)
+    dataset = make_dataset(*log)
+    found = evaluate(
+        Toy().fit(dataset),
+        dataset,
+        split=split,
+        candidates="full" if neighbors is None else "neighbors",
+        batch_size=batch_size,
+    )
+    assert found.levels == ["item", "category_2", "category_1"]
+    assert list(found.ranks) == ["toy", "recency", "popularity"]
+    for row, by_level in found.ranks.items():
+        for level, ranks in by_level.items():
+            expected_ranks, expected_repeat = slow_ranks(dataset, row, level, split, neighbors)
+            assert ranks.tolist() == expected_ranks, (row, level)
+            assert found.repeat[level].tolist() == expected_repeat
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+LOG = ([["a", "b", "a"], ["a", "c"], ["b", "x", "b", "x"], ["y", "z"]], {name: ["A"] for name in "abcxyz"}, (1, 2))
+
+
+def test_a_target_never_seen_is_a_miss_that_counts(make_dataset):
+    found = evaluate(Toy().fit(make_dataset(*LOG)), make_dataset(*LOG))
+    # b x b | x: x is the session's own. y | z: z is nobody's.
+    assert np.isfinite(found.ranks["recency"]["item"]).tolist() == [True, False]
+    item = found.rows["recency"]["item"]
+    assert item["recall@20"] == 0.5
+    assert item["ceiling"] == 0.5
+    assert (item["repeat"]["sessions"], item["explore"]["sessions"]) == (1, 1)
+
+
+def test_the_rows_are_fitted_on_training_alone(make_dataset):
+    """What is after the training split changes no score."""
+    sessions, paths, bounds = LOG
+    other = [*sessions[:1], ["c", "c", "b", "c", "b", "a", "b", "a", "c"], *sessions[2:]]
+    for log in (sessions, other):
+        fitted = Recency().fit(make_dataset(log, paths, bounds))
+        assert fitted._popularity.grades("item").tolist() == [2, 1]
+
+
+def test_a_model_that_is_a_baseline_stands_once(make_dataset):
+    dataset = make_dataset(*LOG)
+    assert list(evaluate(Recency().fit(dataset), dataset).ranks) == ["recency", "popularity"]
+    assert list(evaluate(Recency().fit(dataset), dataset, rows=()).ranks) == ["recency"]
+
+
+def test_progress_counts_every_session(make_dataset):
+    dataset = make_dataset(*LOG)
+    steps: list[int] = []
+    evaluate(Toy().fit(dataset), dataset, batch_size=1, progress=steps.append)
+    assert steps == [1, 1]
+
+
+def test_a_batch_of_scores_stays_within_its_bytes(make_dataset, monkeypatch):
+    dataset = make_dataset(*LOG)
+    monkeypatch.setattr(protocol, "SCORE_BLOCK_BYTES", 8 * dataset.n_train_items)
+    steps: list[int] = []
+    evaluate(Toy().fit(dataset), dataset, batch_size=100, progress=steps.append)
+    assert steps == [1, 1]
+
+
+def test_an_empty_split_is_an_error(make_dataset):
+    sessions, paths, _ = LOG
+    dataset = make_dataset(sessions, paths, (1, 4))
+    with pytest.raises(HupError, match="no test sessions"):
+        evaluate(Toy().fit(dataset), dataset)
+
+
+def test_neighbors_need_item_vectors(make_dataset):
+    dataset = make_dataset(*LOG)
+    with pytest.raises(HupError, match="recency has no item vectors"):
+        evaluate(Recency().fit(dataset), dataset, candidates="neighbors")
+
+
+def test_a_model_of_another_dataset_is_refused(make_dataset):
+    dataset = make_dataset(*LOG)
+    model = Toy().fit(dataset)
+    model.dataset_fingerprint = "0" * 64
+    with pytest.raises(HupError, match="trained on another dataset"):
+        evaluate(model, dataset)
+
+
+def test_a_model_of_another_vocabulary_is_refused(make_dataset):
+    dataset = make_dataset(*LOG)
+    model = Toy().fit(dataset)
+    model.sizes = {**model.sizes, "item": 7}
+    with pytest.raises(HupError, match=r"toy gave scores of shape \(2, 7\) at level item, expected \(2, 2\)"):
+        evaluate(model, dataset)
+
+
+def test_a_model_may_not_choose_the_candidates(make_dataset):
+    class Forgetful(Toy):
+        def score(self, histories, level):
+            scores = super().score(histories, level)
+            return Scores(scores.known, scores.own[:, :0], scores.own_codes[:, :0])
+
+    dataset = make_dataset(*LOG)
+    with pytest.raises(HupError, match="did not score exactly the session's own codes"):
+        evaluate(Forgetful().fit(dataset), dataset)
+
+
+def test_an_unknown_row_is_an_error(make_dataset):
+    dataset = make_dataset(*LOG)
+    with pytest.raises(HupError, match=r"no row 'magic'.*recency, popularity"):
+        evaluate(Toy().fit(dataset), dataset, rows=["magic"])
+
+
+@pytest.mark.parametrize("option", ["split", "candidates", "last_interval"])
+def test_an_unknown_choice_is_an_error(make_dataset, option):
+    dataset = make_dataset(*LOG)
+    with pytest.raises(HupError, match=r"no choice 'train' here; expected \w+ or \w+"):
+        evaluate(Toy().fit(dataset), dataset, **{option: "train"})

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import hup.models.popularity as popularity
+from hup.data.batches import Histories
+from hup.errors import HupError
+from hup.models.popularity import Popularity, run_counts
+
+# Items 0 … 5 under (category_1, category_2); item 5 has no known category. The last session is no training session.
+PATHS = np.array([[0, 0], [0, 1], [1, 2], [0, 0], [1, 3], [-1, -1]], dtype=np.int32)
+SESSIONS = [[0, 0, 1, 0], [0, 3, 3, 2], [5, 2, 2], [4, 1, 1, 4]]
+
+
+def log(train: int = 3) -> SimpleNamespace:
+    """What popularity reads of a dataset."""
+    return SimpleNamespace(
+        levels=2,
+        n_train_items=6,
+        n_train_categories=(2, 4),
+        offsets=np.concatenate([[0], np.cumsum([len(session) for session in SESSIONS])]),
+        item=np.array([item for session in SESSIONS for item in session], dtype=np.int32),
+        taxonomy=SimpleNamespace(paths=PATHS),
+        sessions=lambda split: {"train": range(train)}[split],
+    )
+
+
+def histories(*items: list[int], paths: np.ndarray = PATHS) -> Histories:
+    flat = torch.tensor([item for row in items for item in row])
+    return Histories(
+        offsets=torch.tensor([0, *np.cumsum([len(row) for row in items])]),
+        item=flat,
+        categories=torch.from_numpy(paths[flat.numpy()].astype(np.int64)),
+        behavior=torch.zeros_like(flat),
+        interval=torch.ones(len(flat)),
+        dwell=torch.ones(len(flat)),
+    )
+
+
+@pytest.mark.parametrize("events_per_block", [1, 2, 5, 1_000])
+def test_runs_are_counted_on_training_alone(monkeypatch, events_per_block):
+    monkeypatch.setattr(popularity, "EVENTS_PER_BLOCK", events_per_block)
+    # 0 runs twice in the first session and once in the second, whose first event goes on with no run.
+    assert run_counts(log(), "item").tolist() == [3, 1, 2, 1, 0, 1]
+    assert run_counts(log(), "category_1").tolist() == [2, 2]
+    assert run_counts(log(), "category_2").tolist() == [3, 1, 2, 0]
+
+
+def test_more_runs_score_higher_and_equal_ones_tie():
+    model = Popularity().fit(log())
+    scores = model.score(histories([1], [2, 0]), "item")
+    assert scores.known.shape == (2, 6)
+    assert scores.known[0].tolist() == scores.known[1].tolist() == [4, 2, 3, 2, 1, 2]
+    assert scores.own.shape == scores.own_codes.shape == (2, 0)
+
+
+def test_what_training_never_saw_is_last():
+    paths = np.concatenate([PATHS, [[7, 8]]]).astype(np.int32)
+    model = Popularity().fit(log())
+    for level, code in (("item", 6), ("category_1", 7), ("category_2", 8)):
+        scores = model.score(histories([6, 0], [0], paths=paths), level)
+        assert scores.own_codes.tolist() == [[code], [-1]]
+        assert (scores.own < scores.known.min()).all()
+
+
+def test_an_unknown_level_and_an_unfitted_model_are_told():
+    with pytest.raises(HupError, match="no level 'category_3'; its levels are: item, category_1, category_2"):
+        Popularity().fit(log()).grades("category_3")
+    with pytest.raises(HupError, match=r"call fit\(dataset\) first"):
+        Popularity().score(histories([1]), "item")

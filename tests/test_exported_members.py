@@ -1,0 +1,76 @@
+"""The public face is frozen: names, signatures, and that importing it is cheap."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import hup
+
+MEMBERS = ["Config", "Dataset", "Event", "HUP", "HupError", "__version__", "evaluate", "prepare", "simulate"]
+
+# Names of parameters in order; `*` begins those that are given by name.
+SIGNATURES = {
+    "prepare": "sources * format out levels max_reject_share split shares seed memory_limit overwrite progress",
+    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress",
+    "simulate": "config out * format overwrite sessions_per_file on_progress",
+    "Dataset.open": "path",
+    "Config.preset": "name overrides",
+    "Event": "item behavior timestamp categories interval dwell",
+    "HUP": "config",
+    "HUP.fit": "self dataset * out options",
+    "HUP.update": "self state event",
+    "HUP.profile": "self session now",
+    "HUP.recommend": "self session level k now",
+    "HUP.save_pretrained": "self folder",
+    "HUP.from_pretrained": "folder",
+}
+
+
+def parameter_names(member: object) -> str:
+    words: list[str] = []
+    for parameter in inspect.signature(member).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in words:
+            words.append("*")
+        words.append(parameter.name)
+    return " ".join(words)
+
+
+def test_the_members():
+    assert sorted(hup.__all__) == sorted(MEMBERS)
+    assert sorted(dir(hup)) == sorted(MEMBERS)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_each_member_is_there_and_documented(name):
+    member = getattr(hup, name)
+    assert member.__doc__
+
+
+@pytest.mark.parametrize(("name", "expected"), SIGNATURES.items())
+def test_signature(name, expected):
+    member: object = hup
+    for part in name.split("."):
+        member = getattr(member, part)
+    assert parameter_names(member) == expected
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hup.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("statement", ["import hup", "import hup.cli"])
+def test_importing_loads_nothing_heavy(statement):
+    """`hup --help` must answer at once; torch alone takes seconds."""
+    heavy = {"torch", "numpy", "pandas", "pyarrow", "duckdb", "ibis", "gensim", "scipy", "pydantic"}
+    script = f"{statement}\nimport sys\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert heavy.isdisjoint(loaded), sorted(heavy.intersection(loaded))
+
+
+def test_the_package_carries_its_types(root):
+    assert (root / "src" / "hup" / "py.typed").is_file()
