@@ -119,7 +119,13 @@ def test_fused_equals_reference_with_gradients(hard, with_commit, with_scale):
     def leaf(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
 
-    gates, scale, weight, h, c = leaf(steps, 4 * hidden), leaf(steps, hidden), leaf(4 * hidden, hidden), leaf(6, hidden), leaf(6, hidden)
+    gates, scale, weight, h, c = (
+        leaf(steps, 4 * hidden),
+        leaf(steps, hidden),
+        leaf(4 * hidden, hidden),
+        leaf(6, hidden),
+        leaf(6, hidden),
+    )
     commit = (torch.rand(steps, generator=generator) < 0.5) if with_commit else None
     leaves = [gates, weight, h, c, *([scale] if with_scale else [])]
     results = []

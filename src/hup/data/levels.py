@@ -154,7 +154,12 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
     chain = _Chain(offsets, session, asked)
     micro_ended = np.arange(item.size) < item[last][session]  # all but each history's open item run
     micro = chain.level(
-        micro_ended, item, None, number_of_bucket(interval, buckets.interval), number_of_bucket(dwell, buckets.dwell), number_of_bucket(open_dwell, buckets.dwell)
+        micro_ended,
+        item,
+        None,
+        number_of_bucket(interval, buckets.interval),
+        number_of_bucket(dwell, buckets.dwell),
+        number_of_bucket(open_dwell, buckets.dwell),
     )
 
     levels = [micro]
@@ -168,7 +173,11 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
         open_run_dwell = np.where(open_dwell == UNKNOWN, UNKNOWN, open_dwell + so_far)
         levels.append(
             chain.level(
-                ended, start, ended_below, number_of_bucket(interval, buckets.interval), number_of_bucket(run_dwell, buckets.dwell),
+                ended,
+                start,
+                ended_below,
+                number_of_bucket(interval, buckets.interval),
+                number_of_bucket(run_dwell, buckets.dwell),
                 number_of_bucket(open_run_dwell, buckets.dwell),
             )
         )
@@ -228,7 +237,7 @@ class _Chain:
         dwell: IntArray,
         open_dwell: IntArray,
     ) -> LevelSteps:
-        """Steps of one level from the mark of its closed ends ``(N,)`` and the start of every event's run ``(N,)``."""
+        """Lay out one level from the mark of its closed ends ``(N,)`` and the start of every event's run ``(N,)``."""
         events = np.flatnonzero(ended)
         count = _count_before(ended)
         below = events[:0] if ended_below is None else _count_before(ended_below)[events]
@@ -245,5 +254,5 @@ class _Chain:
 
 
 def _count_before(mark: BoolArray) -> IntArray:
-    """Number of marked events before each place, ``(N + 1,)``; at a marked event this is its own index."""
+    """Count the marked events before each place, ``(N + 1,)``; at a marked event this is its own index."""
     return np.concatenate([[0], np.cumsum(mark)])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.errors import HupError
 from hup.evaluation.metrics import level_summary
 from hup.files import write_aside
 
@@ -107,7 +104,7 @@ class Evaluation:
             The file cannot be written.
         """
         content = self.to_json()
-        with _whole_file(Path(path)) as aside:
+        with write_aside(Path(path)) as aside:
             aside.write_text(content, encoding="utf-8")
 
     def write_ranks(self, path: str | Path) -> None:
@@ -122,7 +119,7 @@ class Evaluation:
             The file cannot be written.
         """
         with (
-            _whole_file(Path(path)) as aside,
+            write_aside(Path(path)) as aside,
             pq.ParquetWriter(aside, RANKS_SCHEMA, compression="zstd") as writer,
         ):
             for row, by_level in self.ranks.items():
@@ -167,12 +164,3 @@ class Evaluation:
 
 def _repeated(value: str, length: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(length, dtype=np.int32), [value])
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    try:
-        with write_aside(path) as aside:
-            yield aside
-    except OSError as error:
-        raise HupError(f"Cannot write {path}: {error.strerror or error}. Choose another place to write to.") from error

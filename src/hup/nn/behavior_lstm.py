@@ -25,8 +25,8 @@ class BehaviorLSTM(nn.Module):
     input_size, hidden_size : int
         Sizes of ``x_t`` and ``h_t``.
     interval_size, behavior_size : int
-        Sizes of ``Δ_t`` (embedding of the time to the next behavior) and of ``a_t`` (embedding of the behavior type, or of
-        the dwell time); 0 = no such gate.
+        Sizes of ``Δ_t`` (embedding of the time to the next behavior) and of ``a_t`` (embedding of the behavior
+        type, or of the dwell time); 0 = no such gate.
     hard_gates : bool
         Hard sigmoid ``clip(0.2 x + 0.5, 0, 1)`` in all gates, as in the authors' code.
 
@@ -181,9 +181,7 @@ class BehaviorLSTM(nn.Module):
             return x.new_zeros(0, self.hidden_size), x.new_zeros(0, self.hidden_size)
         gates, scale = self.project(x, interval, behavior)
         if lengths.numel() == 1:  # a live profile: nothing to pack
-            return fused.behavior_lstm(
-                gates, scale, self.weight_hidden, *state, [1] * x.shape[0], hard=self.hard_gates
-            )
+            return fused.behavior_lstm(gates, scale, self.weight_hidden, *state, [1] * x.shape[0], hard=self.hard_gates)
         packing = Packing.of(lengths)
         hidden, cell = fused.behavior_lstm(
             gates.index_select(0, packing.index),
@@ -200,7 +198,9 @@ class BehaviorLSTM(nn.Module):
 def _require(name: str, signal: Tensor | None, size: int) -> None:
     if (signal is None) != (size == 0):
         found = "none was given" if signal is None else "one was given"
-        raise ValueError(f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {found}")
+        raise ValueError(
+            f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {found}"
+        )
 
 
 def _last_committed(hidden: Tensor, cell: Tensor, commit: Tensor, state: State) -> State:

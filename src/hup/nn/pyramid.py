@@ -123,7 +123,9 @@ class Pyramid(nn.Module):
         self.hidden_size = config.network.hidden
         trainable = sizes.targets == "trainable"
         self.item_targets = VectorTable(item_paths, sizes.item, trainable=trainable)
-        self.category_targets = nn.ModuleList(VectorTable(a, sizes.category, trainable=trainable) for a in category_ancestors)
+        self.category_targets = nn.ModuleList(
+            VectorTable(a, sizes.category, trainable=trainable) for a in category_ancestors
+        )
         own_inputs = sizes.inputs != "targets"
         self.item_inputs = VectorTable(item_paths, sizes.item) if own_inputs else self.item_targets
         self.category_inputs = (
@@ -207,7 +209,9 @@ class Pyramid(nn.Module):
                 signal = self._behavior(histories.behavior[of.events])
                 codes = histories.behavior[of.events]
             else:
-                x = torch.cat([self._vector(name, histories, of.events), closed[-1].hidden.index_select(0, of.below)], dim=1)
+                x = torch.cat(
+                    [self._vector(name, histories, of.events), closed[-1].hidden.index_select(0, of.below)], dim=1
+                )
                 signal = self.dwell(of.dwell)
                 codes = of.dwell
             hidden, cell = level.run(x, self.interval(of.interval), signal, of.lengths, state)
@@ -278,7 +282,13 @@ class Pyramid(nn.Module):
         categories = [self._vector(f"category_{k}", histories, events) for k in range(1, histories.levels + 1)]
         behavior = self._behavior(histories.behavior[events])
         return torch.cat(
-            [self._vector("item", histories, events), *categories, behavior, self.dwell(dwell), self.interval(interval)],
+            [
+                self._vector("item", histories, events),
+                *categories,
+                behavior,
+                self.dwell(dwell),
+                self.interval(interval),
+            ],
             dim=1,
         )
 

@@ -12,8 +12,8 @@ from hup.nn.ragged import segment_sum
 class VectorTable(nn.Module):
     """One vector for each known code; a code beyond them takes the mean of its known siblings.
 
-    An unknown item stands for the items of its finest known category, an unknown category for the children of its finest
-    known ancestor, and a code without any known ancestor for all of them.
+    An unknown item stands for the items of its finest known category, an unknown category for the children of its
+    finest known ancestor, and a code without any known ancestor for all of them.
 
     Parameters
     ----------

@@ -61,7 +61,9 @@ class RunFolder:
         if overwrite:
             shutil.rmtree(self.path, ignore_errors=True)
         elif self.finished and not resume:
-            raise HupError(f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs.")
+            raise HupError(
+                f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs."
+            )
         self.last.parent.mkdir(parents=True, exist_ok=True)
         if not self.last.is_file():
             if resume:
@@ -77,7 +79,9 @@ class RunFolder:
         for key, old, new in _differences(found.config, wanted.config):
             # More epochs is what resuming is for.
             if key != "training.epochs":
-                raise HupError(f"The run in {self.path} has {key} = {old!r}, not {new!r}. Add --overwrite to start anew.")
+                raise HupError(
+                    f"The run in {self.path} has {key} = {old!r}, not {new!r}. Add --overwrite to start anew."
+                )
 
     def write_log(self, records: Iterable[dict[str, Any]]) -> None:
         """Write the log anew: what a killed run logged after its last checkpoint happens again."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +108,7 @@ class _Run:
         self.progress, self.folder, self.observer = progress, folder, observer
         self.config: Config = model.config
         self.best: dict[str, Tensor] = {}
+        self.alarmed: set[str] = set()
         weights = self.config.loss
         self.level_weights = {"micro": weights.lambda_micro, "item": weights.lambda_item}
         self.level_weights |= {f"category_{k}": weights.lambda_category for k in range(1, dataset.levels + 1)}
@@ -201,8 +204,8 @@ class _Run:
             losses = self._losses(histories, targets)
             total = torch.stack([self.level_weights[level] * loss for level, loss in losses.items()]).sum()
             if not bool(torch.isfinite(total)):
-                raise HupError(f"The loss is {float(total)} in epoch {number}. Lower training.learning_rate.")
-            total.backward()  # type: ignore[no-untyped-call]
+                raise HupError(f"The loss is {float(total.detach())} in epoch {number}. Lower training.learning_rate.")
+            total.backward()
             self.optimizer.step()
             for level, loss in losses.items():
                 totals[level] = totals.get(level, 0.0) + float(loss.detach()) * len(histories)
@@ -233,7 +236,8 @@ class _Run:
                 "mean_cosine": round(measure.mean_cosine, 6),
                 "effective_rank": round(min(measure.effective_rank, 1e9), 3),
             }
-            if measure.collapsed:
+            if measure.collapsed and level not in self.alarmed:
+                self.alarmed.add(level)
                 self.observer.note(
                     f"Collapse: the target vectors of level {level} are nearly one (mean cosine "
                     f"{measure.mean_cosine:.3f}, effective rank {measure.effective_rank:.2f}). This loss has no "
@@ -263,16 +267,16 @@ def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in unshared(network).items()}
 
 
-class _deterministic:  # noqa: N801 (reads as a statement)
+@contextmanager
+def _deterministic() -> Iterator[None]:
     """Ask for algorithms whose result does not depend on how threads interleave, for the length of a block."""
-
-    def __enter__(self) -> None:
-        self._before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        self._fill = torch.utils.deterministic.fill_uninitialized_memory
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-
-    def __exit__(self, *_: object) -> None:
-        torch.use_deterministic_algorithms(self._before[0], warn_only=self._before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = self._fill
-
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Every buffer is written before it is read, so filling it first would only take time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

@@ -36,7 +36,9 @@ def training_sessions(dataset: Dataset, config: Sessions) -> tuple[npt.NDArray[n
             f"{config.min_events} events or more. Lower sessions.min_events."
         )
     if len(long_enough) < len(sessions):
-        notes.append(f"{len(sessions) - len(long_enough)} training sessions have under {config.min_events} events: left out.")
+        notes.append(
+            f"{len(sessions) - len(long_enough)} training sessions have under {config.min_events} events: left out."
+        )
     frequent = _without_rare_items(dataset, long_enough, config.min_item_count)
     if not len(frequent):
         # The authors counted in a log of 10^8 events; in a small one such a filter has no sense left.
@@ -53,9 +55,7 @@ def training_sessions(dataset: Dataset, config: Sessions) -> tuple[npt.NDArray[n
     return frequent, notes
 
 
-def _without_rare_items(
-    dataset: Dataset, sessions: npt.NDArray[np.int64], min_count: int
-) -> npt.NDArray[np.int64]:
+def _without_rare_items(dataset: Dataset, sessions: npt.NDArray[np.int64], min_count: int) -> npt.NDArray[np.int64]:
     if min_count <= 1:
         return sessions
     train = dataset.sessions("train")

@@ -113,7 +113,7 @@ def _slopes(
     active: Tensor, tanh_cells: Tensor, cell_before: Tensor, scale: Tensor | None, hard: bool
 ) -> tuple[Tensor, Tensor]:
     """Slope of the cell's tanh, and of every gate with respect to what stands before its activation, for all steps."""
-    i, f, g, o = active.chunk(4, dim=1)
+    i, _, g, o = active.chunk(4, dim=1)
     sigmoid_slope = 0.2 * ((active > 0) & (active < 1)).to(active) if hard else active * (1 - active)
     slope_i, slope_f, _, slope_o = sigmoid_slope.chunk(4, dim=1)
     slopes = torch.empty_like(active)
@@ -139,9 +139,9 @@ def behavior_lstm(
     *,
     hard: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Run the recurrence over packed steps; arguments and results as in :func:`hup.nn.kernels.reference.behavior_lstm`."""
+    """Run the recurrence over packed steps: the fast twin of :func:`hup.nn.kernels.reference.behavior_lstm`."""
     rows = batch_sizes[0] if batch_sizes else 0
-    outputs: tuple[Tensor, Tensor] = _BehaviorLSTM.apply(
+    outputs: tuple[Tensor, Tensor] = _BehaviorLSTM.apply(  # type: ignore[no-untyped-call]
         gates, scale, weight_hidden, hidden[:rows], cell[:rows], batch_sizes, commit, hard
     )
     return outputs

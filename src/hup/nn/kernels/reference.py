@@ -29,7 +29,8 @@ def behavior_lstm(
     Parameters
     ----------
     gates : Tensor
-        ``(S, 4H)``, input part and bias of the gates I, F, C, O, in packed order (:class:`~hup.nn.kernels.packing.Packing`).
+        ``(S, 4H)``, input part and bias of the gates I, F, C, O, in packed order
+        (:class:`~hup.nn.kernels.packing.Packing`).
     scale : Tensor or None
         ``(S, H)``, T ⊙ A, which multiplies the input gate; None = 1.
     weight_hidden : Tensor

@@ -1,0 +1,210 @@
+"""Training: it learns, it repeats itself, it goes on after any stop as if there had been none, it tells of collapse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import hup
+from hup.data.batches import batches
+from hup.training import Observer
+
+from .conftest import SMALL
+
+
+class Notes(Observer):
+    """Collects what the loop says."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.records: list[dict[str, Any]] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def epoch_done(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+
+class StopAfter(Notes):
+    """Presses Ctrl-C in the first batch after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def batch_done(self, sessions: int, loss: float) -> None:
+        if len(self.records) == self.epochs:
+            raise KeyboardInterrupt
+
+
+def config(*overrides: str, preset: str = "paper") -> hup.Config:
+    return hup.Config.preset(preset, [*SMALL, "training.epochs=4", *overrides])
+
+
+def weights(model: hup.HUP) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+
+
+def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.mark.parametrize("preset", ["paper", "authors"])
+def test_the_loss_falls(dataset, preset):
+    watched = Notes()
+    hup.HUP(config("training.learning_rate=0.01", "sessions.min_events=0", preset=preset)).fit(
+        dataset, observer=watched
+    )
+    losses = [sum(record["loss"].values()) for record in watched.records]
+    assert losses[-1] < losses[0] - 0.05
+
+
+def test_same_seed_same_weights_other_seed_other_weights(dataset):
+    one, again = (weights(hup.HUP(config()).fit(dataset)) for _ in range(2))
+    assert_same(one, again)
+    other = weights(hup.HUP(config("training.seed=1")).fit(dataset))
+    assert not torch.equal(one["levels.item.rnn.weight_input"], other["levels.item.rnn.weight_input"])
+
+
+def test_fit_does_not_disturb_the_callers_torch_settings(dataset):
+    before = torch.are_deterministic_algorithms_enabled()
+    hup.HUP(config("training.epochs=1")).fit(dataset)
+    assert torch.are_deterministic_algorithms_enabled() == before
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 3])
+def test_an_interrupted_run_goes_on_to_the_same_weights(dataset, tmp_path, epochs):
+    expected = weights(hup.HUP(config()).fit(dataset))
+    with pytest.raises(KeyboardInterrupt):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(epochs))
+    with pytest.raises(hup.HupError, match="has not finished"):
+        hup.HUP.from_pretrained(tmp_path / "model")
+    watched = Notes()
+    resumed = hup.HUP(config()).fit(dataset, out=tmp_path / "model", resume=True, observer=watched)
+    assert len(watched.records) == 4 - epochs
+    assert_same(weights(resumed), expected)
+    assert_same(weights(hup.HUP.from_pretrained(tmp_path / "model")), expected)
+    log = [json.loads(line) for line in (tmp_path / "model" / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("after_epochs", [0, 2])
+def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(dataset_folder, tmp_path, after_epochs):
+    def command(out: Path, *more: str) -> list[str]:
+        sets = [part for override in SMALL for part in ("--set", override)]
+        run = [sys.executable, "-m", "hup", "train", str(dataset_folder), "--out", str(out), "--epochs", "6"]
+        return [*run, "--threads", "1", *sets, *more]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(whole), check=True, capture_output=True, timeout=300)
+    log = killed / "log.jsonl"
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not log.is_file() or len(log.read_text().splitlines()) < after_epochs:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "config.json").exists()
+    subprocess.run(command(killed, "--resume"), check=True, capture_output=True, timeout=300)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert_same(load_file(killed / "model.safetensors"), load_file(whole / "model.safetensors"))
+
+
+def test_more_epochs_after_the_end_equal_one_long_run(dataset, tmp_path):
+    expected = weights(hup.HUP(config("training.epochs=5")).fit(dataset))
+    hup.HUP(config("training.epochs=2")).fit(dataset, out=tmp_path / "model")
+    longer = hup.HUP(config("training.epochs=5")).fit(dataset, out=tmp_path / "model", resume=True)
+    assert_same(weights(longer), expected)
+
+
+def test_resuming_a_finished_run_changes_nothing(dataset, tmp_path):
+    first = hup.HUP(config()).fit(dataset, out=tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").glob("*.*")}
+    watched = Notes()
+    second = hup.HUP(config()).fit(dataset, out=tmp_path / "model", resume=True, observer=watched)
+    assert any("finished" in note for note in watched.notes)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").glob("*.*")} == before
+    assert_same(weights(first), weights(second))
+
+
+def test_what_is_in_the_folder_is_respected(dataset, tmp_path):
+    out = tmp_path / "model"
+    hup.HUP(config("training.epochs=1")).fit(dataset, out=out)
+    with pytest.raises(hup.HupError, match="finished model"):
+        hup.HUP(config("training.epochs=1")).fit(dataset, out=out)
+    with pytest.raises(hup.HupError, match=r"network\.hidden = 12, not 13"):
+        hup.HUP(config("training.epochs=1", "network.hidden=13")).fit(dataset, out=out, resume=True)
+    hup.HUP(config("training.epochs=1", "network.hidden=13")).fit(dataset, out=out, overwrite=True)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(hup.HupError, match=r"cat\.jpg"):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "photos", overwrite=True)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_a_damaged_checkpoint_is_named(dataset, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(1))
+    checkpoint = tmp_path / "model" / "checkpoints" / "last.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(hup.HupError, match=r"last\.safetensors"):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", resume=True)
+
+
+def test_early_stop_keeps_the_best_epoch(dataset):
+    watched = Notes()
+    model = hup.HUP(config("training.epochs=60", "training.patience=2", "training.learning_rate=0.03"))
+    model.fit(dataset, observer=watched)
+    selections = [record["selection"] for record in watched.records]
+    best = int(np.argmax(selections)) + 1
+    assert model.metrics["best_epoch"] == best
+    assert model.metrics["stopped_early"]
+    assert len(selections) == best + 2
+    # The weights are that epoch's: evaluating them again gives its validation figures.
+    validation = hup.evaluate(model, dataset, split="validation", rows=()).rows["hup"]
+    assert validation["item"]["mrr@20"] == pytest.approx(watched.records[best - 1]["validation"]["item"]["mrr@20"])
+
+
+def test_batches_hold_every_session_once_and_similar_lengths(dataset):
+    sessions = np.asarray(dataset.sessions("train"))
+    seen, spread = [], []
+    for histories, targets in batches(dataset, sessions, 16, shuffle_seed=(0, 1)):
+        lengths = histories.offsets.diff()
+        spread.append(int(lengths.max() - lengths.min()))
+        seen += list(zip(targets.item.tolist(), lengths.tolist(), strict=True))
+    plain = [
+        (item, length)
+        for histories, targets in batches(dataset, sessions, 1)
+        for item, length in zip(targets.item.tolist(), histories.offsets.diff().tolist(), strict=True)
+    ]
+    assert sorted(seen) == sorted(plain)
+    assert np.median(spread) < np.diff(dataset.offsets).max() / 2
+
+
+def test_a_filter_that_leaves_nothing_is_an_error_or_is_said(dataset):
+    with pytest.raises(hup.HupError, match=r"sessions\.min_events"):
+        hup.HUP(config("sessions.min_events=100000")).fit(dataset)
+    watched = Notes()
+    hup.HUP(config("sessions.min_item_count=100000", "training.epochs=1")).fit(dataset, observer=watched)
+    assert any("min_item_count is not applied" in note for note in watched.notes)
+
+
+def test_a_loss_that_is_no_number_is_an_error(dataset):
+    with pytest.raises(hup.HupError, match="learning_rate"):
+        hup.HUP(config("training.learning_rate=1e30")).fit(dataset)
