@@ -20,6 +20,7 @@ help: ## list these targets
 	    printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 venv: $(INSTALLED) ## make .venv and install HUP into it, for development
+	@echo "$(VENV) is ready: source $(VENV)/bin/activate"
 
 $(INSTALLED): pyproject.toml scripts/venv.sh
 	@scripts/venv.sh "$(PYTHON)" "$(VENV)"

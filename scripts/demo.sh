@@ -43,7 +43,7 @@ A line is a session; its tokens are item+behavior+category+interval+dwell (secon
 
 Behaviors are the codes 1 to 10 of the README's table. Then:
 
-    source ${VIRTUAL_ENV:-.venv}/bin/activate
+    source $(dirname "$(command -v hup)")/activate
     hup prepare YOUR_LOG.txt --format jd --out my-dataset
     hup info my-dataset
     hup train my-dataset --preset paper --out my-model

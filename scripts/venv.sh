@@ -11,7 +11,8 @@ for candidate in "$python" python3.13 python3.12 python3.11; do
     if is_new_enough "$candidate"; then found=$candidate && break; fi
 done
 if [ -z "${found:-}" ]; then
-    echo "HUP needs Python 3.11 or newer; found: $("$python" --version 2>&1 || echo "no $python")." >&2
+    old=$("$python" --version 2>/dev/null || echo "no $python")
+    echo "HUP needs Python 3.11 or newer; found: $old." >&2
     echo "Install one, or name it: make PYTHON=/path/to/python3.12 …" >&2
     exit 1
 fi

@@ -5,16 +5,27 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic import ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from hup.errors import HupError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict, as otherwise epochs=true would be 1 epoch.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Sessions(_Section):
@@ -28,6 +39,12 @@ class Sessions(_Section):
     last_interval: Literal["mask", "keep"] = Field(
         "mask", description="mask = hide the last event's interval and open dwell, which tell the time of the target"
     )
+
+    @field_validator("max_events", mode="before")
+    @classmethod
+    def _zero_is_whole(cls, value: Any) -> Any:
+        # TOML, and so --set, has no word for None.
+        return None if value == 0 and value is not False else value
 
 
 class Embeddings(_Section):
@@ -69,6 +86,12 @@ class Loss(_Section):
     lambda_item: NonNegativeFloat = 0.5
     lambda_category: NonNegativeFloat = Field(0.5, description="shared by the K category levels")
 
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.lambda_micro == self.lambda_item == self.lambda_category == 0:
+            raise ValueError("lambda_micro, lambda_item and lambda_category are all 0, expected one above 0")
+        return self
+
 
 class Training(_Section):
     """The loop."""
@@ -78,7 +101,7 @@ class Training(_Section):
     optimizer: Literal["adam", "rmsprop"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     patience: NonNegativeInt = Field(10, description="stop after so many epochs without a better validation; 0 = never")
-    seed: NonNegativeInt = 0
+    seed: int = Field(0, ge=0, le=2**32 - 2, description="gensim's generator takes 32 bits")
 
 
 class Config(_Section):
@@ -154,7 +177,7 @@ def _set(tree: dict[str, Any], override: str) -> None:
 def _explain(location: tuple[int | str, ...], message: str, kind: str) -> str:
     key = ".".join(str(part) for part in location)
     if kind != "extra_forbidden":
-        return f"Configuration key {key}: {message}."
+        return f"Configuration key {key}: {message.removeprefix('Value error, ')}."
     section: type[BaseModel] = Config
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hup.errors import HupError
@@ -31,8 +31,17 @@ def write_aside(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
+        _share(aside)
         aside.replace(path)
     except OSError as error:
         raise HupError(f"Cannot write {path}: {error.strerror or error}. Choose another place to write to.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be what is wrong; the error above says so
+            aside.unlink(missing_ok=True)
+
+
+def _share(path: Path) -> None:
+    """Give a file the rights that any new file has here; some writers make theirs for the owner alone."""
+    usual = os.umask(0)
+    os.umask(usual)
+    path.chmod(0o666 & ~usual)

@@ -33,7 +33,9 @@ def logs(draw):
     item = st.sampled_from(sorted(catalogue))
     event = st.tuples(item, st.integers(0, 9), SECONDS, SECONDS)
     sessions = draw(st.lists(st.lists(event, min_size=1, max_size=8), min_size=1, max_size=8))
-    return levels, [[(i, b, catalogue[i], np.float32(g), np.float32(d)) for i, b, g, d in session] for session in sessions]
+    return levels, [
+        [(i, b, catalogue[i], np.float32(g), np.float32(d)) for i, b, g, d in session] for session in sessions
+    ]
 
 
 def to_line(session):
@@ -65,7 +67,7 @@ def read_back(dataset):
     return sessions
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=logs())
 def test_well_formed_sessions_come_back(tmp_path, log):
     levels, sessions = log
@@ -204,9 +206,7 @@ def test_several_sources_in_the_order_given(tmp_path):
         def note(self, message):
             notes.append(message)
 
-    dataset = prepare(
-        [tmp_path / "logs/old/*.txt", tmp_path / "logs"], out=tmp_path / "out", progress=Notes()
-    )
+    dataset = prepare([tmp_path / "logs/old/*.txt", tmp_path / "logs"], out=tmp_path / "out", progress=Notes())
     assert [dataset.session_name(i) for i in range(3)] == ["old/a.txt:1", "old/b.txt:1", "new.txt:1"]
     assert [(source.file, source.lines, source.used_events) for source in dataset.manifest.sources] == [
         ("old/a.txt", 1, 2),
@@ -257,3 +257,13 @@ def test_returned_dataset_is_the_one_on_disk(tmp_path, log):
         "taxonomy.parquet",
     ]
     assert not opened.item.flags.writeable
+
+
+def test_out_may_be_a_link_or_the_current_folder(tmp_path, log, monkeypatch):
+    real = prepare(log, out=tmp_path / "real").path
+    (tmp_path / "link").symlink_to(real)
+    assert prepare(log, out=tmp_path / "link", overwrite=True).path == real.resolve()
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(real)
+    assert prepare(log, out=".", overwrite=True).path == real.resolve()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "log.txt", "real"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from hup.cli import evaluate, info, prepare, recommend, simulate, train
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
-COMMANDS = {
+COMMANDS: dict[Callable[..., None], str] = {
     simulate.simulate: "hup simulate --out clicks.txt --sessions 2000 --items 500 --levels 3 --format jd --seed 1",
     prepare.prepare: "hup prepare clicks.txt --format jd --out dataset",
     info.info: "hup info dataset",

@@ -65,12 +65,13 @@ def _text(session: Path) -> str:
     except OSError as error:
         raise HupError(f"Cannot read the session {session}: {error.strerror or error}.") from error
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")  # editors on Windows begin files with a byte order mark
     except UnicodeDecodeError as error:
         raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
 
 
 def _print(answer: Recommendations) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     if answer.basis == "popularity":
@@ -82,7 +83,8 @@ def _print(answer: Recommendations) -> None:
     table.add_column("cosine" if answer.basis == "profile" else "share", justify="right")
     table.add_column("in session")
     for place, found in enumerate(answer.ranked, 1):
-        table.add_row(str(place), found.name, " > ".join(found.path), f"{found.score:.3f}", "yes" if found.seen else "")
+        names = escape(found.name), escape(" > ".join(found.path))
+        table.add_row(str(place), *names, f"{found.score:.3f}", "yes" if found.seen else "")
     console.print(table)
     if answer.reasons:
         top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])

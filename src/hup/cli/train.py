@@ -33,8 +33,6 @@ def train(
     Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
     weights. The log of all epochs is in OUT/log.jsonl.
     """
-    from rich.live import Live
-
     from hup.config import Config
     from hup.data.dataset import Dataset
     from hup.models.hup import HUP

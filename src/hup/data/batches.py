@@ -193,10 +193,11 @@ def open_item_run(item: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Mark the events of every history's last item run, ``(N,)`` bool; ``ends`` are the histories' ends, ``(B,)``."""
     new_run = np.ones(item.size, dtype=bool)
     new_run[1:] = item[1:] != item[:-1]
-    new_run[ends[:-1]] = True
+    # A run may reach over from the history before; numbers are only compared within one history.
     run = np.cumsum(new_run)
     lengths = np.diff(ends, prepend=0)
-    return run == np.repeat(run[ends - 1], lengths)
+    marked: np.ndarray = run == np.repeat(run[ends - 1], lengths)
+    return marked
 
 
 def batches(

@@ -79,7 +79,7 @@ def _unpack(
         if waiting >= BLOCK_BYTES:
             yield b"".join(pieces)
             pieces, waiting = [], 0
-    if pieces:
+    if waiting:
         yield b"".join(pieces)
     if broken is None and stream is not None:
         broken = f"{packing} stream ends early, after {unpacked} bytes of text"

@@ -41,10 +41,6 @@ class Engine(Protocol):
         """Compute `expression` into memory."""
         ...
 
-    def drop(self, name: str) -> None:
-        """Forget rows kept under `name`."""
-        ...
-
 
 class DuckDBEngine:
     """DuckDB in memory; what exceeds `memory_limit` is spilled into `folder`.
@@ -105,10 +101,6 @@ class DuckDBEngine:
         """Compute `expression` into memory."""
         query = self._backend.compile(expression)
         return self._run(lambda: self._backend.con.sql(query).to_arrow_table())
-
-    def drop(self, name: str) -> None:
-        """Forget rows kept under `name`."""
-        self._backend.drop_table(name)
 
     def _run(self, work: Callable[[], Result]) -> Result:
         """Work in another thread: this one stays free to notice Ctrl-C, which DuckDB does only between its tasks."""

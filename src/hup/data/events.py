@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any
 
 from hup.errors import HupError
+
+#: Times beyond are no seconds but milliseconds since 1970 or less; whole milliseconds of these fit 64 bits with ease.
+MOST_SECONDS = 1e12
+
+_CATEGORY = re.compile(r"category_[1-9][0-9]*")
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,8 @@ class Event:
     timestamp : float, optional
         Seconds since any fixed moment.
     categories : tuple of str
-        The item's path, coarsest first. May be left out for items of the training vocabulary.
+        The item's path, coarsest first; finer levels may be missing. May be left out for items of the training
+        vocabulary.
     interval, dwell : float, optional
         Seconds to the next event, and on the item run, where the log has them itself. They are facts about the time
         after the event: a live profile uses them only once the next event, or the next item run, has begun. Without
@@ -37,6 +45,12 @@ class Event:
     categories: tuple[str, ...] = ()
     interval: float | None = None
     dwell: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("timestamp", "interval", "dwell"):
+            value = getattr(self, key)
+            if value is not None:
+                seconds(value, f"event: key {key!r}", signed=key == "timestamp")
 
     @classmethod
     def of(cls, event: Event | Mapping[str, Any], where: str = "event") -> Event:
@@ -52,38 +66,80 @@ class Event:
         if not isinstance(event, Mapping):
             raise HupError(f"{where}: expected an object with item and behavior, found {event!r}.")
         values = dict(event)
-        levels = sorted((k for k in values if k.startswith("category_") and k[9:].isdigit()), key=lambda k: int(k[9:]))
-        path = [values.pop(key) for key in levels] or values.pop("categories", None) or []
-        if isinstance(path, str):
-            path = [path]
+        path = _category_path(values, where)
         known = {f.name for f in fields(cls)} | {"user", "session", "event_id"}
-        if unknown := sorted(set(values) - known):
+        if unknown := sorted(set(values) - known, key=str):
             raise HupError(f"{where}: unknown key {unknown[0]!r}. Keys: {', '.join(sorted(known))}, category_1 …")
         for key in ("item", "behavior"):
             if values.get(key) in (None, ""):
                 raise HupError(f"{where}: key {key!r} is missing or empty.")
         return cls(
-            item=str(values["item"]),
-            behavior=str(values["behavior"]),
-            timestamp=_seconds(values, "timestamp", where, signed=True),
-            categories=tuple(str(name) for name in path),
-            interval=_seconds(values, "interval", where),
-            dwell=_seconds(values, "dwell", where),
+            item=_name(values["item"], "item", where),
+            behavior=_name(values["behavior"], "behavior", where),
+            timestamp=_optional_seconds(values, "timestamp", where, signed=True),
+            categories=path,
+            interval=_optional_seconds(values, "interval", where),
+            dwell=_optional_seconds(values, "dwell", where),
         )
 
 
-def _seconds(values: Mapping[str, Any], key: str, where: str, *, signed: bool = False) -> float | None:
-    value = values.get(key)
-    if value is None:
-        return None
+def seconds(value: object, what: str, *, signed: bool = False) -> float:
+    """Check that something is a time that one can compute with.
+
+    Parameters
+    ----------
+    value : object
+        A number, or text that is one.
+    what : str
+        Its name; the message begins with it.
+    signed : bool
+        Whether it may be negative, as a moment may and a stretch of time may not.
+
+    Raises
+    ------
+    HupError
+        If it is no number, not finite, or of another unit than seconds.
+    """
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(value)  # type: ignore[arg-type]  # whatever it is, float says whether it will do
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or (number < 0 and not signed):
         expected = "a number of seconds" if signed else "seconds, 0 or more"
-        raise HupError(f"{where}: key {key!r} is {value!r}, expected {expected}.")
+        raise HupError(f"{what} is {value!r}, expected {expected}.")
+    if abs(number) > MOST_SECONDS:
+        raise HupError(f"{what} is {value!r}, expected seconds. Divide if these are milliseconds or less.")
     return number
+
+
+def _optional_seconds(values: Mapping[str, Any], key: str, where: str, *, signed: bool = False) -> float | None:
+    value = values.get(key)
+    return None if value is None else seconds(value, f"{where}: key {key!r}", signed=signed)
+
+
+def _name(value: Any, key: str, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, Integral)):
+        raise HupError(f"{where}: key {key!r} is {value!r}, expected text or a whole number.")
+    return str(value)
+
+
+def _category_path(values: dict[str, Any], where: str) -> tuple[str, ...]:
+    """Take the path out of an event's keys, up to the finest level that is there."""
+    given = {int(key[9:]): values.pop(key) for key in list(values) if _CATEGORY.fullmatch(str(key))}
+    listed = values.pop("categories", None)
+    if listed is not None:
+        if given:
+            raise HupError(f"{where}: both categories and category_{min(given)} are there, expected one of them.")
+        if isinstance(listed, str):
+            listed = [listed]
+        if not isinstance(listed, (list, tuple)):
+            raise HupError(f"{where}: key 'categories' is {listed!r}, expected a list of names, coarsest first.")
+        given = dict(enumerate(listed, 1))
+    names = {level: name for level, name in given.items() if name not in (None, "")}
+    for level in range(1, max(names, default=0)):
+        if level not in names:
+            raise HupError(f"{where}: category_{level} is missing, but category_{max(names)} is there.")
+    return tuple(_name(names[level], f"category_{level}", where) for level in sorted(names))
 
 
 def events_from_jd(text: str, source: str = "session") -> list[Event]:
@@ -94,12 +150,12 @@ def events_from_jd(text: str, source: str = "session") -> list[Event]:
     HupError
         For more than one line that holds something, or a token that does not read; it names source, line and token.
     """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(_lines(text), 1) if line.strip()]
     if len(lines) > 1:
         raise HupError(f"{source}: expected one session, so one line; line {lines[1][0]} holds another one.")
     events = []
     for number, line in lines:
-        for token in line.split():
+        for token in filter(None, line.split(" ")):
             parts = token.split("+")
             where = f"{source}, line {number}, token {token!r}"
             if len(parts) != 5:
@@ -108,6 +164,11 @@ def events_from_jd(text: str, source: str = "session") -> list[Event]:
             values = {"item": item, "behavior": behavior, "interval": interval, "dwell": dwell}
             events.append(Event.of({**values, "categories": [c for c in category.split("/") if c]}, where))
     return events
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as `hup prepare` and JSON know them; ``str.splitlines`` would also split within names."""
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def events_from_jsonl(text: str, source: str = "session") -> list[Event]:
@@ -119,7 +180,7 @@ def events_from_jsonl(text: str, source: str = "session") -> list[Event]:
         For a line that is no JSON object or no event; it names source and line.
     """
     events = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
         where = f"{source}, line {number}"

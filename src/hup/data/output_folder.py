@@ -46,7 +46,9 @@ def output_folder(
         raise HupError(f"{out} cannot be written: {error.strerror or error}.") from error
     try:
         yield partial
-        _publish(partial, out)
+        _publish(partial, out, overwrite)
+    except OSError as error:
+        raise HupError(f"{out} cannot be written: {error}.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -60,9 +62,9 @@ def _refuse_existing(out: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         raise HupError(f"{out} exists and was not made by this command; it is not replaced. Choose another --out.")
 
 
-def _publish(partial: Path, out: Path) -> None:
+def _publish(partial: Path, out: Path, overwrite: bool) -> None:
     replaced = out.with_name(f"{out.name}.replaced-{os.getpid()}")
-    if out.exists():
+    if overwrite and out.exists():
         out.rename(replaced)
     partial.rename(out)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -99,6 +99,8 @@ def prepare(
     )
     progress = progress or Progress()
     out = Path(out)
+    if out.is_symlink() or out.name in ("", ".."):
+        out = out.resolve()  # a name is needed for the folders beside it
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
     files = find_sources(given, out, progress.note)
     with output_folder(out, overwrite, _is_dataset, progress.note) as folder:

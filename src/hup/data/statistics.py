@@ -166,7 +166,7 @@ def _repeats(session: Array, item: Array) -> tuple[int, int]:
     # Not np.unique, which hashes integers and is ten times slower on keys as spread out as these.
     earlier = np.sort(keys[~is_last])
     earlier = earlier[np.diff(earlier, prepend=-1) > 0]
-    place = np.searchsorted(earlier, keys[last])
-    seen = (place < len(earlier)) & (earlier[np.minimum(place, len(earlier) - 1)] == keys[last])
+    targets = keys[last]
+    seen = np.searchsorted(earlier, targets, side="right") > np.searchsorted(earlier, targets)
     repeated_targets = int(seen.sum())
     return len(earlier) + len(last) - repeated_targets, repeated_targets

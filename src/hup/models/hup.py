@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,16 +18,25 @@ from hup.data.dataset import Behavior, Dataset
 from hup.data.events import Event, in_time_order
 from hup.data.levels import Buckets, pyramid_steps
 from hup.errors import HupError
-from hup.files import write_aside
 from hup.models.base import Recommender, Scores
 from hup.models.live import LiveProfiles, ProfileState
+from hup.models.model_folder import (
+    CONFIG,
+    FORMAT_VERSION,
+    METRICS,
+    load_weights,
+    read_config,
+    read_json,
+    save_weights,
+    write_json,
+)
 from hup.models.recommendations import Recommendations, own_candidates, popular, rank, reasons
 from hup.models.skipgram import skipgram_vectors
 from hup.models.vocabulary import Vocabulary
 from hup.nn.pyramid import LevelProfile, Pyramid
 
-CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from hup.training.observer import Observer
 
 Session = ProfileState | Sequence[Event | Mapping[str, Any]]
 Part = TypeVar("Part")
@@ -64,16 +70,29 @@ class HUP(Recommender):
 
     # ------------------------------------------------------------------ fit
 
-    def fit(self, dataset: Dataset, *, out: str | Path | None = None, **options: Any) -> Self:
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        observer: Observer | None = None,
+    ) -> Self:
         """Train on the training split; the best epoch on the validation split is kept.
 
         Parameters
         ----------
         dataset : Dataset
         out : path, optional
-            Model folder for checkpoints, log and the finished model; without it nothing is written.
-        **options
-            As for :func:`hup.training.train`: ``resume``, ``overwrite``, ``progress``.
+            Model folder for checkpoints, log and the finished model; without it nothing is written. An unfinished run
+            of the same configuration and dataset in it is continued.
+        resume : bool
+            Also continue a finished run, up to a larger ``training.epochs``.
+        overwrite : bool
+            Start anew, whatever is in ``out``.
+        observer : Observer, optional
+            Told of every batch and epoch.
 
         Raises
         ------
@@ -82,7 +101,8 @@ class HUP(Recommender):
         """
         from hup.training import train  # the loop knows models, so the model can name it only here
 
-        train(self, dataset, out=None if out is None else Path(out), **options)
+        path = None if out is None else Path(out)
+        train(self, dataset, out=path, resume=resume, overwrite=overwrite, observer=observer)
         return self
 
     def initialise(self, dataset: Dataset, *, fit_vectors: bool = True) -> Self:
@@ -183,6 +203,17 @@ class HUP(Recommender):
 
     # ------------------------------------------------------------------ live use
 
+    def state(self, session: Session) -> ProfileState:
+        """Fold a whole session; a state is given back as it is."""
+        if isinstance(session, ProfileState):
+            return session
+        events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], "session")
+        live = self._live()
+        state = live.start()
+        for event in events:
+            state = live.update(state, event)
+        return state
+
     def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
         """Fold one micro-behavior into a user's state.
 
@@ -270,12 +301,13 @@ class HUP(Recommender):
     # ------------------------------------------------------------------ folders
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model folder: configuration, weights, vocabulary, metrics. The configuration comes last."""
+        """Write a model folder: weights, vocabulary, metrics, and last the configuration, which makes it complete."""
         folder = Path(folder)
-        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
-        with write_aside(folder / WEIGHTS) as path:
-            save_file(_without_shared(weights), path)
+        # A model that is being replaced is no model until the new one is whole.
+        (folder / CONFIG).unlink(missing_ok=True)
+        save_weights(folder, self.network)
         self.vocabulary.save(folder)
+        write_json(folder / METRICS, self.metrics)
         content = {
             "format_version": FORMAT_VERSION,
             "model": self.name,
@@ -284,9 +316,7 @@ class HUP(Recommender):
             "buckets": {"interval": self.buckets.interval, "dwell": self.buckets.dwell},
             "dataset_fingerprint": self.dataset_fingerprint,
         }
-        for name, tree in ((METRICS, self.metrics), (CONFIG, content)):
-            with write_aside(folder / name) as path:
-                path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / CONFIG, content)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
@@ -298,21 +328,18 @@ class HUP(Recommender):
             If it is no complete model folder of this format.
         """
         folder = Path(folder)
-        content = _read_config(folder)
-        model = cls(Config.validated(content["config"]))
-        behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
-        buckets = Buckets(tuple(content["buckets"]["interval"]), tuple(content["buckets"]["dwell"]))
-        model._attach(Vocabulary.load(folder, behaviors), buckets, content["dataset_fingerprint"])
+        content = read_config(folder, cls.name)
         try:
-            weights = load_file(folder / WEIGHTS)
-            missing = model.network.load_state_dict(weights, strict=False)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {error}") from error
-        tied = {name for name in missing.missing_keys if name.replace("_inputs", "_targets") in weights}
-        if missing.unexpected_keys or set(missing.missing_keys) - tied:
-            raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {missing}")
+            model = cls(Config.validated(content["config"]))
+            behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
+            buckets = Buckets(tuple(content["buckets"]["interval"]), tuple(content["buckets"]["dwell"]))
+            fingerprint = content["dataset_fingerprint"]
+        except (HupError, KeyError, TypeError, ValueError) as error:
+            raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
+        model._attach(Vocabulary.load(folder, behaviors), buckets, fingerprint)
+        load_weights(folder, model.network)
         if (folder / METRICS).is_file():
-            model.metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+            model.metrics = read_json(folder / METRICS)
         return model
 
     # ------------------------------------------------------------------ parts
@@ -324,17 +351,6 @@ class HUP(Recommender):
         if level not in self.levels:
             raise HupError(f"The model has no level {level!r}; its levels are: {', '.join(self.levels)}.")
 
-    def state(self, session: Session) -> ProfileState:
-        """Fold a whole session; a state is given back as it is."""
-        if isinstance(session, ProfileState):
-            return session
-        events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], "session")
-        live = self._live()
-        state = live.start()
-        for event in events:
-            state = live.update(state, event)
-        return state
-
 
 def load(folder: str | Path) -> HUP:
     """Open a model folder; the kind of model is written in it."""
@@ -343,34 +359,10 @@ def load(folder: str | Path) -> HUP:
 
 def _fitted(part: Part | None) -> Part:
     if part is None:
-        raise HupError("This model is not fitted: call fit(dataset) first, or open one with HUP.from_pretrained(folder).")
+        raise HupError("This model is not fitted: call fit(dataset), or open one with HUP.from_pretrained(folder).")
     return part
 
 
 def _buckets(dataset: Dataset) -> Buckets:
     edges = dataset.manifest.buckets
     return Buckets(tuple(edges.interval_upper_edges), tuple(edges.dwell_upper_edges))
-
-
-def _without_shared(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out tables that are another one's under a second name, which safetensors refuses to write twice."""
-    names: dict[int, str] = {}
-    for name, tensor in weights.items():
-        names.setdefault(tensor.data_ptr(), name)
-    return {name: weights[name] for name in names.values()}
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.is_file():
-        if (folder / "checkpoints").is_dir():
-            raise HupError(f"Training in {folder} has not finished; go on with `hup train DATASET --out {folder} --resume`.")
-        raise HupError(f"{folder} is not a model folder: it has no {CONFIG}. Make one with `hup train DATASET --out {folder}`.")
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = content["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise HupError(f"{path} does not read as a model's configuration ({error!r}).") from error
-    if version != FORMAT_VERSION:
-        raise HupError(f"{path} has format_version {version}; this version of HUP reads {FORMAT_VERSION}. Train again.")
-    return content

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hup.data.batches import Histories
-from hup.data.events import Event
+from hup.data.events import Event, seconds
 from hup.data.levels import Buckets, LevelSteps, PyramidSteps, milliseconds, number_of_bucket
 from hup.models.vocabulary import Vocabulary
 from hup.nn.pyramid import Closed, LevelProfile, Pyramid
@@ -51,7 +52,7 @@ class ProfileState:
     unknown : dict
         Codes given to category paths that the vocabulary lacks.
     runs : tuple of tuple of str
-        For item, category_K … category_1: names of the ended runs, in the order of ``closed``.
+        For item, category_K … category_1: last item of every ended run, in the order of ``closed``.
     """
 
     closed: tuple[Closed, ...]
@@ -61,16 +62,9 @@ class ProfileState:
     unknown: dict[tuple[str, ...], int] = field(default_factory=dict)
     runs: tuple[tuple[str, ...], ...] = ()
 
-    def run_names(self, number: int) -> tuple[str, ...]:
-        """Names of all runs of a level, the open one last; 0 = item, 1 = category_K, …"""
-        return (*self.runs[number], self.name_at(self.pending[-1].item, number))
-
-    def name_at(self, item: str, number: int) -> str:
-        """Name of an item (0) or of one of its categories (1 = category_K, …)."""
-        if number == 0:
-            return item
-        names, k = self.items[item].names, len(self.runs) - number
-        return names[k - 1] if k <= len(names) else "?"
+    def run_items(self, number: int) -> tuple[str, ...]:
+        """Last items of all runs of a level, the open one last; level 0 = item, 1 = category_K and so on."""
+        return (*self.runs[number], self.pending[-1].item)
 
 
 class LiveProfiles:
@@ -105,8 +99,11 @@ class LiveProfiles:
         items = {name: other for name, other in state.items.items() if name != event.item} | {event.item: seen}
         return replace(state, pending=(event,), items=items)
 
-    def profile(self, state: ProfileState, now: float | None, levels: Sequence[str] | None = None) -> dict[str, LevelProfile]:
+    def profile(
+        self, state: ProfileState, now: float | None, levels: Sequence[str] | None = None
+    ) -> dict[str, LevelProfile]:
         """Profiles at a moment; ``now`` is on the clock of the events' timestamps, None = not known."""
+        now = None if now is None else seconds(now, "now", signed=True)
         histories, intervals = self._pending(state), _intervals(state.pending, _interval_at(state.pending[-1], now))
         dwell = _elapsed(state.pending, now)
         open_dwell = [dwell, dwell, *(dwell if dwell < 0 else dwell + so_far for so_far in state.run_dwell)]
@@ -142,16 +139,16 @@ class LiveProfiles:
             rows["path"] += [state.items[event.item].path for event in session]
             rows["behavior"] += [self._behavior(event) for event in session]
             lengths.append(len(session))
-        seconds = {key: np.array(rows[key], dtype=np.float64) / 1000 for key in ("interval", "dwell")}
-        for value in seconds.values():
+        times = {key: np.array(rows[key], dtype=np.float64) / 1000 for key in ("interval", "dwell")}
+        for value in times.values():
             value[value < 0] = np.nan
         return Histories(
             offsets=torch.tensor([0, *np.cumsum(lengths).tolist()]),
             item=torch.tensor(rows["item"]),
             categories=torch.tensor(rows["path"]),
             behavior=torch.tensor(rows["behavior"]),
-            interval=torch.from_numpy(seconds["interval"].astype(np.float32)),
-            dwell=torch.from_numpy(seconds["dwell"].astype(np.float32)),
+            interval=torch.from_numpy(times["interval"].astype(np.float32)),
+            dwell=torch.from_numpy(times["dwell"].astype(np.float32)),
         )
 
     def _close(self, state: ProfileState, following: Event) -> ProfileState:
@@ -172,7 +169,7 @@ class LiveProfiles:
             steps.append(_closed_steps(at, interval[-1:][: len(at)], self._dwell_bucket(total)[: len(at)], below=0))
             run_dwell.append(0 if ended else total)
             number = len(runs)
-            runs.append((*state.runs[number], state.name_at(run[-1].item, number)) if ended else state.runs[number])
+            runs.append((*state.runs[number], run[-1].item) if ended else state.runs[number])
         none = torch.tensor([], dtype=torch.long)
         layout = PyramidSteps(none, none, none, none, tuple(steps))
         with torch.inference_mode():
@@ -216,7 +213,7 @@ class LiveProfiles:
         return self.vocabulary.behavior_codes.get(event.behavior, -1)
 
     def _pending(self, state: ProfileState) -> Histories:
-        """The pending item run as a batch of one; its times are in the steps, not here."""
+        """Lay out the pending item run as a batch of one; its times are in the steps, not here."""
         seen, n = state.items[state.pending[-1].item], len(state.pending)
         not_here = torch.full((n,), math.nan)
         return Histories(
@@ -263,7 +260,7 @@ def _interval_at(event: Event, now: float | None) -> int:
 
 
 def _intervals(run: Sequence[Event], last: int) -> list[int]:
-    return [_interval_until(event, following) for event, following in zip(run, run[1:], strict=False)] + [last]
+    return [_interval_until(event, following) for event, following in pairwise(run)] + [last]
 
 
 def _dwell_until(run: Sequence[Event], following: Event) -> int:

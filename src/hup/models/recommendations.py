@@ -46,10 +46,13 @@ class Reason:
         Item or category of the run.
     weight : float
         Attention weight, in [0, 1]; all runs of the session sum to 1.
+    path : tuple of str
+        Names of its categories, as in :class:`Recommendation`; two categories may have the same name.
     """
 
     name: str
     weight: float
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def rank(
     candidates: Sequence[OwnCandidate],
     k: int,
 ) -> tuple[Recommendation, ...]:
-    """Take the best of the vocabulary's scores ``(n_known,)`` and the own candidates' ``(U,)``, without the current item."""
+    """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``; never the current item."""
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
     if level == "item":
@@ -143,10 +146,19 @@ def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation,
 
 def reasons(state: ProfileState, number: int, weights: Tensor) -> tuple[Reason, ...]:
     """Add up the attention on each item (level 0) or category (1 = category_K, …) of the session, most first."""
-    shares: Counter[str] = Counter()
-    for name, weight in zip(state.run_names(number), weights.tolist(), strict=True):
-        shares[name] += weight
-    return tuple(Reason(name, weight) for name, weight in shares.most_common())
+    shares: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for item, weight in zip(state.run_items(number), weights.tolist(), strict=True):
+        shares[_run_name(state, item, number)] += weight
+    return tuple(Reason(name, weight, path) for (name, path), weight in shares.most_common())
+
+
+def _run_name(state: ProfileState, item: str, number: int) -> tuple[str, tuple[str, ...]]:
+    """Name and path of an item (level 0), or of its category at a level above."""
+    names = state.items[item].names
+    if number == 0:
+        return item, names
+    k = len(state.runs) - number
+    return (names[k - 1] if k <= len(names) else "?"), names[:k]
 
 
 def _seen(state: ProfileState, level: str) -> set[int]:

@@ -1,10 +1,11 @@
-"""What a model knows by name: items, categories, behaviors of the training split, and how to meet what it does not know."""
+"""What a model knows by name: items, categories and behaviors of the training split."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Behavior, Dataset
-from hup.files import write_aside
 from hup.errors import HupError
+from hup.files import write_aside
 from hup.models.popularity import run_counts
 
 ITEMS, CATEGORIES = "items.parquet", "categories.parquet"
@@ -71,7 +72,7 @@ class Vocabulary:
         return len(self.categories)
 
     def size(self, level: str) -> int:
-        """Number of known codes of a level."""
+        """Count the known codes of a level."""
         if level in ("item", "micro"):
             return len(self.items)
         return len(self.categories[int(level.removeprefix("category_")) - 1])
@@ -139,13 +140,14 @@ class Vocabulary:
         HupError
             If a file is missing or does not read.
         """
-        items, rows = _read(folder / ITEMS), _read(folder / CATEGORIES)
+        items = _read(folder / ITEMS, ("item", "category_1", "runs"))
+        rows = _read(folder / CATEGORIES, ("level", "category", "parent", "runs"))
         depth = len([name for name in items.column_names if name.startswith("category_")])
         level = rows.column("level").to_numpy()
         parts = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in ("parent", "runs")}
         names = rows.column("category").to_pylist()
         bounds = np.searchsorted(level, np.arange(1, depth + 2))
-        spans = [slice(int(low), int(high)) for low, high in zip(bounds, bounds[1:], strict=False)]
+        spans = [slice(int(low), int(high)) for low, high in pairwise(bounds)]
         counts = {f"category_{k}": parts["runs"][span] for k, span in enumerate(spans, 1)}
         return cls(
             items=items.column("item").to_pylist(),
@@ -157,10 +159,13 @@ class Vocabulary:
         )
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, needed: Sequence[str]) -> pa.Table:
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
     except FileNotFoundError:
         raise HupError(f"{path.parent} is not a complete model folder: {path.name} is missing.") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise HupError(f"{path} does not read as Parquet ({error}).") from None
+    if missing := [name for name in needed if name not in table.column_names]:
+        raise HupError(f"{path} has no column {missing[0]}; expected {', '.join(needed)} at least.")
+    return table

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hup.errors import HupError
 from hup.files import write_aside
+from hup.nn.weights import unshared
 
 _NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
 
@@ -97,12 +98,3 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
                 slots.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
         torch.set_rng_state(tensors[_RANDOM])
-
-
-def unshared(network: nn.Module) -> dict[str, Tensor]:
-    """Tensors of a network by name, each once: a table used under two names has one of them."""
-    names: dict[int, str] = {}
-    tensors = network.state_dict()
-    for name, tensor in tensors.items():
-        names.setdefault(tensor.data_ptr(), name)
-    return {name: tensors[name] for name in names.values()}

@@ -23,7 +23,8 @@ from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
 from hup.nn.collapse import spread
 from hup.nn.losses import cosine_proximity
-from hup.training.checkpoint import Progress, load_checkpoint, save_checkpoint, unshared
+from hup.nn.weights import unshared
+from hup.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from hup.training.folder import RunFolder
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Every benchmark at a size that a laptop finishes in a minute or two. Full sizes: python benchmarks/NAME.py --help
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for benchmark in benchmarks/*.py; do
+    case $(basename "$benchmark" .py) in
+        behavior_lstm) size=(--rounds 10) ;;
+        evaluate_throughput) size=(--items 50000 --sessions 500) ;;
+        prepare_throughput) size=(--events 500000) ;;
+        simulate_throughput) size=(--events 500000) ;;
+        train_throughput) size=(--sessions 1000 --items 4000 --epochs 2) ;;
+        *) size=() ;;
+    esac
+    printf '\n$ python %s %s\n' "$benchmark" "${size[*]}"
+    python "$benchmark" "${size[@]}"
+done

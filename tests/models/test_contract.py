@@ -1,0 +1,299 @@
+"""What every recommender must do, whatever it is: found by importing all modules of ``hup.models``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import hup.models
+from hup.config import Config
+from hup.data.batches import Histories, histories_and_targets
+from hup.data.dataset import Dataset
+from hup.data.taxonomy import Taxonomy
+from hup.errors import HupError
+from hup.models.base import Recommender, Scores
+
+
+def found_recommenders() -> list[type[Recommender]]:
+    for module in pkgutil.walk_packages(hup.models.__path__, "hup.models."):
+        importlib.import_module(module.name)
+
+    def below(cls: type) -> Iterator[type]:
+        for child in cls.__subclasses__():
+            yield child
+            yield from below(child)
+
+    found = {
+        cls for cls in below(Recommender) if cls.__module__.startswith("hup.models.") and not inspect.isabstract(cls)
+    }
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+RECOMMENDERS = found_recommenders()
+
+
+def make(kind: type[Recommender], tiny: Config) -> Recommender:
+    return kind(tiny) if "config" in inspect.signature(kind).parameters else kind()
+
+
+@pytest.fixture(scope="module", params=RECOMMENDERS, ids=lambda kind: kind.__name__)
+def kind(request) -> type[Recommender]:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(kind, dataset, tiny) -> Recommender:
+    model = make(kind, tiny)
+    assert model.fit(dataset) is model
+    return model
+
+
+def levels_of(dataset: Dataset) -> list[str]:
+    return ["item", *(f"category_{k}" for k in range(dataset.levels, 0, -1))]
+
+
+def sizes(dataset: Dataset) -> dict[str, int]:
+    """Size of the training vocabulary by level."""
+    return {"item": dataset.n_train_items} | {
+        f"category_{k}": size for k, size in enumerate(dataset.n_train_categories, 1)
+    }
+
+
+def histories(dataset: Dataset, sessions: object = None) -> Histories:
+    sessions = dataset.sessions("test") if sessions is None else sessions
+    return histories_and_targets(dataset, np.asarray(sessions, dtype=np.int64))[0]
+
+
+def by_code(scores: Scores) -> list[dict[int, float]]:
+    """Scores of each history by code: the order of the own codes is left to the model."""
+    known = [dict(enumerate(row)) for row in scores.known.tolist()]
+    own = [
+        {code: score for code, score in zip(codes, row, strict=True) if code >= 0}
+        for codes, row in zip(scores.own_codes.tolist(), scores.own.tolist(), strict=True)
+    ]
+    return [a | b for a, b in zip(known, own, strict=True)]
+
+
+def assert_same(first: list[dict[int, float]], second: list[dict[int, float]]) -> None:
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        codes = list(one)
+        np.testing.assert_allclose([one[c] for c in codes], [other[c] for c in codes], rtol=1e-5, atol=1e-5)
+
+
+def finite(scores: Scores) -> bool:
+    return bool(torch.isfinite(scores.known).all() and torch.isfinite(scores.own[scores.own_codes >= 0]).all())
+
+
+# ---------------------------------------------------------------------- the walk itself
+
+
+def test_the_walk_finds_them():
+    assert {"HUP", "Popularity", "Recency"} <= {kind.__name__ for kind in RECOMMENDERS}
+
+
+def test_each_has_a_name_of_its_own():
+    names = [kind.name for kind in RECOMMENDERS]
+    assert len(set(names)) == len(names)
+    assert all(name == name.strip() and name for name in names)
+
+
+def test_the_shops_hold_what_training_lacks(dataset):
+    """Otherwise much of what follows shows nothing."""
+    given = histories(dataset)
+    assert (given.item >= dataset.n_train_items).any()
+    assert dataset.n_items > dataset.n_train_items
+    if dataset.levels == 3:
+        assert (given.categories[:, 2] >= dataset.n_train_categories[2]).any()
+
+
+# ---------------------------------------------------------------------- scores
+
+
+def test_scores_of_every_level(model, dataset):
+    given = histories(dataset)
+    for level, n_known in sizes(dataset).items():
+        scores = model.score(given, level)
+        assert scores.known.shape == (len(given), n_known)
+        assert scores.own.shape == scores.own_codes.shape
+        assert scores.own_codes.dtype == torch.int64
+        assert scores.known.is_floating_point()
+        assert not scores.known.requires_grad
+        assert finite(scores)
+        codes = given.codes(level).tolist()
+        for b, (low, high) in enumerate(zip(given.offsets[:-1].tolist(), given.offsets[1:].tolist(), strict=True)):
+            own = [code for code in scores.own_codes[b].tolist() if code >= 0]
+            assert sorted(own) == sorted({code for code in codes[low:high] if code >= n_known})
+
+
+def test_scores_tell_histories_or_candidates_apart(model, dataset):
+    """A model whose scores are all one would pass every other test here."""
+    scores = model.score(histories(dataset), "item")
+    assert scores.known.unique().numel() > 3
+
+
+def test_asking_twice_or_in_another_order_changes_nothing(model, dataset):
+    given = histories(dataset)
+    first = {level: by_code(model.score(given, level)) for level in levels_of(dataset)}
+    again = histories(dataset)
+    for level in reversed(levels_of(dataset)):
+        assert_same(first[level], by_code(model.score(again, level)))
+
+
+def test_the_order_of_a_batch_changes_nothing(model, dataset):
+    order = np.random.default_rng(0).permutation(np.asarray(dataset.sessions("test")))
+    for level in levels_of(dataset):
+        straight = by_code(model.score(histories(dataset), level))
+        shuffled = by_code(model.score(histories(dataset, order), level))
+        start = dataset.sessions("test").start
+        assert_same(shuffled, [straight[session - start] for session in order.tolist()])
+
+
+def test_the_company_in_a_batch_changes_nothing(model, dataset):
+    for level in levels_of(dataset):
+        together = by_code(model.score(histories(dataset), level))
+        alone = [by_code(model.score(histories(dataset, [session]), level))[0] for session in dataset.sessions("test")]
+        assert_same(together, alone)
+
+
+# ---------------------------------------------------------------------- what a model does not know
+
+
+def strange(dataset: Dataset, *, path: list[int], behavior: int, times: float) -> Histories:
+    """One history of items that no vocabulary has, 7 events of which the last is alone in its run."""
+    item = torch.tensor([5, 5, 9, 9, 5, 8, 7]) + dataset.n_items
+    n = len(item)
+    return Histories(
+        offsets=torch.tensor([0, n]),
+        item=item,
+        categories=torch.tensor([path] * n),
+        behavior=torch.full((n,), behavior),
+        interval=torch.full((n,), times),
+        dwell=torch.full((n,), times),
+    )
+
+
+@pytest.mark.parametrize("times", [float("nan"), 0.0, 1e9], ids=["no times", "no time", "30 years"])
+@pytest.mark.parametrize("behavior", [-1, 0])
+@pytest.mark.parametrize("categories", ["none", "unknown", "known above", "known"])
+def test_unknown_items_categories_behaviors_and_times(model, dataset, categories, behavior, times):
+    unknown = list(dataset.n_categories)
+    known = dataset.taxonomy.paths[0].tolist()
+    path = {
+        "none": [-1] * dataset.levels,
+        "unknown": unknown,
+        "known above": [*known[:-1], unknown[-1]],
+        "known": known,
+    }
+    given = strange(dataset, path=path[categories], behavior=behavior, times=times)
+    for level in levels_of(dataset):
+        scores = model.score(given, level)
+        assert finite(scores), level
+        own = set(given.codes(level).tolist())
+        expected = {code for code in own if code >= sizes(dataset)[level]}
+        assert set(scores.own_codes[scores.own_codes >= 0].tolist()) == expected
+
+
+def test_a_history_of_one_event(model, dataset):
+    whole = histories(dataset)
+    first = replace(
+        whole,
+        offsets=torch.tensor([0, 1]),
+        **{name: getattr(whole, name)[:1] for name in ("item", "categories", "behavior", "interval", "dwell")},
+    )
+    for level in levels_of(dataset):
+        scores = model.score(first, level)
+        assert scores.known.shape[0] == 1
+        assert finite(scores)
+
+
+def test_a_level_that_is_not_there_is_told(model, dataset):
+    for level in (f"category_{dataset.levels + 1}", "category_0", "brand"):
+        with pytest.raises(HupError, match=level):
+            model.score(histories(dataset), level)
+
+
+def test_an_unfitted_model_says_so(kind, dataset, tiny):
+    with pytest.raises(HupError, match="fit"):
+        make(kind, tiny).score(histories(dataset), "item")
+
+
+# ---------------------------------------------------------------------- fit
+
+
+def test_fitting_again_gives_the_same(model, kind, dataset, tiny):
+    again = make(kind, tiny).fit(dataset)
+    for level in levels_of(dataset):
+        assert torch.equal(again.score(histories(dataset), level).known, model.score(histories(dataset), level).known)
+
+
+def with_other_sessions(dataset: Dataset) -> Dataset:
+    """The same training split; validation is of other known items and times, and reading test events would fail."""
+    bounds = dataset.manifest.split.bounds
+    validation, test = (dataset.offsets[bound] for bound in (bounds.validation[0], bounds.test[0]))
+    rng = np.random.default_rng(5)
+    item, behavior = dataset.item.copy(), dataset.behavior.copy()
+    interval, dwell = dataset.interval.copy(), dataset.dwell.copy()
+    item[validation:test] = rng.permutation(item[validation:test])
+    behavior[validation:test] = rng.integers(0, 10, test - validation)
+    interval[validation:test] *= 7
+    item[test:] = np.iinfo(np.int32).max
+    behavior[test:] = 255
+    interval[test:] = dwell[test:] = np.nan
+    paths = dataset.taxonomy.paths.copy()
+    paths[dataset.n_train_items :] = rng.permutation(paths[dataset.n_train_items :])
+    names = tuple([*known[:n], *("?" for _ in known[n:])] for known, n in zip_levels(dataset))
+    return replace(
+        dataset,
+        item=item,
+        behavior=behavior,
+        interval=interval,
+        dwell=dwell,
+        taxonomy=Taxonomy(paths=paths, names=names, parents=dataset.taxonomy.parents),
+    )
+
+
+def zip_levels(dataset: Dataset) -> Iterator[tuple[list[str], int]]:
+    return zip(dataset.taxonomy.names, dataset.n_train_categories, strict=True)
+
+
+def test_only_training_sessions_are_learned_from(model, kind, dataset, tiny):
+    """One epoch leaves nothing to select, so here the validation split must not matter either."""
+    other = make(kind, tiny).fit(with_other_sessions(dataset))
+    for level in levels_of(dataset):
+        assert_same(by_code(other.score(histories(dataset), level)), by_code(model.score(histories(dataset), level)))
+
+
+def test_training_sessions_do_matter(model, kind, dataset, tiny):
+    """The test above can fail: what it alters would show if it were read."""
+    bounds = dataset.manifest.split.bounds
+    item = dataset.item.copy()
+    end = dataset.offsets[bounds.train[1]]
+    item[:end] = np.random.default_rng(5).permutation(item[:end])
+    other = make(kind, tiny).fit(replace(dataset, item=item))
+    scores: list[Tensor] = [m.score(histories(dataset), "item").known for m in (other, model)]
+    assert not torch.allclose(*scores)
+
+
+# ---------------------------------------------------------------------- folders
+
+
+@pytest.mark.parametrize("kind", [k for k in RECOMMENDERS if hasattr(k, "save_pretrained")], indirect=True)
+def test_a_saved_model_scores_the_same(model, kind, dataset, tmp_path: Path):
+    model.save_pretrained(tmp_path / "model")
+    opened = kind.from_pretrained(tmp_path / "model")
+    for level in levels_of(dataset):
+        before, after = (m.score(histories(dataset), level) for m in (model, opened))
+        assert torch.equal(before.known, after.known)
+        assert torch.equal(before.own, after.own)
+        assert torch.equal(before.own_codes, after.own_codes)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hup.models.skipgram import RunSequences, skipgram_vectors
+
+
+def sizes(dataset) -> dict[str, int]:
+    categories = {f"category_{k}": size for k, size in enumerate(dataset.n_train_categories, 1)}
+    return {"item": dataset.n_train_items} | categories
+
+
+def test_sentences_are_the_runs_of_training_sessions(dataset):
+    for level in sizes(dataset):
+        expected = []
+        for session in dataset.sessions("train"):
+            sentence: list[str] = []
+            for item in dataset.item[dataset.offsets[session] : dataset.offsets[session + 1]]:
+                code = item if level == "item" else dataset.taxonomy.paths[item, int(level[9:]) - 1]
+                if not sentence or sentence[-1] != str(code):
+                    sentence.append(str(code))
+            expected.append(sentence)
+        sentences = RunSequences(dataset, level)
+        assert list(sentences) == expected
+        assert list(sentences) == expected, "gensim reads them once an epoch"
+
+
+def test_a_vector_for_every_known_code(dataset):
+    for level, n_known in sizes(dataset).items():
+        vectors = skipgram_vectors(dataset, level, 6, epochs=1)
+        assert vectors.shape == (n_known, 6)
+        assert vectors.dtype == torch.float32
+        assert torch.isfinite(vectors).all()
+        assert len(vectors.unique(dim=0)) == n_known
+
+
+def test_the_seed_decides(dataset):
+    first, again, other = (skipgram_vectors(dataset, "item", 6, epochs=1, seed=seed) for seed in (4, 4, 5))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+
+
+def test_later_sessions_are_not_read(dataset):
+    item = dataset.item.copy()
+    item[dataset.offsets[dataset.sessions("train").stop] :] = np.iinfo(np.int32).max
+    vectors = skipgram_vectors(replace(dataset, item=item), "category_1", 4, epochs=1)
+    assert torch.equal(vectors, skipgram_vectors(dataset, "category_1", 4, epochs=1))
+
+
+def test_rows_are_codes_and_companions_come_close():
+    """Two groups that never meet. Gensim orders its words by frequency, which here runs against the codes."""
+    rng = np.random.default_rng(0)
+    groups = [np.arange(0, 10, 2), np.arange(1, 10, 2)]
+    sessions = [rng.choice(group, 8, p=(group + 1) / (group + 1).sum()) for group in groups * 150]
+    log = SimpleNamespace(
+        n_train_items=10,
+        item=np.concatenate(sessions),
+        offsets=np.arange(0, 8 * 301, 8),
+        taxonomy=SimpleNamespace(paths=np.zeros((10, 1), dtype=np.int32)),
+        sessions=lambda split: {"train": range(300)}[split],
+    )
+    unit = functional.normalize(skipgram_vectors(log, "item", 8, epochs=10), dim=1)
+    cosine = (unit @ unit.t()).fill_diagonal_(torch.nan)
+    alike = torch.cat([cosine[0::2, 0::2], cosine[1::2, 1::2]])
+    assert float(alike.nanmean()) > float(cosine[0::2, 1::2].mean()) + 0.3
