@@ -11,13 +11,31 @@ from hup.cli import evaluate, info, prepare, recommend, simulate, train
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
-COMMANDS: dict[Callable[..., None], str] = {
-    simulate.simulate: "hup simulate --out clicks.txt --sessions 2000 --items 500 --levels 3 --format jd --seed 1",
-    prepare.prepare: "hup prepare clicks.txt --format jd --out dataset",
-    info.info: "hup info dataset",
-    train.train: "hup train dataset --preset paper --out model --epochs 5",
-    evaluate.evaluate: "hup evaluate model dataset --json metrics.json",
-    recommend.recommend: "hup recommend model --session session.txt --level all -k 5",
+COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
+    simulate.simulate: (
+        "hup simulate --out clicks.txt --sessions 2000 --items 500 --levels 3 --format jd --seed 1",
+        "hup simulate --out events.parquet --sessions 2000 --items 500 --levels 3 --format events",
+    ),
+    prepare.prepare: (
+        "hup prepare clicks.txt --format jd --out dataset",
+        "hup prepare logs/ 'archive/2024-*.txt.gz' --out dataset --memory-limit 8GB --overwrite",
+        "hup prepare clicks.txt.zst --out dataset --split random --shares 0.7,0,0.3 --seed 1",
+    ),
+    info.info: ("hup info dataset", "hup info model --json"),
+    train.train: (
+        "hup train dataset --preset paper --out model",
+        "hup train dataset --preset paper --out model --epochs 5 --set network.hidden=64 --overwrite",
+        "hup train dataset --preset paper --out model --epochs 200 --resume",
+    ),
+    evaluate.evaluate: (
+        "hup evaluate model dataset --json metrics.json",
+        "hup evaluate model dataset --candidates neighbors --last-interval keep",
+    ),
+    recommend.recommend: (
+        "hup recommend model --session session.txt --level all -k 5",
+        "tail -n 1 clicks.txt | hup recommend model --session - --json",
+        "hup recommend model --session session.jsonl --format jsonl --level category_1",
+    ),
 }
 
 app = typer.Typer(
@@ -29,8 +47,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command, example in COMMANDS.items():
-    app.command(epilog=f"Example: [bold]{example}[/bold]")(speaks_plainly(command))
+for command, examples in COMMANDS.items():
+    # Blank lines, or the help would run them together into one paragraph.
+    epilog = "\n\n".join(("Examples:", *(f"[bold]{example}[/bold]" for example in examples)))
+    app.command(epilog=epilog)(speaks_plainly(command))
 
 
 def _print_version(wanted: bool) -> None:

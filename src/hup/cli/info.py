@@ -90,17 +90,17 @@ def _behaviors(manifest: Manifest) -> Table:
 def _distributions(manifest: Manifest) -> Table:
     counts = manifest.counts
     rows: dict[str, Distribution] = {
-        "events of a session": counts.events_per_session,
-        "item runs of a session": counts.item_runs_per_session,
-        "events of an item run": counts.events_per_item_run,
+        "events per session": counts.events_per_session,
+        "item runs per session": counts.item_runs_per_session,
+        "events per item run": counts.events_per_item_run,
     }
     for level in range(manifest.levels, 0, -1):
-        rows[f"events of a category_{level} run"] = counts.events_per_category_run[level - 1]
+        rows[f"events per category_{level} run"] = counts.events_per_category_run[level - 1]
     rows["interval, seconds"] = counts.interval_seconds
     rows["dwell, seconds"] = counts.dwell_seconds
-    table = _table("Lengths and times", "", "mean", "25 %", "median", "75 %", "90 %", "99 %", "max")
+    table = _table("Lengths and times", "", "mean", "median", "75 %", "90 %", "99 %", "max")
     for name, summary in rows.items():
-        quantiles = (summary.p25, summary.median, summary.p75, summary.p90, summary.p99, summary.max)
+        quantiles = (summary.median, summary.p75, summary.p90, summary.p99, summary.max)
         table.add_row(name, f"{summary.mean:,.2f}", *(_number(value) for value in quantiles))
     return table
 
@@ -140,7 +140,7 @@ def _rejects(manifest: Manifest) -> Table:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+    return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.2f}"
 
 
 def _print_model(folder: Path, as_json: bool) -> None:
@@ -155,7 +155,7 @@ def _print_model(folder: Path, as_json: bool) -> None:
         table.add_column("Key", overflow="fold")
         table.add_column("Value", overflow="fold")
         for key, value in _leaves(values):
-            table.add_row(escape(key), escape(f"{value:.4g}" if isinstance(value, float) else str(value)))
+            table.add_row(escape(key), escape(_short(value)))
         console.print(table)
 
 
@@ -164,6 +164,12 @@ def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
     if not isinstance(value, dict):
         return [(key, value)]
     return [leaf for name, child in value.items() for leaf in _leaves(child, f"{key}.{name}" if key else name)]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_short(part["name"] if isinstance(part, dict) else part) for part in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _read_json(path: Path) -> Any:

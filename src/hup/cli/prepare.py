@@ -56,14 +56,6 @@ def prepare(
 
     Good rows are used; the others are listed in rejects.parquet with file, line, token and reason. The folder appears
     when all is done, or not at all.
-
-    [bold]Examples[/bold]
-
-      hup prepare clicks.txt --out dataset
-
-      hup prepare logs/ 'archive/2024-*.txt.gz' --out dataset --memory-limit 8GB --overwrite
-
-      hup prepare clicks.txt.zst --out authors --split random --shares 0.7,0,0.3 --seed 1
     """
     from hup.cli.info import print_dataset
     from hup.data.prepare import prepare as prepare_dataset
