@@ -82,7 +82,7 @@ def main() -> None:
             format="jd",
         )
         dataset = hup.prepare([log], format="jd", out=Path(folder) / "dataset")
-        model = hup.HUP("paper").initialise(dataset, fit_vectors=False)
+        model = hup.HUP("paper").initialise(dataset)
         sessions = np.asarray(dataset.sessions("train"))
         rates: dict[str, list[float]] = {"HUP": [], "one torch.nn.LSTM": []}
         for epoch in range(options.epochs):

@@ -10,13 +10,24 @@ import pytest
 
 import hup
 
-MEMBERS = ["Config", "Dataset", "Event", "HUP", "HupError", "__version__", "evaluate", "prepare", "simulate"]
+MEMBERS = [
+    "Config",
+    "Dataset",
+    "Event",
+    "HUP",
+    "HupError",
+    "SimulatorConfig",
+    "__version__",
+    "evaluate",
+    "prepare",
+    "simulate",
+]
 
 # Names of parameters in order; `*` begins those that are given by name.
 SIGNATURES = {
     "prepare": "sources * format out levels max_reject_share split shares seed memory_limit overwrite progress",
-    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress",
-    "simulate": "config out * format overwrite sessions_per_file on_progress",
+    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions",
+    "simulate": "config out * format overwrite sessions_per_file progress",
     "Dataset.open": "path",
     "Config.preset": "name overrides",
     "Event": "item behavior timestamp categories interval dwell",

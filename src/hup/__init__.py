@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hup.data.dataset import Dataset
     from hup.data.events import Event
     from hup.data.prepare import prepare
-    from hup.data.simulator import simulate
+    from hup.data.simulator import SimulatorConfig, simulate
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
     from hup.models.hup import HUP
@@ -24,12 +24,24 @@ _HOMES = {
     "Event": "hup.data.events",
     "HUP": "hup.models.hup",
     "HupError": "hup.errors",
+    "SimulatorConfig": "hup.data.simulator",
     "evaluate": "hup.evaluation.protocol",
     "prepare": "hup.data.prepare",
     "simulate": "hup.data.simulator",
 }
 
-__all__ = ["HUP", "Config", "Dataset", "Event", "HupError", "__version__", "evaluate", "prepare", "simulate"]
+__all__ = [
+    "HUP",
+    "Config",
+    "Dataset",
+    "Event",
+    "HupError",
+    "SimulatorConfig",
+    "__version__",
+    "evaluate",
+    "prepare",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -65,6 +65,9 @@ class Embeddings(_Section):
     )
     skipgram_window: PositiveInt = 5
     skipgram_epochs: PositiveInt = 50
+    skipgram_budget: PositiveInt = Field(
+        50_000_000, description="most runs that skip-gram reads in all its epochs: a large log gets fewer epochs"
+    )
 
 
 class Network(_Section):
@@ -101,6 +104,9 @@ class Training(_Section):
     optimizer: Literal["adam", "rmsprop"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     patience: NonNegativeInt = Field(10, description="stop after so many epochs without a better validation; 0 = never")
+    validation_sessions: NonNegativeInt = Field(
+        20_000, description="most validation sessions ranked after an epoch, evenly spaced; 0 = all"
+    )
     seed: int = Field(0, ge=0, le=2**32 - 2, description="gensim's generator takes 32 bits")
 
 

@@ -69,7 +69,3 @@ def test_wrong_usage(tmp_path, log, arguments):
     result = run(log, "--out", tmp_path / "out", *arguments)
     assert result.exit_code == 2
     assert arguments[0] in result.stderr
-
-
-def test_help_has_examples():
-    assert "hup prepare clicks.txt --out dataset" in run("--help").stdout

@@ -142,3 +142,23 @@ def test_time_never_goes_back():
     text = "\n".join(json.dumps({"item": "a", "behavior": "1", "timestamp": time}) for time in (1, 0))
     with pytest.raises(HupError, match=r"^log: event 2 is older"):
         events_from_jsonl(text, "log")
+
+
+def test_an_event_made_directly_is_tidied_like_one_from_a_mapping():
+    made = Event(17, 5, "12.5", ["a", 3], interval=4)
+    assert made == Event("17", "5", 12.5, ("a", "3"), interval=4.0)
+    assert hash(made)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"categories": "123"}, "'categories'"),
+        ({"item": ""}, "'item' is empty"),
+        ({"item": 1.5}, "text or a whole number"),
+        ({"timestamp": True}, "a number of seconds"),
+    ],
+)
+def test_an_event_made_directly_is_checked(values, message):
+    with pytest.raises(HupError, match=message):
+        Event(**{"item": "1", "behavior": "1", **values})

@@ -24,14 +24,14 @@ sessions = st.lists(
 
 
 def histories(batch: list[list[tuple[int, int, int]]]) -> Histories:
-    """Items with intervals; the dwell of a run is the third number of its first event."""
+    """Items with intervals and dwells; the dwell that counts is that of a run's last event."""
     items, intervals, dwells = [], [], []
     for session in batch:
         for _, run in itertools.groupby(session, key=lambda event: event[0]):
             run = list(run)
             items += [event[0] for event in run]
             intervals += [event[1] for event in run]
-            dwells += [run[0][2]] * len(run)
+            dwells += [event[2] for event in run]
     return Histories(
         offsets=torch.tensor([0, *np.cumsum([len(session) for session in batch])]),
         item=torch.tensor(items),
@@ -84,7 +84,7 @@ def test_steps_equal_a_loop_over_runs(batch, every):
             own_runs = [(a + start, b + start) for a, b in runs(codes[start:end])]
             first = len(closed)
             if name == "micro":
-                own = [(e, dwell[e]) for a, b in item_runs[:-1] for e in range(a, b + 1)]
+                own = [(e, dwell[b]) for a, b in item_runs[:-1] for e in range(a, b + 1)]
             else:
                 own = [(b, sum(dwell[y] for x, y in item_runs if a <= x <= b)) for a, b in own_runs[:-1]]
             closed += [e for e, _ in own]

@@ -101,7 +101,7 @@ def test_folder_of_event_tables(tmp_path):
 
 def test_progress_counts_every_session(tmp_path):
     steps = []
-    simulate(replace(SMALL, sessions=CHUNK_SESSIONS + 3), tmp_path / "log.txt", on_progress=steps.append)
+    simulate(replace(SMALL, sessions=CHUNK_SESSIONS + 3), tmp_path / "log.txt", progress=steps.append)
     assert sum(steps) == CHUNK_SESSIONS + 3
     assert len(steps) == 2
 
@@ -158,7 +158,7 @@ def test_failure_leaves_nothing_behind(tmp_path):
 
     for out in (tmp_path / "log.txt.gz", tmp_path / "parts"):
         with pytest.raises(KeyboardInterrupt):
-            simulate(SMALL, out, on_progress=fail)
+            simulate(SMALL, out, progress=fail)
     assert list(tmp_path.iterdir()) == []
 
 

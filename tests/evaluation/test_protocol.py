@@ -55,7 +55,7 @@ class Toy(Recommender):
 
 
 def slow_ranks(dataset, row: str, level: str, split: str, neighbors: int | None) -> tuple[list[float], list[bool]]:
-    """DESIGN's protocol in plain loops."""
+    """The default protocol in plain loops."""
 
     def codes(item_codes):
         column = None if level == "item" else int(level[-1]) - 1

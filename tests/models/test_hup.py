@@ -331,7 +331,8 @@ def test_where_vectors_come_from(shops, inputs, targets):
             f"embeddings.targets={targets}",
         ],
     )
-    network = HUP(config).initialise(shops[3]).network
+    model = HUP(config)
+    network = model.initialise(shops[3], model.skipgram(shops[3])).network
     for level in ("item", "category_3", "category_1"):
         read, aimed_at = network.input_table(level), network.target_table(level)
         assert aimed_at.weight.requires_grad == (targets == "trainable")
@@ -477,3 +478,9 @@ def test_metrics_are_not_needed(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "model")
     (copy / "metrics.json").unlink()
     assert HUP.from_pretrained(copy).metrics == {}
+
+
+def test_none_is_a_user_who_has_done_nothing_yet(model):
+    assert model.recommend(None, k=3).basis == "popularity"
+    with pytest.raises(HupError, match="empty session"):
+        model.profile(None)

@@ -20,7 +20,7 @@ CHUNK = 250  # sessions a batch: the prefixes of more at once would fill the mem
 
 def random_weights(dataset: hup.Dataset, preset: str = "paper") -> HUP:
     """Make a model whose weights are large enough for every gate and every step to matter."""
-    model = HUP(preset).initialise(dataset, fit_vectors=False)
+    model = HUP(preset).initialise(dataset)
     torch.manual_seed(1)
     for parameter in model.network.parameters():
         torch.nn.init.normal_(parameter.data, std=0.3)
@@ -123,7 +123,15 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> hup.Dataset:
     folder = tmp_path_factory.mktemp("live")
     config = SimulatorConfig(sessions=120, items=150, levels=3, seed=4, mean_events=14)
     hup.simulate(config, folder / "log.txt", format="jd")
-    return hup.prepare([folder / "log.txt"], format="jd", out=folder / "dataset")
+    # A log is never clean: rejected tokens join visits of different dwell into one run, and behaviors go missing.
+    clean = (folder / "log.txt").read_text().split("+")
+    fields = [("99" if place % 4 == 1 and place % 35 == 0 else field) for place, field in enumerate(clean)]
+    (folder / "log.txt").write_text("+".join(fields))
+    dataset = hup.prepare([folder / "log.txt"], format="jd", out=folder / "dataset")
+    assert dataset.manifest.rejects.rows > 20
+    run = np.diff(dataset.item) == 0
+    assert (np.diff(dataset.dwell)[run] != 0).any(), "no run has two dwells"
+    return dataset
 
 
 @pytest.mark.parametrize("preset", ["paper", "authors"])

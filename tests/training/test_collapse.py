@@ -1,4 +1,4 @@
-"""The paper's loss, as written, has "all vectors equal" as its solution; frozen targets do not allow it (DESIGN §6)."""
+"""The paper's loss, as written, has "all vectors equal" as its solution; frozen targets do not allow it."""
 
 from __future__ import annotations
 

@@ -208,3 +208,61 @@ def test_a_filter_that_leaves_nothing_is_an_error_or_is_said(dataset):
 def test_a_loss_that_is_no_number_is_an_error(dataset):
     with pytest.raises(hup.HupError, match="learning_rate"):
         hup.HUP(config("training.learning_rate=1e30")).fit(dataset)
+
+
+def test_overwriting_keeps_the_finished_model_until_there_is_a_new_one(dataset, tmp_path):
+    out = tmp_path / "model"
+    old = weights(hup.HUP(config("training.epochs=1")).fit(dataset, out=out))
+    (out / "evaluation").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        hup.HUP(config("training.seed=5")).fit(dataset, out=out, overwrite=True, observer=StopAfter(1))
+    assert_same(weights(hup.HUP.from_pretrained(out)), old)
+    # The same command without --overwrite goes on with the new run, and then takes the old model's place.
+    new = weights(hup.HUP(config("training.seed=5")).fit(dataset, out=out))
+    assert_same(new, weights(hup.HUP(config("training.seed=5")).fit(dataset)))
+    assert_same(weights(hup.HUP.from_pretrained(out)), new)
+    assert not (out / "evaluation").exists(), "figures of the old model"
+
+
+@pytest.mark.parametrize("name", [".git", "notes.txt"])
+def test_overwriting_never_touches_what_is_not_of_a_model(dataset, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(hup.HupError, match=name.replace(".", r"\.")):
+        hup.HUP(config()).fit(dataset, out=tmp_path, overwrite=True)
+    assert (tmp_path / name).is_dir()
+
+
+def test_a_configuration_of_something_else_is_left_alone(dataset, tmp_path):
+    (tmp_path / "config.json").write_text('{"theirs": true}')
+    with pytest.raises(hup.HupError, match="not of a model of HUP"):
+        hup.HUP(config()).fit(dataset, out=tmp_path, overwrite=True)
+    assert (tmp_path / "config.json").read_text() == '{"theirs": true}'
+
+
+def test_a_link_stands_for_the_folder_it_names(dataset, tmp_path):
+    hup.HUP(config("training.epochs=1")).fit(dataset, out=tmp_path / "model")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    model = hup.HUP(config("training.epochs=1", "network.hidden=13")).fit(
+        dataset, out=tmp_path / "link", overwrite=True
+    )
+    assert (tmp_path / "link").is_symlink()
+    assert_same(weights(hup.HUP.from_pretrained(tmp_path / "model")), weights(model))
+
+
+def test_a_killed_run_finds_the_vectors_it_has_fitted(dataset, tmp_path, monkeypatch):
+    expected = weights(hup.HUP(config()).fit(dataset))
+    with pytest.raises(KeyboardInterrupt):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(0))
+
+    def again(*_: object) -> None:
+        raise AssertionError("the vectors were fitted twice")
+
+    monkeypatch.setattr(hup.HUP, "skipgram", again)
+    assert_same(weights(hup.HUP(config()).fit(dataset, out=tmp_path / "model")), expected)
+
+
+def test_a_few_validation_sessions_can_do(dataset):
+    watched = Notes()
+    hup.HUP(config("training.epochs=1", "training.validation_sessions=5")).fit(dataset, observer=watched)
+    recall = watched.records[0]["validation"]["item"]["recall@20"]
+    assert recall * 5 == pytest.approx(round(recall * 5))

@@ -67,6 +67,12 @@ def evaluate(
 
     opened = Dataset.open(dataset)
     recommender = load(model)
+    trained_with = recommender.config.sessions.last_interval
+    if last_interval.value != trained_with:
+        note(
+            f"The model was trained with sessions.last_interval={trained_with}; --last-interval {last_interval.value} "
+            f"shows it something else than it learned from."
+        )
     with progress("Evaluating sessions", total=len(opened.sessions(split.value))) as advance:
         found = run(
             recommender,
@@ -81,14 +87,14 @@ def evaluate(
     to_standard_output = json is not None and str(json) == "-"
     _show(found, split, error_console if to_standard_output else console)
     _warn(found, recommender.name)
-    kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
-    found.write_ranks(kept.with_suffix(".parquet"))
-    found.write_json(kept)
-    note(f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}")
     if to_standard_output:
         typer.echo(found.to_json(), nl=False)
     elif json is not None:
         found.write_json(json)
+    kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
+    found.write_ranks(kept.with_suffix(".parquet"))
+    found.write_json(kept)
+    note(f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}")
 
 
 def _show(found: Evaluation, split: str, out: Console) -> None:

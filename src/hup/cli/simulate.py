@@ -53,7 +53,7 @@ def simulate(
             format=format.value,
             overwrite=overwrite,
             sessions_per_file=sessions_per_file,
-            on_progress=advance,
+            progress=advance,
         )
     widths = " > ".join(f"{len(parents):,}" for parents in made.catalogue.tree)
     console.print(

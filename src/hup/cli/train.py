@@ -25,7 +25,9 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. network.hidden=64; may be repeated."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, also after its end.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew, whatever is in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start anew; a finished model in --out stays until the new one is.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")] = None,
 ) -> None:
     """Fit HUP on the training split; the epoch is chosen on the validation split.
@@ -97,6 +99,8 @@ def _summary(metrics: dict[str, Any]) -> Table:
         table.add_column(name, justify="left" if name == "level" else "right")
     validation = metrics["validation"] or {}
     for level, spread in metrics["collapse"].items():
+        if level.endswith("_inputs"):
+            continue  # in metrics.json
         figures = [f"{100 * value:.1f} %" for value in validation.get(level, {}).values()] or ["-", "-"]
         table.add_row(level, *figures, f"{spread['mean_cosine']:.3f}", f"{spread['effective_rank']:.1f}")
     return table

@@ -136,7 +136,7 @@ def histories_and_targets(
     *,
     max_events: int | None = None,
 ) -> tuple[Histories, Targets]:
-    """Cut sessions before their last item run: the history, and the target that the run stands for (DESIGN's protocol).
+    """Cut sessions before their last item run: the history, and the target that the run stands for.
 
     Parameters
     ----------

@@ -237,4 +237,4 @@ def _read_taxonomy(folder: Path, manifest: Manifest, paths: npt.NDArray[np.int32
             raise HupError(f"{path} has {len(rows)} categories at level {k}, {MANIFEST} says {expected}. {_AGAIN}")
         names.append([category[row] for row in rows])
         parents.append(parent[rows].astype(np.int32))
-    return Taxonomy(paths=paths.astype(np.int32), names=tuple(names), parents=tuple(parents))
+    return Taxonomy(paths=paths, names=tuple(names), parents=tuple(parents))

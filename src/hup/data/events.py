@@ -47,10 +47,18 @@ class Event:
     dwell: float | None = None
 
     def __post_init__(self) -> None:
+        def put(key: str, value: object) -> None:
+            object.__setattr__(self, key, value)  # the way for a frozen class to tidy what it was given
+
+        for key in ("item", "behavior"):
+            put(key, _name(getattr(self, key), key, "event"))
+        if not isinstance(self.categories, (list, tuple)):
+            raise HupError(f"event: key 'categories' is {self.categories!r}, expected names, coarsest first.")
+        put("categories", tuple(_name(name, "categories", "event") for name in self.categories))
         for key in ("timestamp", "interval", "dwell"):
             value = getattr(self, key)
             if value is not None:
-                seconds(value, f"event: key {key!r}", signed=key == "timestamp")
+                put(key, seconds(value, f"event: key {key!r}", signed=key == "timestamp"))
 
     @classmethod
     def of(cls, event: Event | Mapping[str, Any], where: str = "event") -> Event:
@@ -101,7 +109,7 @@ def seconds(value: object, what: str, *, signed: bool = False) -> float:
         If it is no number, not finite, or of another unit than seconds.
     """
     try:
-        number = float(value)  # type: ignore[arg-type]  # whatever it is, float says whether it will do
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # whatever it is, float says whether it will do
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or (number < 0 and not signed):
@@ -120,6 +128,8 @@ def _optional_seconds(values: Mapping[str, Any], key: str, where: str, *, signed
 def _name(value: Any, key: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, Integral)):
         raise HupError(f"{where}: key {key!r} is {value!r}, expected text or a whole number.")
+    if value == "":
+        raise HupError(f"{where}: key {key!r} is empty.")
     return str(value)
 
 

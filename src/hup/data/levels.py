@@ -147,9 +147,11 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
     interval = _all_milliseconds(histories.interval)
     dwell = _all_milliseconds(histories.dwell)
     at_end = asked == last[session[asked]]
-    open_dwell = np.where(at_end, dwell[asked], UNKNOWN)
 
     item, *categories = _run_starts(histories)
+    # One dwell a run, its last event's: a log may state others before (two visits that a rejected row no longer parts).
+    dwell = dwell[_run_ends(item)]
+    open_dwell = np.where(at_end, dwell[asked], UNKNOWN)
     ends = _closed_ends(item, offsets)
     chain = _Chain(offsets, session, asked)
     micro_ended = np.arange(item.size) < item[last][session]  # all but each history's open item run
@@ -210,6 +212,13 @@ def _run_starts(histories: Histories) -> list[IntArray]:
         first[1:] |= codes[1:] != codes[:-1]
         starts.append(np.maximum.accumulate(np.where(first, index, 0)))
     return starts[::-1]
+
+
+def _run_ends(start: IntArray) -> IntArray:
+    """Last event of every event's run, ``(N,)``."""
+    index = np.arange(start.size)
+    is_end = np.append(start[1:] == index[1:], True)
+    return np.minimum.accumulate(np.where(is_end, index, start.size)[::-1])[::-1]
 
 
 def _closed_ends(start: IntArray, offsets: IntArray) -> BoolArray:

@@ -49,6 +49,7 @@ def evaluate(
     batch_size: int = 256,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    most_sessions: int | None = None,
 ) -> Evaluation:
     """Rank the target of every session of a split at every level, exactly.
 
@@ -78,6 +79,8 @@ def evaluate(
         Seed of the bootstrap.
     progress : callable, optional
         Called with the number of sessions done since its last call.
+    most_sessions : int, optional
+        Rank at most so many sessions, evenly spaced over the split: for choosing an epoch, not for a table.
 
     Returns
     -------
@@ -95,6 +98,8 @@ def evaluate(
     sessions = np.asarray(dataset.sessions(split), dtype=np.int64)
     if not len(sessions):
         raise HupError(f"{dataset.path} has no {split} sessions: nothing to evaluate. Prepare it from more sessions.")
+    if most_sessions is not None and most_sessions < len(sessions):
+        sessions = sessions[np.arange(most_sessions) * len(sessions) // most_sessions]
     _refuse_foreign(model, dataset)
     recommenders = {model.name: model} | {row: _baseline(row).fit(dataset) for row in rows if row != model.name}
     sizes = vocabulary_sizes(dataset)

@@ -38,7 +38,7 @@ from hup.nn.pyramid import LevelProfile, Pyramid
 if TYPE_CHECKING:
     from hup.training.observer import Observer
 
-Session = ProfileState | Sequence[Event | Mapping[str, Any]]
+Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
 Part = TypeVar("Part")
 
 
@@ -105,38 +105,45 @@ class HUP(Recommender):
         train(self, dataset, out=path, resume=resume, overwrite=overwrite, observer=observer)
         return self
 
-    def initialise(self, dataset: Dataset, *, fit_vectors: bool = True) -> Self:
-        """Take the dataset's vocabulary and make a network of random weights and, where configured, skip-gram targets.
+    def initialise(self, dataset: Dataset, vectors: Mapping[str, Tensor] | None = None) -> Self:
+        """Take the dataset's vocabulary and make a network of random weights and, where configured, skip-gram vectors.
 
         The same configuration, seed included, gives the same weights.
 
         Parameters
         ----------
         dataset : Dataset
-        fit_vectors : bool
-            False leaves the skip-gram vectors to be read from a checkpoint.
+        vectors : mapping of str to Tensor, optional
+            Skip-gram vectors by level, from :meth:`skipgram`; those of a level that is not there stay random.
         """
         torch.manual_seed(self.config.training.seed)
         self._attach(Vocabulary.of(dataset), _buckets(dataset), dataset.fingerprint)
         embeddings = self.config.embeddings
-        for level in self.levels if fit_vectors else ():
-            tables = []
+        for level, values in (vectors or {}).items():
             if embeddings.targets == "skipgram":
-                tables.append(self.network.target_table(level))
+                self.network.target_table(level).weight.data.copy_(values)
             if embeddings.inputs == "skipgram":
-                tables.append(self.network.input_table(level))
-            if tables:
-                vectors = skipgram_vectors(
-                    dataset,
-                    level,
-                    tables[0].weight.shape[1],
-                    window=embeddings.skipgram_window,
-                    epochs=embeddings.skipgram_epochs,
-                    seed=self.config.training.seed,
-                )
-            for table in tables:
-                table.weight.data.copy_(vectors)
+                self.network.input_table(level).weight.data.copy_(values)
         return self
+
+    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
+        sizes = self.config.embeddings
+        if "skipgram" not in (sizes.targets, sizes.inputs):
+            return {}
+        names = {"item": sizes.item, **{f"category_{k}": sizes.category for k in range(1, dataset.levels + 1)}}
+        return {
+            level: skipgram_vectors(
+                dataset,
+                level,
+                size,
+                window=sizes.skipgram_window,
+                epochs=sizes.skipgram_epochs,
+                budget=sizes.skipgram_budget,
+                seed=self.config.training.seed,
+            )
+            for level, size in names.items()
+        }
 
     def _attach(self, vocabulary: Vocabulary, buckets: Buckets, fingerprint: str | None) -> None:
         self._vocabulary, self._buckets, self.dataset_fingerprint = vocabulary, buckets, fingerprint
@@ -196,7 +203,7 @@ class HUP(Recommender):
         table = self.network.target_table(level)
         unit = functional.normalize(profile, dim=1)
         with torch.no_grad():
-            known = unit @ functional.normalize(table.weight, dim=1).t()
+            known = unit @ table.unit_vectors().t()
             own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
             own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
         return Scores(known, own_scores, own_codes)
@@ -204,9 +211,11 @@ class HUP(Recommender):
     # ------------------------------------------------------------------ live use
 
     def state(self, session: Session) -> ProfileState:
-        """Fold a whole session; a state is given back as it is."""
+        """Fold a whole session; a state is given back as it is, None is a user who has done nothing yet."""
         if isinstance(session, ProfileState):
             return session
+        if session is None:
+            return self._live().start()
         events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], "session")
         live = self._live()
         state = live.start()

@@ -265,8 +265,8 @@ def _intervals(run: Sequence[Event], last: int) -> list[int]:
 
 def _dwell_until(run: Sequence[Event], following: Event) -> int:
     """Time on an item run that has ended: what the log says, else timestamps, else the sum of the log's intervals."""
-    if run[0].dwell is not None:
-        return milliseconds(run[0].dwell)
+    if run[-1].dwell is not None:
+        return milliseconds(run[-1].dwell)
     if (elapsed := _between(run[0], following.timestamp)) >= 0:
         return elapsed
     parts = _intervals(run, _interval_until(run[-1], following))

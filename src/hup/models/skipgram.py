@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Dataset
+from hup.models.popularity import run_counts
 
 
 class RunSequences:
@@ -38,7 +39,14 @@ class RunSequences:
 
 
 def skipgram_vectors(
-    dataset: Dataset, level: str, size: int, *, window: int = 5, epochs: int = 20, seed: int = 0
+    dataset: Dataset,
+    level: str,
+    size: int,
+    *,
+    window: int = 5,
+    epochs: int = 50,
+    budget: int = 50_000_000,
+    seed: int = 0,
 ) -> Tensor:
     """Fit skip-gram with negative sampling and return the vector of every known code.
 
@@ -52,6 +60,9 @@ def skipgram_vectors(
         Size of a vector.
     window, epochs, seed : int
         As in gensim's Word2Vec; one worker, so that the same seed gives the same vectors.
+
+    budget : int
+        Most runs to read in all epochs together: on a large log fewer epochs teach as much. One is always made.
 
     Returns
     -------
@@ -71,7 +82,7 @@ def skipgram_vectors(
             negative=5,
             min_count=1,
             sample=0,
-            epochs=epochs,
+            epochs=max(1, min(epochs, budget // max(1, int(run_counts(dataset, level).sum())))),
             seed=seed + 1,
             workers=1,
         )

@@ -33,6 +33,7 @@ class VectorTable(nn.Module):
         self.n_ancestors = [int(column.max()) + 1 if column.numel() else 0 for column in ancestors.unbind(1)]
         self.weight = nn.Parameter(torch.empty(self.n_known, size).uniform_(-0.05, 0.05), requires_grad=trainable)
         self._means: tuple[int, Tensor] | None = None
+        self._unit: tuple[int, Tensor] | None = None
 
     def forward(self, codes: Tensor, ancestors: Tensor) -> Tensor:
         """Look vectors up.
@@ -59,6 +60,12 @@ class VectorTable(nn.Module):
             row = torch.where((code >= 0) & (code < size), start + code, row)
             start += size
         return row
+
+    def unit_vectors(self) -> Tensor:
+        """Vectors of length 1, ``(n, size)``, without gradients; kept until the weights change."""
+        if self._unit is None or self._unit[0] != self.weight._version:
+            self._unit = (self.weight._version, functional.normalize(self.weight.detach(), dim=1))
+        return self._unit[1]
 
     def means(self) -> Tensor:
         """Mean vectors ``(ΣA + 1, size)``: of each ancestor's known descendants, coarsest level first, then of all."""

@@ -10,8 +10,8 @@ def unshared(network: nn.Module) -> dict[str, Tensor]:
 
     Files of tensors refuse to hold one twice, and copying one twice would be a waste.
     """
-    names: dict[int, str] = {}
+    names: dict[int | str, str] = {}
     tensors = network.state_dict()
     for name, tensor in tensors.items():
-        names.setdefault(tensor.data_ptr(), name)
+        names.setdefault(tensor.data_ptr() or name, name)  # tensors without elements have no address
     return {name: tensors[name] for name in names.values()}

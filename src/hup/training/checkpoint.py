@@ -36,6 +36,8 @@ class Progress:
         Its selection metric.
     stopped : bool
         Whether the run stopped early.
+    saved : bool
+        Whether the finished model has been written.
     """
 
     config: dict[str, Any]
@@ -44,12 +46,15 @@ class Progress:
     best_epoch: int = 0
     best_selection: float = float("-inf")
     stopped: bool = False
+    saved: bool = False
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write network, optimizer, random state and progress; the file appears whole or not at all."""
+def save_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None, progress: Progress
+) -> None:
+    """Write network and progress and, to go on from there, optimizer and random state; whole or not at all."""
     tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in unshared(network).items()}
-    for index, slots in optimizer.state_dict()["state"].items():
+    for index, slots in optimizer.state_dict()["state"].items() if optimizer is not None else ():
         for key, value in slots.items():
             tensors[f"{_OPTIMIZER}{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()
     tensors[_RANDOM] = torch.get_rng_state()
@@ -72,6 +77,15 @@ def read_progress(path: Path) -> Progress:
         raise HupError(f"{path} does not read as a checkpoint ({error}); start anew with --overwrite.") from error
 
 
+def mark_saved(path: Path) -> None:
+    """Note in a run's last checkpoint that the model has been written, so that nobody takes an older one for it."""
+    progress = read_progress(path)
+    progress.saved = True
+    tensors = _read_tensors(path)
+    with write_aside(path) as aside:
+        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(progress))})
+
+
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
     """Restore the network and, where an optimizer is given, that and the random state.
 
@@ -80,8 +94,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     HupError
         If the checkpoint is of another network.
     """
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    tensors = _read_tensors(path)
     own = unshared(network)
     weights = {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items() if name.startswith(_NETWORK)}
     if weights.keys() != own.keys() or any(weights[name].shape != own[name].shape for name in own):
@@ -98,3 +111,8 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
                 slots.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
         torch.set_rng_state(tensors[_RANDOM])
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)

@@ -8,20 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from hup.config import Config
 from hup.errors import HupError
 from hup.files import write_aside
+from hup.models.model_folder import CONFIG, METRICS, WEIGHTS, read_json
+from hup.models.vocabulary import CATEGORIES, ITEMS
 from hup.training.checkpoint import Progress, read_progress
 
-_OWN = {
-    "checkpoints",
-    "log.jsonl",
-    "config.json",
-    "metrics.json",
-    "model.safetensors",
-    "items.parquet",
-    "categories.parquet",
-    "evaluation",
-}
+CHECKPOINTS, LOG = "checkpoints", "log.jsonl"
+_OWN = {CHECKPOINTS, LOG, CONFIG, METRICS, WEIGHTS, ITEMS, CATEGORIES, "evaluation"}
 
 
 class RunFolder:
@@ -33,50 +28,65 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last = path / "checkpoints" / "last.safetensors"
-        self.best = path / "checkpoints" / "best.safetensors"
-        self.log = path / "log.jsonl"
-
-    @property
-    def finished(self) -> bool:
-        """Whether the folder holds a finished model."""
-        return (self.path / "config.json").is_file()
+        self.path = path.resolve()  # a link stands for the folder that it names
+        self.vectors = self.path / CHECKPOINTS / "vectors.safetensors"
+        self.last = self.path / CHECKPOINTS / "last.safetensors"
+        self.best = self.path / CHECKPOINTS / "best.safetensors"
+        self.log = self.path / LOG
 
     def prepare(
         self, wanted: Progress, *, resume: bool, overwrite: bool, note: Callable[[str], None]
     ) -> Progress | None:
         """Make the folder ready and return the run to continue, if there is one.
 
+        A finished model stays until a new one takes its place, also with ``overwrite``.
+
         Raises
         ------
         HupError
             If it holds something else, a finished model (without ``resume``), or a run with other settings.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise HupError(f"{self.path} is a file, expected a folder to write the model to.")
-        foreign = sorted(p.name for p in self.path.glob("*") if p.name not in _OWN and not p.name.startswith("."))
-        if foreign:
-            raise HupError(f"{self.path} holds {foreign[0]}, which is not of a model. Choose an empty or new folder.")
-        if overwrite:
-            shutil.rmtree(self.path, ignore_errors=True)
-        elif self.finished and not resume:
+        self._refuse_foreign()
+        try:
+            if overwrite:
+                shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+                self.log.unlink(missing_ok=True)
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HupError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+        found = read_progress(self.last) if self.last.is_file() else None
+        has_model = (self.path / CONFIG).is_file()
+        if has_model and not (resume or overwrite) and (found is None or found.saved):
             raise HupError(
                 f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs."
             )
-        self.last.parent.mkdir(parents=True, exist_ok=True)
-        if not self.last.is_file():
+        if found is None:
             if resume:
                 note(f"Nothing to resume in {self.path}: starting from the beginning.")
             return None
-        found = read_progress(self.last)
         self._check_same(found, wanted)
         return found
+
+    def forget_evaluations(self) -> None:
+        """Remove what was measured of the model that stood here before."""
+        shutil.rmtree(self.path / "evaluation", ignore_errors=True)
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise HupError(f"{self.path} is a file, expected a folder to write the model to.")
+        names = {path.name for path in self.path.glob("*")} | {path.name for path in self.path.glob(".*")}
+        foreign = sorted(name for name in names - _OWN if ".partial-" not in name)
+        if foreign:
+            raise HupError(f"{self.path} holds {foreign[0]}, which is not of a model. Choose an empty or new folder.")
+        if (self.path / CONFIG).is_file() and "format_version" not in read_json(self.path / CONFIG):
+            raise HupError(f"{self.path / CONFIG} is not of a model of HUP. Choose an empty or new folder.")
 
     def _check_same(self, found: Progress, wanted: Progress) -> None:
         if found.dataset_fingerprint != wanted.dataset_fingerprint:
             raise HupError(f"The run in {self.path} is on another dataset. Add --overwrite to start anew.")
-        for key, old, new in _differences(found.config, wanted.config):
+        # Through the configuration, so that a key that came later has its default there.
+        before = Config.validated(found.config).model_dump(mode="json")
+        for key, old, new in _differences(before, wanted.config):
             # More epochs is what resuming is for.
             if key != "training.epochs":
                 raise HupError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hup.config import Config
@@ -21,10 +22,11 @@ from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.nn.collapse import spread
+from hup.files import write_aside
+from hup.nn.collapse import Spread, spread
 from hup.nn.losses import cosine_proximity
 from hup.nn.weights import unshared
-from hup.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from hup.training.checkpoint import Progress, load_checkpoint, mark_saved, save_checkpoint
 from hup.training.folder import RunFolder
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions
@@ -76,7 +78,7 @@ def train(
     found = None
     if folder is not None:
         found = folder.prepare(progress, resume=resume, overwrite=overwrite, note=observer.note)
-        if found is not None and folder.finished and (found.stopped or len(found.history) >= config.training.epochs):
+        if found is not None and found.saved and (found.stopped or len(found.history) >= config.training.epochs):
             observer.note(f"Nothing to do: {out} is finished after {len(found.history)} epochs.")
             _adopt(model, folder)
             return
@@ -115,7 +117,7 @@ class _Run:
         self.level_weights |= {f"category_{k}": weights.lambda_category for k in range(1, dataset.levels + 1)}
 
     def start(self, *, continued: bool) -> None:
-        self.model.initialise(self.dataset, fit_vectors=not continued)
+        self.model.initialise(self.dataset, None if continued else self._vectors())
         trainable = [p for p in self.model.network.parameters() if p.requires_grad]
         training = self.config.training
         self.optimizer: torch.optim.Optimizer = (
@@ -132,6 +134,17 @@ class _Run:
             self.observer.note(f"Going on after epoch {len(self.progress.history)}.")
         if self.folder is not None:
             self.folder.write_log(self.progress.history)
+
+    def _vectors(self) -> dict[str, Tensor]:
+        """Skip-gram vectors; a run that was killed before its first checkpoint finds those it has fitted."""
+        kept = None if self.folder is None else self.folder.vectors
+        if kept is not None and kept.is_file():
+            return load_file(kept)
+        vectors = self.model.skipgram(self.dataset)
+        if kept is not None and vectors:
+            with write_aside(kept) as path:
+                save_file(vectors, path)
+        return vectors
 
     @property
     def finished(self) -> bool:
@@ -159,7 +172,8 @@ class _Run:
         if self.folder is not None:
             # The best one first: a run killed in between does this epoch again, to the same end.
             if self.progress.best_epoch == number:
-                save_checkpoint(self.folder.best, self.model.network, self.optimizer, self.progress)
+                save_checkpoint(self.folder.best, self.model.network, None, self.progress)
+            self.progress.saved = False
             save_checkpoint(self.folder.last, self.model.network, self.optimizer, self.progress)
             self.folder.append_log(record)
         self.observer.epoch_done(record)
@@ -185,7 +199,9 @@ class _Run:
             "validation": best.get("validation"),
         }
         if self.folder is not None:
+            self.folder.forget_evaluations()
             self.model.save_pretrained(self.folder.path)
+            mark_saved(self.folder.last)
 
     def _train(self, number: int) -> tuple[dict[str, float], int]:
         """Go over the training sessions once; mean loss by level, and the number of events seen."""
@@ -229,29 +245,43 @@ class _Run:
         return losses
 
     def _collapse(self) -> dict[str, dict[str, float]]:
-        """Spread of the target vectors of every level, with an alarm where they have become one."""
+        """Spread of every table: the targets of a level by its name, the vectors it reads as "LEVEL_inputs"."""
+        network = self.model.network
         measures = {}
         for level in self.model.levels:
-            measure = spread(self.model.network.target_table(level).weight)
-            measures[level] = {
-                "mean_cosine": round(measure.mean_cosine, 6),
-                "effective_rank": round(min(measure.effective_rank, 1e9), 3),
-            }
-            if measure.collapsed and level not in self.alarmed:
-                self.alarmed.add(level)
-                self.observer.note(
-                    f"Collapse: the target vectors of level {level} are nearly one (mean cosine "
-                    f"{measure.mean_cosine:.3f}, effective rank {measure.effective_rank:.2f}). This loss has no "
-                    f"negatives; freeze the targets with embeddings.targets=skipgram."
-                )
+            targets, inputs = network.target_table(level), network.input_table(level)
+            for name, table in {level: targets, f"{level}_inputs": inputs}.items():
+                if table is targets and name != level:
+                    continue  # one table in both roles
+                measure = spread(table.weight)
+                measures[name] = {
+                    "mean_cosine": round(measure.mean_cosine, 6),
+                    "effective_rank": round(min(measure.effective_rank, 1e9), 3),
+                }
+                # Vectors that are only read may be alike; those that profiles are compared with may not.
+                if measure.collapsed and name == level and name not in self.alarmed:
+                    self.alarmed.add(name)
+                    self.observer.note(self._alarm(name, measure))
         return measures
+
+    def _alarm(self, name: str, measure: Spread) -> str:
+        what = f"Collapse: the target vectors of level {name} are nearly one (mean cosine {measure.mean_cosine:.3f}, effective "
+        what += f"rank {measure.effective_rank:.2f}), so they can rank nothing. "
+        if self.config.embeddings.targets == "trainable":
+            return what + "This loss has no negatives; freeze the targets with embeddings.targets=skipgram."
+        return what + "The training sessions may be too few, or too much alike, to learn vectors from."
 
     def _validate(self) -> dict[str, Any]:
         """Metrics on the validation split, and their mean MRR, by which the epoch is chosen."""
         if not len(self.dataset.sessions("validation")):
             return {}
         result = evaluate(
-            self.model, self.dataset, split="validation", last_interval=self.config.sessions.last_interval, rows=()
+            self.model,
+            self.dataset,
+            split="validation",
+            last_interval=self.config.sessions.last_interval,
+            rows=(),
+            most_sessions=self.config.training.validation_sessions or None,
         )
         metrics: dict[str, dict[str, float]] = {}
         for level, ranks in result.ranks[self.model.name].items():

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hup.config import Sessions
-from hup.data.batches import ragged_arange
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 
@@ -61,8 +60,7 @@ def _without_rare_items(dataset: Dataset, sessions: npt.NDArray[np.int64], min_c
     train = dataset.sessions("train")
     events = dataset.item[dataset.offsets[train.start] : dataset.offsets[train.stop]]
     rare = np.bincount(events, minlength=dataset.n_train_items) < min_count
-    start = dataset.offsets[sessions]
-    length = dataset.offsets[sessions + 1] - start
-    has_rare = rare[dataset.item[ragged_arange(start, length)]]
-    # Every session has events, so reduceat over their starts is a reduction over sessions.
-    return sessions[~np.logical_or.reduceat(has_rare, np.cumsum(length) - length)]
+    # Training sessions stand side by side and none is empty, so reduceat over their starts is a reduction by session.
+    starts = dataset.offsets[train.start : train.stop] - dataset.offsets[train.start]
+    has_rare = np.logical_or.reduceat(rare[events], starts)
+    return sessions[~has_rare[sessions - train.start]]

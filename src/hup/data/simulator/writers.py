@@ -52,7 +52,7 @@ def simulate(
     format: LogFormat = "jd",
     overwrite: bool = False,
     sessions_per_file: int = 131_072,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Simulated:
     """Simulate a log and write it.  Memory does not grow with the number of sessions.
 
@@ -70,7 +70,7 @@ def simulate(
         Replace what ``out`` holds already.
     sessions_per_file
         Sessions of one part where ``out`` is a folder.
-    on_progress
+    progress
         Called with the number of sessions written since the last call.
 
     Returns
@@ -105,8 +105,8 @@ def simulate(
                 for chunk in chunks:
                     log.write(chunk)
                     events += chunk.events
-                    if on_progress:
-                        on_progress(chunk.sessions)
+                    if progress:
+                        progress(chunk.sessions)
     files = tuple(sorted(out.iterdir())) if is_folder else (out,)
     return Simulated(config.sessions, events, files, shop)
 
