@@ -145,7 +145,7 @@ class Config(_Section):
         if name not in preset_names():
             raise HupError(f"There is no preset {name!r}. Presets: {', '.join(preset_names())}.")
         tree = tomllib.loads(resources.files("hup.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-        for override in overrides:
+        for override in [overrides] if isinstance(overrides, str) else overrides:
             _set(tree, override)
         return cls.validated({"name": name, **tree})
 

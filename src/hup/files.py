@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from hup.errors import HupError
 
 
@@ -33,8 +35,9 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         _share(aside)
         aside.replace(path)
-    except OSError as error:
-        raise HupError(f"Cannot write {path}: {error.strerror or error}. Choose another place to write to.") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HupError(f"Cannot write {path}: {reason}. Choose another place to write to.") from error
     finally:
         with suppress(OSError):  # the folder itself may be what is wrong; the error above says so
             aside.unlink(missing_ok=True)

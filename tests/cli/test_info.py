@@ -43,14 +43,17 @@ def test_json_is_the_manifest(dataset):
     assert json.loads(result.stdout) == json.loads((dataset.path / "manifest.json").read_text())
 
 
+MODEL = {"format_version": 1, "model": "hup"}
+
+
 def test_model_folder(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"network": {"hidden": 100}}))
+    (tmp_path / "config.json").write_text(json.dumps({**MODEL, "network": {"hidden": 100}}))
     (tmp_path / "model.safetensors").touch()
     assert "network.hidden" in run(tmp_path).stdout
     (tmp_path / "metrics.json").write_text(json.dumps({"validation": {"recall@20": 0.25}}))
     assert "validation.recall@20" in run(tmp_path).stdout
     assert json.loads(run(tmp_path, "--json").stdout) == {
-        "config": {"network": {"hidden": 100}},
+        "config": {**MODEL, "network": {"hidden": 100}},
         "metrics": {"validation": {"recall@20": 0.25}},
     }
     (tmp_path / "metrics.json").write_text("{")
@@ -60,4 +63,11 @@ def test_model_folder(tmp_path):
 def test_neither(tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 1
-    assert "not a dataset folder" in result.stderr
+    assert "neither a dataset folder" in result.stderr
+
+
+def test_a_training_that_has_not_finished_is_told(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    result = run(tmp_path)
+    assert result.exit_code == 1
+    assert "--resume" in result.stderr

@@ -238,6 +238,8 @@ def test_the_clock(answer):
         (SESSION, ("--level", "category_3"), "no level 'category_3'; its levels are: item, category_2, category_1."),
         (SESSION, ("--level", "brand"), "no level 'brand'; its levels are: item, category_2, category_1."),
         (SESSION, ("--now", "nan"), "now is nan, expected a number of seconds."),
+        (SESSION, ("--now", "5"), "now is given, but the session's events have no timestamps"),
+        ("tv1+1+a//b+5+10", (), "category path 'a//b' has an empty part."),
         (b"tv1+1+\xff+5+10", (), "session.txt is not UTF-8 at byte 6."),
     ],
 )
@@ -272,3 +274,10 @@ def test_a_session_is_only_read(shop, ask):
     before = content()
     ask(SESSION, "--level", "all")
     assert content() == before
+
+
+def test_behaviors_that_the_model_does_not_know_are_named(ask):
+    done = ask(f"tv1+99+{TV1}+5+10 tv2+1+{TV1}+5+10")
+    assert done.exit_code == 0
+    assert "Behaviors that the model does not know: 99." in done.stderr
+    assert "Behaviors" not in ask(f"tv1+1+{TV1}+5+10").stderr

@@ -31,7 +31,6 @@ BAD_TOKENS = [
     ("a+1+x+1", "wrong number of fields: 4 instead of 5"),
     ("a+1+x+1+1+1", "wrong number of fields: 6 instead of 5"),
     ("junk", "wrong number of fields: 1 instead of 5"),
-    ("", "wrong number of fields: 1 instead of 5"),
     ("+1+x+1+1", "item is empty"),
     ("a+11+x+1+1", "unknown behavior code: 11"),
     ("a+0+x+1+1", "unknown behavior code: 0"),
@@ -221,3 +220,15 @@ def test_missing_input(tmp_path, source, message):
     with pytest.raises(HupError, match=message):
         prepare([] if source is None else tmp_path / source, out=tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_spaces_in_a_row_are_no_token(tmp_path):
+    dataset = prepare_lines(tmp_path, " a+1+x+1+1  a+2+x+1+1   b+1+y+1+1 ")
+    assert rejects(dataset) == []
+    assert dataset.behavior.tolist() == [0, 1, 0]
+
+
+def test_a_log_with_other_separators_is_not_shown_whole(tmp_path):
+    with pytest.raises(HupError, match="wrong number of fields") as told:
+        prepare_lines(tmp_path, *["\t".join(["a+1+x+1+1"] * 5_000)] * 3)
+    assert len(str(told.value)) < 1_000

@@ -266,3 +266,16 @@ def test_a_few_validation_sessions_can_do(dataset):
     hup.HUP(config("training.epochs=1", "training.validation_sessions=5")).fit(dataset, observer=watched)
     recall = watched.records[0]["validation"]["item"]["recall@20"]
     assert recall * 5 == pytest.approx(round(recall * 5))
+
+
+def test_resume_and_overwrite_exclude_each_other(dataset, tmp_path):
+    with pytest.raises(hup.HupError, match="exclude"):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", resume=True, overwrite=True)
+
+
+def test_a_model_is_not_saved_over_a_dataset_or_a_file(dataset, tmp_path):
+    model = hup.HUP(config("training.epochs=1")).fit(dataset)
+    (tmp_path / "file").touch()
+    for place in (dataset.path, tmp_path / "file"):
+        with pytest.raises(hup.HupError, match="no place for a model"):
+            model.save_pretrained(place)

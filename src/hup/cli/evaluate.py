@@ -55,7 +55,7 @@ def evaluate(
         typer.Option(help="mask: hide the last event's interval, the time to the target; keep: as the paper."),
     ] = LastIntervalChoice.MASK,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sessions scored at once.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
 ) -> None:
     """Rank the target of every test session at every level, with recency and popularity beside the model.
 

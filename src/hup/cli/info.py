@@ -26,9 +26,11 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Print what a dataset or model folder holds."""
-    if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+    if any((folder / name).exists() for name in ("config.json", "checkpoints", "model.safetensors")):
         _print_model(folder, as_json)
         return
+    if not (folder / "manifest.json").exists():
+        raise HupError(f"{folder} is neither a dataset folder (no manifest.json) nor a model folder (no config.json).")
     from hup.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
@@ -144,7 +146,9 @@ def _number(value: float) -> str:
 
 
 def _print_model(folder: Path, as_json: bool) -> None:
-    content = {"config": _read_json(folder / "config.json")}
+    from hup.models.model_folder import read_config
+
+    content = {"config": read_config(folder, "hup")}
     if (folder / "metrics.json").is_file():
         content["metrics"] = _read_json(folder / "metrics.json")
     if as_json:

@@ -40,7 +40,7 @@ def prepare(
         SplitBy, typer.Option(help="time: the first sessions are for training; random: they are permuted first.")
     ] = SplitBy.TIME,
     shares: Annotated[str, typer.Option(help="Shares of training, validation and test sessions.")] = "0.7,0.1,0.2",
-    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random split.")] = 0,
     levels: Annotated[
         int | None, typer.Option(help="Category levels; a path like 3/17/240 has three.", show_default="that of most")
     ] = None,

@@ -49,7 +49,16 @@ def recommend(
     recommender = load(model)
     read = events_from_jd if format is SessionFormat.JD else events_from_jsonl
     source = "standard input" if str(session) == "-" else str(session)
-    state = recommender.state(read(_text(session), source))
+    events = read(_text(session), source)
+    known = recommender.vocabulary.behavior_codes
+    if strange := sorted({event.behavior for event in events} - known.keys()):
+        note(
+            f"Behaviors that the model does not know: {', '.join(strange)}. It knows: "
+            f"{', '.join(behavior.name for behavior in recommender.vocabulary.behaviors)}."
+        )
+    if not events:
+        note("The session is empty: this is what is popular.")
+    state = recommender.state(events)
     levels = list(recommender.levels) if level == "all" else [level]
     answers = [recommender.recommend(state, name, k, now) for name in levels]
     if as_json:
@@ -74,8 +83,6 @@ def _print(answer: Recommendations) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    if answer.basis == "popularity":
-        note("The session is empty: this is what is popular.")
     table = Table(title=f"Recommendations, level {answer.level}", title_justify="left")
     table.add_column("rank", justify="right")
     table.add_column("item" if answer.level == "item" else "category")

@@ -40,6 +40,8 @@ def train(
     from hup.models.hup import HUP
     from hup.training import Observer
 
+    if resume and overwrite:
+        raise typer.BadParameter("--resume and --overwrite exclude each other.")
     overrides = list(set_ or [])
     overrides += [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     config = Config.preset(preset, overrides)
@@ -93,11 +95,15 @@ def _summary(metrics: dict[str, Any]) -> Table:
 
     if not metrics:
         raise HupError("The finished model has no metrics.json; train it again with --overwrite.")
-    stopped = ", stopped early" if metrics["stopped_early"] else ""
-    table = Table(title=f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}{stopped} (validation split)")
+    validation = metrics["validation"] or {}
+    if validation:
+        stopped = ", stopped early" if metrics["stopped_early"] else ""
+        title = f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}{stopped} (validation split)"
+    else:
+        title = f"Last of {metrics['epochs']} epochs: there are no validation sessions to choose by"
+    table = Table(title=title)
     for name in ("level", "Recall", "MRR", "mean cosine of targets", "their effective rank"):
         table.add_column(name, justify="left" if name == "level" else "right")
-    validation = metrics["validation"] or {}
     for level, spread in metrics["collapse"].items():
         if level.endswith("_inputs"):
             continue  # in metrics.json

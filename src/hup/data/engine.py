@@ -19,6 +19,7 @@ from hup.errors import HupError
 
 Result = TypeVar("Result")
 BATCH_ROWS = 1 << 18
+_LEAST_KB = 1_000
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
 
 
@@ -124,8 +125,13 @@ class DuckDBEngine:
 def _checked_limit(memory_limit: str | None) -> str:
     if memory_limit is None:
         return f"{_machine_memory_bytes() // 2 >> 20}MiB"
-    if not _SIZE.fullmatch(memory_limit):
+    size = _SIZE.fullmatch(memory_limit)
+    if size is None:
         raise HupError(f"Memory limit {memory_limit!r} is not a size. Expected a number and a unit, such as 8GB.")
+    if float(size[1]) * 1000 ** "KMGT".index(size[2][0].upper()) < _LEAST_KB:
+        raise HupError(
+            f"Memory limit {memory_limit!r} is too little to work in; expected {_LEAST_KB // 1000} MB or more."
+        )
     return memory_limit.strip()
 
 

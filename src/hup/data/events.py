@@ -171,8 +171,11 @@ def events_from_jd(text: str, source: str = "session") -> list[Event]:
             if len(parts) != 5:
                 raise HupError(f"{where}: {len(parts)} fields, expected item+behavior+category+interval+dwell.")
             item, behavior, category, interval, dwell = parts
+            path = category.split("/") if category else []
+            if "" in path:
+                raise HupError(f"{where}: category path {category!r} has an empty part.")
             values = {"item": item, "behavior": behavior, "interval": interval, "dwell": dwell}
-            events.append(Event.of({**values, "categories": [c for c in category.split("/") if c]}, where))
+            events.append(Event.of({**values, "categories": path}, where))
     return events
 
 

@@ -76,7 +76,7 @@ def _materialise_tokens(reader: LineReader, engine: Engine) -> ir.Table:
         position=ibis.range(split.place, split.place + split.tokens.length()).unnest(),
         token=split.tokens.unnest(),
     )
-    fields = _with_fields(tokens)
+    fields = _with_fields(tokens.filter(_.token != ""))  # two spaces in a row are no token
     conditions = [condition for condition, _reason in _checks(fields)]
     checked = fields.mutate(unusable=ibis.or_(*conditions))
     table = checked.select(

@@ -90,7 +90,7 @@ def prepare(
     >>> dataset.n_items                                          # doctest: +SKIP
     9134
     """
-    _check_options(format, levels, max_reject_share, split)
+    _check_options(format, levels, max_reject_share, split, seed)
     method = Split(
         method=split,
         shares=check_shares(shares),
@@ -113,6 +113,8 @@ def prepare(
             progress.phase("Items, categories, sessions")
             ordered = build(log, engine, method.seed)
             tally = write_rejects(folder / REJECTS, engine.stream(ordered.rejects), log.origins, reader.file_rejects)
+            for broken in reader.file_rejects:
+                progress.note(f"{broken.file}: {broken.reason}. What could be read of it is used.")
             problem = tally.problem(log.tokens, max_reject_share) or _nothing_left(ordered, tally)
             if problem is not None:
                 (folder / REJECTS).replace(kept_rejects)
@@ -158,7 +160,7 @@ def _finish(
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _check_options(format: str, levels: int | None, max_reject_share: float, split: str) -> None:
+def _check_options(format: str, levels: int | None, max_reject_share: float, split: str, seed: int) -> None:
     if format != "jd":
         raise HupError(f"Format {format!r} is not known; expected jd.")
     if levels is not None and levels < 1:
@@ -167,6 +169,8 @@ def _check_options(format: str, levels: int | None, max_reject_share: float, spl
         raise HupError(
             f"Largest share of rejects is {max_reject_share:g}; expected a number from 0 to 1, such as 0.05."
         )
+    if seed < 0:
+        raise HupError(f"Seed is {seed}; expected 0 or more.")
     if split not in get_args(SplitMethod):
         raise HupError(f"Split {split!r} is not known; expected time or random.")
 

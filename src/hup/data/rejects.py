@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
     ]
 )
 _TOP_REASONS = 5
+_SHOWN = 80  # characters of a token: a log with other separators is one long token
+_KEPT = 1_000
 _MALFORMED = pa.array([DROPPED, RECATEGORISED])
 
 
@@ -121,11 +123,18 @@ def write_rejects(
 
 def _located(batch: pa.RecordBatch, origins: Origins) -> pa.RecordBatch:
     files, lines = origins.places(batch.column("session").to_numpy())
-    columns = [files, lines, *(batch.column(name) for name in ("token", "reason", "effect"))]
+    columns = [
+        files,
+        lines,
+        *(pc.utf8_slice_codeunits(batch.column(name), 0, _KEPT) for name in ("token", "reason")),
+        batch.column("effect"),
+    ]
     return pa.record_batch(columns, schema=SCHEMA)
 
 
 def _example(row: dict[str, Any]) -> str:
     place = row["file"] if row["line"] is None else f"{row['file']}:{row['line']}"
     token = row.get("token")
-    return place if token is None else f"{place}, token {token!r}"
+    if token is None:
+        return place
+    return f"{place}, token {token if len(token) <= _SHOWN else token[:_SHOWN] + '…'!r}"

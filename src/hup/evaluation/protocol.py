@@ -97,7 +97,10 @@ def evaluate(
             raise HupError(f"There is no choice {value!r} here; expected {' or '.join(get_args(choices))}.")
     sessions = np.asarray(dataset.sessions(split), dtype=np.int64)
     if not len(sessions):
-        raise HupError(f"{dataset.path} has no {split} sessions: nothing to evaluate. Prepare it from more sessions.")
+        raise HupError(
+            f"{dataset.path} has no {split} sessions: nothing to evaluate. Prepare it from more sessions, or with "
+            f"other --shares."
+        )
     if most_sessions is not None and most_sessions < len(sessions):
         sessions = sessions[np.arange(most_sessions) * len(sessions) // most_sessions]
     _refuse_foreign(model, dataset)

@@ -310,8 +310,16 @@ class HUP(Recommender):
     # ------------------------------------------------------------------ folders
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model folder: weights, vocabulary, metrics, and last the configuration, which makes it complete."""
+        """Write a model folder: weights, vocabulary, metrics, and last the configuration, which makes it complete.
+
+        Raises
+        ------
+        HupError
+            If the folder cannot be written, or is a dataset or a file.
+        """
         folder = Path(folder)
+        if folder.is_file() or (folder / "manifest.json").exists():
+            raise HupError(f"{folder} is no place for a model; choose an empty or new folder.")
         # A model that is being replaced is no model until the new one is whole.
         (folder / CONFIG).unlink(missing_ok=True)
         save_weights(folder, self.network)

@@ -20,6 +20,7 @@ from torch import Tensor
 from hup.data.batches import Histories
 from hup.data.events import Event, seconds
 from hup.data.levels import Buckets, LevelSteps, PyramidSteps, milliseconds, number_of_bucket
+from hup.errors import HupError
 from hup.models.vocabulary import Vocabulary
 from hup.nn.pyramid import Closed, LevelProfile, Pyramid
 
@@ -103,6 +104,7 @@ class LiveProfiles:
         self, state: ProfileState, now: float | None, levels: Sequence[str] | None = None
     ) -> dict[str, LevelProfile]:
         """Profiles at a moment; ``now`` is on the clock of the events' timestamps, None = not known."""
+        _check_now(now, state.pending[-1])
         now = None if now is None else seconds(now, "now", signed=True)
         histories, intervals = self._pending(state), _intervals(state.pending, _interval_at(state.pending[-1], now))
         dwell = _elapsed(state.pending, now)
@@ -230,6 +232,16 @@ class LiveProfiles:
 
     def _dwell_bucket(self, time: int) -> Tensor:
         return torch.from_numpy(number_of_bucket(np.asarray([time]), self.buckets.dwell))
+
+
+def _check_now(now: float | None, last: Event) -> None:
+    if now is None:
+        return
+    seconds(now, "now", signed=True)
+    if last.timestamp is None:
+        raise HupError("now is given, but the session's events have no timestamps to compare it with.")
+    if now < last.timestamp:
+        raise HupError(f"now is {now:g}, before the session's last event at {last.timestamp:g}.")
 
 
 def _item_runs(session: Sequence[Event]) -> Iterable[tuple[Sequence[Event], Event | None]]:

@@ -46,6 +46,8 @@ class RunFolder:
         HupError
             If it holds something else, a finished model (without ``resume``), or a run with other settings.
         """
+        if resume and overwrite:
+            raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
         self._refuse_foreign()
         try:
             if overwrite:

@@ -256,7 +256,7 @@ class _Run:
                 measure = spread(table.weight)
                 measures[name] = {
                     "mean_cosine": round(measure.mean_cosine, 6),
-                    "effective_rank": round(min(measure.effective_rank, 1e9), 3),
+                    "effective_rank": round(measure.effective_rank, 3),
                 }
                 # Vectors that are only read may be alike; those that profiles are compared with may not.
                 if measure.collapsed and name == level and name not in self.alarmed:
@@ -265,8 +265,10 @@ class _Run:
         return measures
 
     def _alarm(self, name: str, measure: Spread) -> str:
-        what = f"Collapse: the target vectors of level {name} are nearly one (mean cosine {measure.mean_cosine:.3f}, effective "
-        what += f"rank {measure.effective_rank:.2f}), so they can rank nothing. "
+        what = (
+            f"Collapse: the target vectors of level {name} are nearly one (mean cosine {measure.mean_cosine:.3f}, "
+            f"effective rank {measure.effective_rank:.2f}), so they can rank nothing. "
+        )
         if self.config.embeddings.targets == "trainable":
             return what + "This loss has no negatives; freeze the targets with embeddings.targets=skipgram."
         return what + "The training sessions may be too few, or too much alike, to learn vectors from."
