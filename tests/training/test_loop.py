@@ -279,3 +279,11 @@ def test_a_model_is_not_saved_over_a_dataset_or_a_file(dataset, tmp_path):
     for place in (dataset.path, tmp_path / "file"):
         with pytest.raises(hup.HupError, match="no place for a model"):
             model.save_pretrained(place)
+
+
+def test_vectors_of_another_configuration_are_not_taken(dataset, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(0))
+    other = ("training.seed=3", "training.epochs=1")
+    expected = weights(hup.HUP(config(*other)).fit(dataset))
+    assert_same(weights(hup.HUP(config(*other)).fit(dataset, out=tmp_path / "model")), expected)

@@ -146,11 +146,11 @@ def _number(value: float) -> str:
 
 
 def _print_model(folder: Path, as_json: bool) -> None:
-    from hup.models.model_folder import read_config
+    from hup.models.model_folder import read_config, read_json
 
     content = {"config": read_config(folder, "hup")}
     if (folder / "metrics.json").is_file():
-        content["metrics"] = _read_json(folder / "metrics.json")
+        content["metrics"] = read_json(folder / "metrics.json")
     if as_json:
         _print_json(content)
         return
@@ -174,13 +174,6 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_short(part["name"] if isinstance(part, dict) else part) for part in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise HupError(f"{path} is not JSON: {error}.") from error
 
 
 def _print_json(content: Any) -> None:

@@ -145,6 +145,7 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
     asked = last if queries is None else queries.numpy()
     session = histories.session().numpy()
     interval = _all_milliseconds(histories.interval)
+    interval_bucket = number_of_bucket(interval, buckets.interval)
     dwell = _all_milliseconds(histories.dwell)
     at_end = asked == last[session[asked]]
 
@@ -159,7 +160,7 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
         micro_ended,
         item,
         None,
-        number_of_bucket(interval, buckets.interval),
+        interval_bucket,
         number_of_bucket(dwell, buckets.dwell),
         number_of_bucket(open_dwell, buckets.dwell),
     )
@@ -178,7 +179,7 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
                 ended,
                 start,
                 ended_below,
-                number_of_bucket(interval, buckets.interval),
+                interval_bucket,
                 number_of_bucket(run_dwell, buckets.dwell),
                 number_of_bucket(open_run_dwell, buckets.dwell),
             )

@@ -77,6 +77,23 @@ def read_progress(path: Path) -> Progress:
         raise HupError(f"{path} does not read as a checkpoint ({error}); start anew with --overwrite.") from error
 
 
+def save_vectors(path: Path, vectors: dict[str, Tensor], fitted_for: str) -> None:
+    """Keep skip-gram vectors, with what they were fitted for."""
+    with write_aside(path) as aside:
+        save_file(vectors, aside, metadata={"fitted_for": fitted_for})
+
+
+def load_vectors(path: Path, wanted_for: str) -> dict[str, Tensor] | None:
+    """Read vectors that :func:`save_vectors` kept; None if there are none, or they were fitted for something else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("fitted_for") != wanted_for:
+                return None
+        return _read_tensors(path)
+    except (OSError, SafetensorError):
+        return None
+
+
 def mark_saved(path: Path) -> None:
     """Note in a run's last checkpoint that the model has been written, so that nobody takes an older one for it."""
     progress = read_progress(path)

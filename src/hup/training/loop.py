@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hup.config import Config
@@ -22,11 +21,17 @@ from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.files import write_aside
 from hup.nn.collapse import Spread, spread
 from hup.nn.losses import cosine_proximity
 from hup.nn.weights import unshared
-from hup.training.checkpoint import Progress, load_checkpoint, mark_saved, save_checkpoint
+from hup.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    load_vectors,
+    mark_saved,
+    save_checkpoint,
+    save_vectors,
+)
 from hup.training.folder import RunFolder
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions
@@ -137,13 +142,14 @@ class _Run:
 
     def _vectors(self) -> dict[str, Tensor]:
         """Skip-gram vectors; a run that was killed before its first checkpoint finds those it has fitted."""
-        kept = None if self.folder is None else self.folder.vectors
-        if kept is not None and kept.is_file():
-            return load_file(kept)
-        vectors = self.model.skipgram(self.dataset)
-        if kept is not None and vectors:
-            with write_aside(kept) as path:
-                save_file(vectors, path)
+        if self.folder is None:
+            return self.model.skipgram(self.dataset)
+        options = self.config.embeddings.model_dump_json()
+        fitted_for = f"{self.dataset.fingerprint} {self.config.training.seed} {options}"
+        vectors = load_vectors(self.folder.vectors, fitted_for)
+        if vectors is None:
+            vectors = self.model.skipgram(self.dataset)
+            save_vectors(self.folder.vectors, vectors, fitted_for)
         return vectors
 
     @property
