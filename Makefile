@@ -2,13 +2,19 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Optional parts of HUP to install: make EXTRAS="dev spark" venv
+EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # More or other tests: make test PYTEST="tests/nn -x"
 PYTEST ?=
 
-# An environment works only where it was made. The mark holds that place, so that a copied tree makes its own.
-ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
+# An environment works only where it was made. The mark holds that place, so that a copied tree makes its own, and the
+# extras that are installed.
+ifneq ($(shell sed -n 1p $(INSTALLED) 2>/dev/null),$(CURDIR))
+.PHONY: $(INSTALLED)
+endif
+ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
@@ -23,7 +29,7 @@ venv: $(INSTALLED) ## make .venv and install HUP into it, for development
 	@echo "$(VENV) is ready: source $(VENV)/bin/activate"
 
 $(INSTALLED): pyproject.toml scripts/venv.sh
-	@scripts/venv.sh "$(PYTHON)" "$(VENV)"
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)" "$(EXTRAS)"
 
 demo: $(INSTALLED) ## the main job end to end on simulated data: prepare, train, evaluate, recommend
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/demo.sh demo

@@ -63,8 +63,8 @@ def random_dataset(items: int, test_sessions: int, seed: int) -> Dataset:
             names=([str(code) for code in range(CATEGORIES)],),
             parents=(np.full(CATEGORIES, -1, dtype=np.int32),),
         ),
-        _session_names=pa.array([str(i) for i in range(len(offsets) - 1)], pa.large_string()),
-        _item_names=pa.array([], pa.large_string()),
+        _sessions=pa.record_batch({"session": pa.array([str(i) for i in range(len(offsets) - 1)], pa.large_string())}),
+        _items=pa.record_batch({"item": pa.array([], pa.large_string())}),
     )
 
 

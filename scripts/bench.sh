@@ -7,6 +7,7 @@ for benchmark in benchmarks/*.py; do
     case $(basename "$benchmark" .py) in
         behavior_lstm) size=(--rounds 10) ;;
         evaluate_throughput) size=(--items 50000 --sessions 500) ;;
+        prepare_tables) size=(--events 200000 1000000) ;;
         prepare_throughput) size=(--events 500000) ;;
         simulate_throughput) size=(--events 500000) ;;
         train_throughput) size=(--sessions 1000 --items 4000 --epochs 2) ;;

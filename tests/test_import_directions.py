@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "presets": set(),
+    "mappings": set(),
     "config": {"errors", "presets"},
     "data": {"errors", "files"},
     "nn": {"errors", "config", "data"},

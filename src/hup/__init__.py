@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from hup.config import Config
     from hup.data.dataset import Dataset
     from hup.data.events import Event
-    from hup.data.prepare import prepare
+    from hup.data.prepare import append, prepare
     from hup.data.simulator import SimulatorConfig, simulate
+    from hup.data.tables.mapping import Mapping
+    from hup.data.tables.propose import propose_mapping
+    from hup.data.validate import validate
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
     from hup.models.hup import HUP
@@ -24,10 +27,14 @@ _HOMES = {
     "Event": "hup.data.events",
     "HUP": "hup.models.hup",
     "HupError": "hup.errors",
+    "Mapping": "hup.data.tables.mapping",
     "SimulatorConfig": "hup.data.simulator",
+    "append": "hup.data.prepare",
     "evaluate": "hup.evaluation.protocol",
     "prepare": "hup.data.prepare",
+    "propose_mapping": "hup.data.tables.propose",
     "simulate": "hup.data.simulator",
+    "validate": "hup.data.validate",
 }
 
 __all__ = [
@@ -36,11 +43,15 @@ __all__ = [
     "Dataset",
     "Event",
     "HupError",
+    "Mapping",
     "SimulatorConfig",
     "__version__",
+    "append",
     "evaluate",
     "prepare",
+    "propose_mapping",
     "simulate",
+    "validate",
 ]
 
 

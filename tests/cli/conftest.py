@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner, Result
 
+from hup.cli import app
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.data.prepare import prepare
@@ -37,3 +39,13 @@ def shop(tmp_path_factory) -> Path:
     model = HUP(Config.preset("paper", TINY)).initialise(Dataset.open(folder / "dataset"))
     model.save_pretrained(folder / "model")
     return folder
+
+
+@pytest.fixture
+def invoke():
+    """Run a command as `hup` does."""
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run

@@ -36,8 +36,8 @@ def with_command(command):
     return CliRunner().invoke(small, [])
 
 
-def test_all_six_commands_in_the_order_of_the_job():
-    assert NAMES == ["simulate", "prepare", "info", "train", "evaluate", "recommend"]
+def test_all_commands_in_the_order_of_the_job():
+    assert NAMES == ["simulate", "map", "validate", "prepare", "info", "train", "evaluate", "recommend"]
     output = invoke("--help").output
     assert [name for name in re.findall(r"^│ (\w+) ", output, re.M) if name in NAMES] == NAMES
 

@@ -129,7 +129,7 @@ def test_unknown_items_behaviors_and_categories(answer):
     rows = {row["name"]: row for row in found["item"]["ranked"]}
     assert {name for name, row in rows.items() if row["seen"]} == {"new", "odd", "bare", "tv1"}
     assert rows["odd"]["path"] == ["garden", "rakes"]
-    assert rows["bare"]["path"] == []
+    assert rows["bare"]["path"] == ["(none)", "(none)"]
     assert set(names(found["category_1"])) == {"screens", "kitchen", "garden"}
     assert set(names(found["category_2"])) == {"tv0", "tv1", "cups", "rakes"}
     assert {row["name"] for row in found["category_2"]["ranked"] if row["seen"]} == {"cups", "rakes", "tv1"}

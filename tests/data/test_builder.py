@@ -6,7 +6,7 @@ import pytest
 
 from hup.data.behaviors import Behavior
 from hup.data.builder import build
-from hup.data.engine import DuckDBEngine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.event_log import EventLog
 
 ROWS = [

@@ -6,8 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hup.data.columns import write_batch
 from hup.data.dataset import Dataset
+from hup.data.dataset_writer import fingerprint
+from hup.data.manifest import TimeRange
 from hup.data.prepare import prepare
+from hup.data.vocabulary import Vocabulary
 from hup.errors import HupError
 
 
@@ -49,6 +53,57 @@ def test_what_a_dataset_holds(folder):
         dataset.sessions("tset")
 
 
+def test_a_log_without_users_and_times(folder):
+    dataset = Dataset.open(folder)
+    assert (dataset.session_name(3), dataset.session_user(3), dataset.session_times(3)) == ("log.txt:4", None, None)
+    assert dataset.users() == pa.nulls(10, pa.large_string())
+    assert dataset.times() == (pa.nulls(10, pa.int64()),) * 2
+    assert dataset.n_users() is None
+    assert dataset.manifest.time is None
+    assert dataset.time_range("train") is None
+    assert dataset.item_events().tolist() == [10, 10]
+    assert dataset.session_names().to_pylist() == [f"log.txt:{line}" for line in range(1, 11)]
+
+
+def change_sessions(folder, **columns):
+    path = folder / "sessions.arrow"
+    batch = pa.ipc.open_file(path.read_bytes()).get_batch(0)
+    for name, values in columns.items():
+        place = batch.schema.get_field_index(name)
+        batch = batch.set_column(place, name, pa.array(values, batch.schema.field(name).type))
+    write_batch(path, batch)
+
+
+def test_users_and_times(folder):
+    change_sessions(folder, user=["u", "v", None, "u", *["w"] * 6], start=[*range(9), None], end=range(100, 110))
+    dataset = Dataset.open(folder)
+    assert [dataset.session_user(index) for index in range(4)] == ["u", "v", None, "u"]
+    assert dataset.n_users() == 3
+    assert [dataset.session_times(index) for index in (0, 8, 9)] == [(0, 100), (8, 108), None]
+    assert dataset.time_range("train") == TimeRange(first_ms=0, last_ms=106)
+    assert dataset.time_range("test") == TimeRange(first_ms=8, last_ms=109)
+
+
+def test_the_fingerprint_is_of_users_and_times_but_not_of_how_it_came_about(folder):
+    dataset = Dataset.open(folder)
+    assert fingerprint_of(dataset) == dataset.fingerprint
+    change_manifest(folder, lambda m: m.update(lineage=["x"], preparation={"format": "events", "anything": [1]}))
+    changed = Dataset.open(folder)
+    assert changed.manifest.lineage == ["x"]
+    assert changed.manifest.preparation.model_dump()["anything"] == [1]
+    assert fingerprint_of(changed) == dataset.fingerprint
+    found = {dataset.fingerprint}
+    for column, values in (("user", ["u"] * 10), ("start", [1] * 10), ("end", [1] * 10), ("start", range(10))):
+        change_sessions(folder, **{column: values})
+        found.add(fingerprint_of(dataset))
+    assert len(found) == 5
+
+
+def fingerprint_of(dataset):
+    vocabulary = Vocabulary(pa.array(dataset.item_names()), dataset.item_events(), dataset.taxonomy)
+    return fingerprint(dataset.path, vocabulary, dataset.behaviors, dataset.manifest.split.bounds)
+
+
 @pytest.mark.parametrize("name", ["events.arrow", "sessions.arrow", "items.arrow", "taxonomy.parquet"])
 @pytest.mark.parametrize("content", [None, b"", b"junk" * 100])
 def test_missing_or_broken_file(folder, name, content):
@@ -70,13 +125,14 @@ def test_no_folder_and_no_manifest(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema_version=2), "schema_version 2"),
+        (lambda m: m.update(schema_version=1), "schema_version 1"),
         (lambda m: m.pop("split"), "key split"),
         (lambda m: m.update(extra=1), "key extra"),
         (lambda m: m["counts"].update(events=21), r"events\.arrow has 20 rows, manifest\.json says 21"),
         (lambda m: m["counts"].update(sessions=9), r"sessions\.arrow has 10 rows"),
         (lambda m: m["counts"].update(items=3), r"items\.arrow has 2 rows"),
         (lambda m: m["counts"].update(categories=[2, 3]), "2 categories at level 2"),
+        (lambda m: m["counts"].update(categories=[2]), "has 2 levels, manifest.json says 1"),
         (lambda m: m.update(levels=1), r"items\.arrow has columns"),
     ],
 )
@@ -107,7 +163,7 @@ def test_offsets_that_do_not_rise(folder):
     batch = pa.ipc.open_file(path.read_bytes()).get_batch(0)
     offsets = batch.column("offset").to_numpy().copy()
     offsets[3] = offsets[2]
-    changed = pa.record_batch({"offset": pa.array(offsets), "session": batch.column("session")})
+    changed = batch.set_column(0, "offset", pa.array(offsets))
     with pa.ipc.new_file(str(path), changed.schema) as writer:
         writer.write_batch(changed)
     with pytest.raises(HupError, match="must start at 0 and rise"):

@@ -161,7 +161,7 @@ def test_ctrl_c_while_the_engine_works(tmp_path):
 import sys
 from pathlib import Path
 import ibis
-from hup.data.engine import DuckDBEngine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 with DuckDBEngine(Path(sys.argv[1])) as engine:
     print("here", flush=True)
     try:

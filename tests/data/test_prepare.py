@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hup.data.dataset import Dataset
-from hup.data.engine import DuckDBEngine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.prepare import prepare
 from hup.data.progress import Progress
 from hup.errors import HupError
@@ -97,7 +97,7 @@ def test_codes_follow_first_appearance(tmp_path):
     assert [parents.tolist() for parents in dataset.taxonomy.parents] == [[-1, -1], [0, 1, 0]]
     assert dataset.taxonomy.paths.tolist() == [[0, 0], [1, 1], [0, 2]]
     tree = pq.read_table(tmp_path / "out/taxonomy.parquet").to_pylist()
-    assert tree[2] == {"level": 2, "code": 0, "category": "u", "parent": 0, "items": 1, "events": 2}
+    assert tree[2] == {"level": 2, "code": 0, "category": "u", "parent": 0, "items": 1, "events": 2, "path": "y > u"}
     assert [row["events"] for row in tree] == [3, 2, 2, 2, 1]
 
 

@@ -62,10 +62,15 @@ def dataset_in_memory(
         taxonomy=Taxonomy(
             paths=table,
             names=tuple([path[-1] for path in level] for level in codes),
-            parents=tuple(np.full(len(level), -1, dtype=np.int32) for level in codes),
+            parents=tuple(
+                np.array([codes[k - 1][path[:-1]] if k else -1 for path in level], dtype=np.int32)
+                for k, level in enumerate(codes)
+            ),
         ),
-        _session_names=pa.array([f"toy.txt:{line}" for line in range(1, len(sessions) + 1)], pa.large_string()),
-        _item_names=pa.array(list(items), pa.large_string()),
+        _sessions=pa.record_batch(
+            {"session": pa.array([f"toy.txt:{line}" for line in range(1, len(sessions) + 1)], pa.large_string())}
+        ),
+        _items=pa.record_batch({"item": pa.array(list(items), pa.large_string())}),
     )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -40,7 +41,8 @@ def test_json_has_the_promised_shape(evaluation, tmp_path):
     assert found["test_sessions"] == 4
     item = found["rows"]["hup"]["item"]
     figures = {"recall@20", "recall@20_interval", "mrr@20", "mrr@20_interval"}
-    assert set(item) == figures | {"ceiling", "repeat", "explore"}
+    assert item["sessions"] == 4
+    assert set(item) == figures | {"sessions", "ceiling", "repeat", "explore"}
     assert set(item["repeat"]) == set(item["explore"]) == figures | {"sessions"}
     assert item["recall@20"] == 0.25
     assert item["ceiling"] == 0.75
@@ -61,6 +63,51 @@ def test_ranks_are_kept_by_session(evaluation, tmp_path):
     assert [row["rank"] for row in rows] == [1, 2, None, 30]
     assert [row["repeat"] for row in rows] == [True, True, False, False]
     assert table.num_rows == 24
+
+
+@pytest.fixture
+def partial(evaluation) -> Evaluation:
+    """The second and third session have no category, and none has one at another level."""
+    nan = float("nan")
+    ranks = {
+        row: {**levels, "category_1": np.array([1, nan, nan, 9]), "category_0": np.full(4, nan)}
+        for row, levels in evaluation.ranks.items()
+    }
+    return replace(evaluation, ranks=ranks, repeat={**evaluation.repeat, "category_0": np.zeros(4, dtype=bool)})
+
+
+def test_sessions_without_a_target_at_a_level_do_not_count_there(partial, tmp_path):
+    category = partial.rows["hup"]["category_1"]
+    assert category["sessions"] == category["repeat"]["sessions"] == 2
+    assert (category["recall@5"], category["ceiling"]) == (0.5, 1.0)
+    assert partial.rows["hup"]["item"]["sessions"] == 4
+    nothing = partial.rows["hup"]["category_0"]
+    assert nothing["sessions"] == 0
+    assert nothing["recall@5"] is nothing["mrr@5_interval"] is nothing["ceiling"] is None
+    partial.write_json(tmp_path / "metrics.json")
+    assert json.loads((tmp_path / "metrics.json").read_text())["rows"]["hup"]["category_0"] == nothing
+    partial.write_ranks(tmp_path / "ranks.parquet")
+    kept = pq.read_table(tmp_path / "ranks.parquet").to_pylist()
+    sessions = {
+        (row, level): [r["session"] for r in kept if (r["row"], r["level"]) == (row, level)]
+        for row in partial.ranks
+        for level in partial.levels
+    }
+    for row in partial.ranks:
+        assert sessions[row, "item"] == [10, 11, 12, 13]
+        assert sessions[row, "category_1"] == [10, 13]
+        assert sessions[row, "category_0"] == []
+    assert [r["session_name"] for r in kept if r["level"] == "category_1"] == ["toy.txt:11", "toy.txt:14"] * 3
+    assert all(line.startswith("item") for line in partial.below("hup"))
+
+
+def test_a_table_of_nothing(partial):
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in level_tables(partial):
+        console.print(table)
+    text = console.export_text()
+    assert "category_1: 2 sessions" in text
+    assert "category_0: 0 sessions, ceiling – %" in text  # noqa: RUF001
 
 
 def test_a_failed_write_leaves_nothing_new(evaluation, tmp_path):
@@ -94,10 +141,10 @@ def test_tables_name_the_rows_and_fit_a_terminal(evaluation):
     for table in tables:
         console.print(table)
     text = console.export_text()
-    assert "item, ceiling 75.0 %" in text
+    assert "item: 4 sessions, ceiling 75.0 %" in text
     assert "Recall@20 (95 %)" in text
     assert "MRR@5 (95 %)" in text
     assert "popularity" in text
     assert "50.0 (0.0–100.0)" in text  # noqa: RUF001
     assert "100.0 / 75.0" in text
-    assert "- / -" in text
+    assert "– / –" in text  # noqa: RUF001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import hup
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.data.simulator import SimulatorConfig
+from hup.data.taxonomy import extended_path
 
 TINY = ["network.hidden=8", "training.epochs=1", "embeddings.skipgram_epochs=2"]
 
@@ -30,6 +32,30 @@ def shops(tmp_path_factory) -> dict[int, Dataset]:
         hup.simulate(config, folder / f"{levels}.txt", format="jd")
         datasets[levels] = hup.prepare(folder / f"{levels}.txt", out=folder / f"dataset-{levels}")
     return datasets
+
+
+@pytest.fixture(scope="session")
+def bare_shops(shops) -> dict[str, Dataset]:
+    """The same shops, where a third of the items of the second, and all of the first, have no category."""
+    datasets = {}
+    for levels, share in ((1, 1.0), (3, 0.34)):
+        folder = shops[levels].path.parent / f"bare-{levels}"
+        folder.mkdir()
+        log = without_categories((folder.parent / f"{levels}.txt").read_text(), levels, share)
+        (folder / "log.txt").write_text(log)
+        datasets[f"K={levels}, bare"] = hup.prepare(folder / "log.txt", format="jd", out=folder / "dataset")
+    return datasets
+
+
+def without_categories(log: str, levels: int, share: float) -> str:
+    """Take the category from about this share of a JD log's items."""
+    none = "/".join(extended_path([], levels))
+
+    def bare(token: str) -> str:
+        item, behavior, category, *times = token.split("+")
+        return "+".join([item, behavior, none if crc32(item.encode()) < share * 2**32 else category, *times])
+
+    return "\n".join(" ".join(map(bare, line.split())) for line in log.splitlines()) + "\n"
 
 
 @pytest.fixture(scope="session", params=[1, 3], ids=["K=1", "K=3"])

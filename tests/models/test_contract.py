@@ -20,6 +20,7 @@ from hup.data.batches import Histories, histories_and_targets
 from hup.data.dataset import Dataset
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
+from hup.evaluation import evaluate
 from hup.models.base import Recommender, Scores
 
 
@@ -43,6 +44,11 @@ RECOMMENDERS = found_recommenders()
 
 def make(kind: type[Recommender], tiny: Config) -> Recommender:
     return kind(tiny) if "config" in inspect.signature(kind).parameters else kind()
+
+
+@pytest.fixture(scope="module", params=["K=1", "K=3", "K=1, bare", "K=3, bare"])
+def dataset(request, shops, bare_shops) -> Dataset:
+    return {"K=1": shops[1], "K=3": shops[3], **bare_shops}[request.param]
 
 
 @pytest.fixture(scope="module", params=RECOMMENDERS, ids=lambda kind: kind.__name__)
@@ -113,7 +119,7 @@ def test_the_shops_hold_what_training_lacks(dataset):
     given = histories(dataset)
     assert (given.item >= dataset.n_train_items).any()
     assert dataset.n_items > dataset.n_train_items
-    if dataset.levels == 3:
+    if dataset.levels == 3 and dataset.taxonomy.no_category[0] < 0:
         assert (given.categories[:, 2] >= dataset.n_train_categories[2]).any()
 
 
@@ -226,6 +232,34 @@ def test_a_level_that_is_not_there_is_told(model, dataset):
 def test_an_unfitted_model_says_so(kind, dataset, tiny):
     with pytest.raises(HupError, match="fit"):
         make(kind, tiny).score(histories(dataset), "item")
+
+
+def test_no_category_takes_nobodys_place(model, dataset):
+    """Every row is judged by the same sessions and candidates, and none of them is "no category"."""
+    found = evaluate(model, dataset, rows=())
+    for level in levels_of(dataset):
+        ranks = found.ranks[model.name][level]
+        _, targets = histories_and_targets(dataset, found.sessions)
+        none = -1 if level == "item" else dataset.taxonomy.no_category[int(level[9:]) - 1]
+        assert np.isnan(ranks).tolist() == (targets.codes(level) == none).tolist()
+        n_candidates = sizes(dataset)[level] - (none >= 0)
+        figures = found.rows[model.name][level]
+        assert figures["sessions"] == int((~np.isnan(ranks)).sum())
+        if not n_candidates:
+            assert figures["recall@5"] is None
+
+
+def test_the_bare_shops_are_bare(bare_shops):
+    """Otherwise the test above shows nothing."""
+    assert bare_shops["K=1, bare"].n_categories == (1,)
+    assert bare_shops["K=1, bare"].taxonomy.no_category == (0,)
+    some = bare_shops["K=3, bare"]
+    assert min(some.taxonomy.no_category) >= 0
+    assert min(some.n_train_categories) > max(some.taxonomy.no_category)
+    targets = histories_and_targets(some, np.asarray(some.sessions("test")))[1]
+    for k in (1, 2, 3):
+        share = float((targets.codes(f"category_{k}") == some.taxonomy.no_category[k - 1]).double().mean())
+        assert 0.1 < share < 0.6
 
 
 # ---------------------------------------------------------------------- fit

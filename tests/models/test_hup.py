@@ -15,6 +15,7 @@ from hup.config import Config
 from hup.data.batches import histories_and_targets
 from hup.data.dataset import Dataset
 from hup.data.events import Event
+from hup.data.taxonomy import NO_CATEGORY, extended_path
 from hup.errors import HupError
 from hup.models import load
 from hup.models.hup import HUP
@@ -174,7 +175,7 @@ def test_reasons_keep_categories_of_the_same_name_apart(folder):
     assert {(reason.name, reason.path) for reason in reasons} == {
         ("red", ("shoes", "red")),
         ("red", ("hats", "red")),
-        ("?", ("hats",)),
+        ("hats", ("hats", "hats")),
     }
     assert sum(reason.weight for reason in reasons) == pytest.approx(1, abs=1e-5)
 
@@ -201,6 +202,69 @@ def test_an_empty_session_gets_what_is_popular(model, dataset):
         names = model.vocabulary.items if level == "item" else model.vocabulary.categories[int(level[9:]) - 1]
         assert best.name == names[int(np.argmax(counts))]
         assert model.recommend([], level, k=2).ranked == answer.ranked[:2]
+
+
+def test_no_category_is_never_recommended(bare_shops, tiny):
+    for dataset in bare_shops.values():
+        model = HUP(tiny).initialise(dataset)
+        bare = next(
+            i for i in range(dataset.n_train_items) if dataset.taxonomy.paths[i, 0] == dataset.taxonomy.no_category[0]
+        )
+        known = {"item": dataset.item_names()[bare], "behavior": "1"}
+        sessions = (
+            [],
+            [known],
+            [{"item": "new", "behavior": "1"}],
+            [{**known, "item": "x", "categories": [NO_CATEGORY]}, known],
+        )
+        for session in sessions:
+            for level in model.levels[1:]:
+                answer = model.recommend(session, level, k=10_000)
+                assert all(NO_CATEGORY not in found.path for found in answer.ranked), (session, level)
+                k = int(level[9:])
+                assert len(answer.ranked) == dataset.n_train_categories[k - 1] - 1
+                if not session and answer.ranked:
+                    assert sum(found.score for found in answer.ranked) == pytest.approx(1)
+            items = names_of(model.recommend(session, k=10_000))
+            assert len(items) >= dataset.n_train_items - 1
+        # As input it is a category like others.
+        assert model.recommend([known], "category_1").reasons[0].name == NO_CATEGORY
+
+
+def test_no_category_that_training_never_saw_is_not_recommended(model):
+    answer = model.recommend([{"item": "new", "behavior": "1"}], "category_1", k=10_000)
+    assert len(answer.ranked) == model.vocabulary.size("category_1")
+    assert not any(found.seen for found in answer.ranked)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4])
+def test_a_live_path_of_any_length_is_completed_as_in_a_log(model, dataset, depth):
+    """A session with a short path is one with the path that `hup prepare` would make of it."""
+    whole = (*dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[0, -1])), *"ab")
+    given, completed = whole[:depth], extended_path(whole[:depth], dataset.levels)
+    known = {"item": dataset.item_names()[1], "behavior": "2"}
+    answers = []
+    for path in (given, completed):
+        session = [
+            {"item": "new", "behavior": "1", "categories": list(path)},
+            known,
+            {"item": "newer", "behavior": "1"},
+        ]
+        state = model.state(session)
+        assert state.items["new"].names == completed
+        assert min(state.items["new"].path) >= 0
+        answers.append([model.recommend(state, level, k=10_000).to_dict() for level in model.levels])
+    assert answers[0] == answers[1]
+
+
+def test_an_item_of_the_vocabulary_keeps_its_path(model, dataset):
+    item = dataset.item_names()[0]
+    state = model.state([{"item": item, "behavior": "1", "categories": ["something else"]}])
+    assert state.items[item].names == dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[0, -1]))
+
+
+def test_a_folder_says_which_sessions_it_learned_from(shops, folder):
+    assert HUP.from_pretrained(folder).dataset_bounds == shops[3].manifest.split.bounds
 
 
 def test_a_session_that_nobody_knows_anything_about(model):

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 import hup
-from hup.data.batches import batches
+from hup.data.batches import batches, histories_and_targets
+from hup.data.levels import pyramid_steps
 from hup.training import Observer
 
 from .conftest import SMALL
@@ -203,6 +205,62 @@ def test_a_filter_that_leaves_nothing_is_an_error_or_is_said(dataset):
     watched = Notes()
     hup.HUP(config("sessions.min_item_count=100000", "training.epochs=1")).fit(dataset, observer=watched)
     assert any("min_item_count is not applied" in note for note in watched.notes)
+
+
+def bare(folder, share: float) -> hup.Dataset:
+    """The same log, where about this share of the items has no category."""
+    none = "(none)/(none)/(none)"
+
+    def take(token: str) -> str:
+        item, behavior, category, *times = token.split("+")
+        return "+".join([item, behavior, none if crc32(item.encode()) < share * 2**32 else category, *times])
+
+    lines = (folder.parent / "log.txt").read_text().splitlines()
+    (folder.parent / f"bare-{share}.txt").write_text("\n".join(" ".join(map(take, line.split())) for line in lines))
+    return hup.prepare(folder.parent / f"bare-{share}.txt", format="jd", out=folder.parent / f"bare-{share}")
+
+
+def test_a_log_without_categories_trains_on_items(dataset_folder, tmp_path):
+    watched = Notes()
+    dataset = bare(dataset_folder, 1.0)
+    options = config("training.learning_rate=0.01")
+    model = hup.HUP(options).fit(dataset, out=tmp_path / "model", observer=watched)
+    assert sum("learns nothing" in note for note in watched.notes) == 3
+    losses = [record["loss"] for record in watched.records]
+    assert all(loss["category_1"] is loss["category_3"] is None for loss in losses)
+    assert losses[-1]["item"] < losses[0]["item"]
+    last = watched.records[-1]
+    assert last["validation"]["category_2"] == {"recall@5": None, "mrr@5": None}
+    assert last["selection"] == last["validation"]["item"]["mrr@20"]
+    log = [json.loads(line) for line in (tmp_path / "model/log.jsonl").read_text().splitlines()]
+    assert log == watched.records
+    assert all(torch.isfinite(tensor).all() for tensor in model.network.state_dict().values())
+    # What has no loss is not moved by one.
+    start = hup.HUP(options).initialise(dataset)
+    ours, theirs = model.network.levels["category_1"].head.weight, start.network.levels["category_1"].head.weight
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(model.network.levels["item"].head.weight, start.network.levels["item"].head.weight)
+
+
+def test_targets_without_a_category_do_not_count_in_the_loss(dataset_folder):
+    """The logged loss of a level is the mean over the sessions whose target has a category."""
+    dataset = bare(dataset_folder, 0.4)
+    watched = Notes()
+    # So slow that the weights stay what they were.
+    model = hup.HUP(config("training.epochs=1", "training.learning_rate=1e-30")).fit(dataset, observer=watched)
+    sessions = np.asarray(dataset.sessions("train"))
+    histories, targets = histories_and_targets(dataset, sessions)
+    with torch.no_grad():
+        profiles = model.network(histories, pyramid_steps(histories, model.buckets))
+    for k in (1, 2, 3):
+        codes = targets.codes(f"category_{k}")
+        counted = codes != dataset.taxonomy.no_category[k - 1]
+        assert 0 < counted.sum() < len(counted)
+        vectors = model.network.target_table(f"category_{k}").weight.detach()[codes]
+        cosine = torch.nn.functional.cosine_similarity(profiles[f"category_{k}"].vector, vectors, dim=1)
+        expected = -float(cosine[counted].mean())
+        assert watched.records[0]["loss"][f"category_{k}"] == pytest.approx(expected, abs=1e-4)
+        assert abs(expected + float(cosine.mean())) > 1e-3  # it does make a difference
 
 
 def test_a_loss_that_is_no_number_is_an_error(dataset):

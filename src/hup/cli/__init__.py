@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hup.cli import evaluate, info, prepare, recommend, simulate, train
+from hup.cli import evaluate, info, map, prepare, recommend, simulate, train, validate
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
@@ -16,8 +16,21 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup simulate --out clicks.txt --sessions 2000 --items 500 --levels 3 --format jd --seed 1",
         "hup simulate --out events.parquet --sessions 2000 --items 500 --levels 3 --format events",
     ),
+    map.map: (
+        "hup map events.csv --out mapping.toml",
+        "hup map 'logs/*.parquet'",
+    ),
+    validate.validate: (
+        "hup validate events.parquet --map mapping.toml",
+        "hup validate clicks.txt --format jd --json",
+    ),
     prepare.prepare: (
         "hup prepare clicks.txt --format jd --out dataset",
+        "hup prepare 2019-Oct.csv.gz --map rees46 --out dataset",
+        "hup prepare events/ --map mapping.toml --out dataset --sequence user --window 100",
+        "hup prepare events-2024-05-02.parquet --append dataset",
+        "hup prepare --query \"SELECT * FROM 'logs/*.parquet' WHERE shop = 1\" --map mapping.toml --out dataset",
+        "hup prepare s3a://shop/events --map mapping.toml --engine spark --spark-master yarn --out dataset",
         "hup prepare logs/ 'archive/2024-*.txt.gz' --out dataset --memory-limit 8GB --overwrite",
         "hup prepare clicks.txt.zst --out dataset --split random --shares 0.7,0,0.3 --seed 1",
     ),

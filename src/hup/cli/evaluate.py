@@ -41,7 +41,9 @@ class LastIntervalChoice(StrEnum):
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model folder, from `hup train`.")],
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder that the model was trained on.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Dataset folder that the model was trained on, or that --append made of it.")
+    ],
     json: Annotated[
         Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
     ] = None,
@@ -84,6 +86,11 @@ def evaluate(
             seed=seed,
             progress=advance,
         )
+    if found.protocol["trained_on"] != found.dataset:
+        note(
+            f"The model was trained on an earlier state of this dataset ({found.protocol['trained_on'][:12]}): what is "
+            f"new in training since then is ranked last, while recency and popularity know it."
+        )
     to_standard_output = json is not None and str(json) == "-"
     _show(found, split, error_console if to_standard_output else console)
     _warn(found, recommender.name)
@@ -102,9 +109,12 @@ def _show(found: Evaluation, split: str, out: Console) -> None:
 
     out.print(
         f"[bold]{len(found.sessions):,}[/] {split} sessions, figures in %. Ceiling: the share of them whose target is "
-        f"a candidate at all; the others are misses.",
+        f"a candidate at all; the others are misses. Targets without a category do not count at the category levels.",
         highlight=False,
     )
+    for level, figures in next(iter(found.rows.values())).items():
+        if not figures["sessions"]:
+            out.print(f"Level {level} has nothing to evaluate: no target has a category.", highlight=False)
     for table in level_tables(found):
         out.print()
         out.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,19 +12,32 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from hup.cli.category_tree import category_tree
 from hup.cli.console import console
 from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.data.dataset import Dataset
-    from hup.data.manifest import Distribution, Manifest
+    from hup.data.manifest import Distribution, Manifest, SplitName
 
 _SHOWN_SOURCES = 10
+_TREE_COUNTS = {
+    "items_without_category": "items without a category",
+    "events_without_category": "events without a category",
+    "items_extended": "items whose path stops early (it stands for itself at the finer levels)",
+    "items_cut": "items whose path was deeper (cut)",
+    "items_moved": "items met in several categories",
+    "events_moved": "events of these in another category than their item's",
+    "unknown_parents": "categories whose parent is not known (made roots)",
+    "cycles": "cycles of parents (opened)",
+}
 
 
 def info(
     folder: Annotated[Path, typer.Argument(help="A dataset or model folder.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Draw the whole category tree, and nothing else.")] = False,
+    depth: Annotated[int | None, typer.Option(min=1, help="Draw the category tree down to this level.")] = None,
 ) -> None:
     """Print what a dataset or model folder holds."""
     if any((folder / name).exists() for name in ("config.json", "checkpoints", "model.safetensors")):
@@ -36,12 +50,21 @@ def info(
     dataset = Dataset.open(folder)
     if as_json:
         _print_json(dataset.manifest.model_dump(mode="json"))
+    elif tree:
+        console.print(category_tree(dataset, whole=True, depth=depth), soft_wrap=True)
     else:
-        print_dataset(dataset)
+        print_dataset(dataset, depth)
 
 
-def print_dataset(dataset: Dataset) -> None:
-    """Print the statistics of a dataset as tables."""
+def print_dataset(dataset: Dataset, depth: int | None = None) -> None:
+    """Print the statistics of a dataset as tables, and its category tree, the biggest branches of a big one.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    depth : int, optional
+        Draw the tree down to this level only.
+    """
     manifest = dataset.manifest
     console.print()
     for table in (
@@ -49,11 +72,18 @@ def print_dataset(dataset: Dataset) -> None:
         _behaviors(manifest),
         _distributions(manifest),
         _split(dataset),
+        category_tree(dataset, depth=depth),
+        *([_tree_counts(manifest)] if any(value for _key, value in manifest.tree) else []),
         _sources(manifest),
+        *([_left_out(manifest)] if manifest.left_out else []),
         *([_rejects(manifest)] if manifest.rejects.rows else []),
+        *([_preparation(manifest)] if len(_settings(manifest)) > 1 else []),
     ):
         console.print(table)
         console.print()
+    if manifest.lineage:
+        earlier = ", ".join(fingerprint[:12] for fingerprint in manifest.lineage)
+        console.print(f"[dim]Appended to {earlier}[/]", highlight=False, soft_wrap=True)
     console.print(f"[dim]Fingerprint {manifest.fingerprint}[/]", highlight=False, soft_wrap=True)
 
 
@@ -70,6 +100,8 @@ def _sizes(dataset: Dataset) -> Table:
     counts = dataset.manifest.counts
     table = _table(f"Dataset {dataset.path}", "Statistics", "")
     table.add_row("Sessions", f"{counts.sessions:,}")
+    if (users := dataset.n_users()) is not None:
+        table.add_row("Users", f"{users:,}")
     table.add_row("Products (items)", f"{counts.items:,}")
     for level, categories in enumerate(counts.categories, start=1):
         name = "Categories" if len(counts.categories) == 1 else f"Categories of level {level}"
@@ -110,9 +142,15 @@ def _distributions(manifest: Manifest) -> Table:
 def _split(dataset: Dataset) -> Table:
     split, train, counts = dataset.manifest.split, dataset.manifest.train, dataset.manifest.counts
     how = "time order" if split.method == "time" else f"random order, seed {split.seed}"
-    table = _table(f"Split by {how}", "Part", "Sessions", "Events")
-    for name, (first, end) in split.bounds.model_dump().items():
-        table.add_row(name, f"{end - first:,}", f"{dataset.offsets[end] - dataset.offsets[first]:,}")
+    has_times = dataset.manifest.time is not None
+    table = _table(f"Split by {how}", "Part", "Sessions", "Events", *(("From (UTC)", "To (UTC)") if has_times else ()))
+    parts: tuple[SplitName, ...] = ("train", "validation", "test")
+    for part in parts:
+        sessions = dataset.sessions(part)
+        events = dataset.offsets[sessions.stop] - dataset.offsets[sessions.start]
+        times = dataset.time_range(part) if has_times else None
+        shown = (_moment(times.first_ms), _moment(times.last_ms)) if times else ()
+        table.add_row(part, f"{len(sessions):,}", f"{events:,}", *shown)
     table.add_section()
     table.add_row("items of train", f"{train.items:,}", f"{train.items / counts.items:.1%}")
     for level, (known, categories) in enumerate(zip(train.categories, counts.categories, strict=True), start=1):
@@ -141,6 +179,43 @@ def _rejects(manifest: Manifest) -> Table:
     return table
 
 
+def _tree_counts(manifest: Manifest) -> Table:
+    table = _table("Category paths", "What was met", "Number")
+    for key, value in manifest.tree:
+        if value:
+            table.add_row(_TREE_COUNTS.get(key, key.replace("_", " ")), f"{value:,}")
+    return table
+
+
+def _left_out(manifest: Manifest) -> Table:
+    table = _table("Left out", "Why", "Rows")
+    for reason, rows in manifest.left_out.items():
+        table.add_row(escape(reason), f"{rows:,}")
+    return table
+
+
+def _settings(manifest: Manifest) -> list[tuple[str, Any]]:
+    leaves = _leaves(manifest.preparation.model_dump(mode="json"))
+    return [(key, value) for key, value in leaves if value not in (None, [], {})]
+
+
+def _preparation(manifest: Manifest) -> Table:
+    table = Table(title="Prepared with", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Setting", "Value"):
+        table.add_column(name, overflow="fold")
+    for key, value in _settings(manifest):
+        table.add_row(escape(key), escape(_short(value)))
+    return table
+
+
+def _moment(milliseconds: int) -> str:
+    """Write a time; years that the calendar lacks stay numbers."""
+    try:
+        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return f"{milliseconds:,} ms"
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.2f}"
 
@@ -164,7 +239,9 @@ def _print_model(folder: Path, as_json: bool) -> None:
 
 
 def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    """Flatten nested objects to dotted keys."""
+    """Flatten nested objects, and lists of nameless ones, to dotted keys."""
+    if isinstance(value, list) and any(isinstance(part, dict) and "name" not in part for part in value):
+        value = dict(enumerate(value, 1))
     if not isinstance(value, dict):
         return [(key, value)]
     return [leaf for name, child in value.items() for leaf in _leaves(child, f"{key}.{name}" if key else name)]

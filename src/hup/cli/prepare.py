@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hup.cli.console import note, progress_bars
-from hup.data.progress import Progress, Unit
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+from hup.cli.console import note
+from hup.cli.phases import bars_progress
 
 
 class LogFormat(StrEnum):
     """Formats that can be read."""
 
     JD = "jd"
+    EVENTS = "events"
 
 
 class SplitBy(StrEnum):
@@ -29,57 +27,198 @@ class SplitBy(StrEnum):
     RANDOM = "random"
 
 
+class SequenceBy(StrEnum):
+    """What a session is made of."""
+
+    SESSION = "session"
+    GAP = "gap"
+    USER = "user"
+
+
+class EngineChoice(StrEnum):
+    """What reads and sorts event tables."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
+_TABLES = "Event tables"
+_ENGINE = "Engine"
+
+
 def prepare(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files (plain, .gz, .zst), folders, globs.")],
-    out: Annotated[Path, typer.Option(help="Dataset folder to make.", show_default=False)],
+    context: typer.Context,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Files (also .gz, .zst), folders, globs.", show_default=False),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Dataset folder to make; with Spark also a URI.", show_default=False)
+    ] = None,
+    append: Annotated[
+        Path | None,
+        typer.Option(metavar="DATASET", help="Instead of --out: add a new stretch of log to this.", show_default=False),
+    ] = None,
     format: Annotated[
-        LogFormat,
-        typer.Option(help="jd: a line is a session of tokens item+behavior+category+interval+dwell."),
-    ] = LogFormat.JD,
+        LogFormat | None,
+        typer.Option(
+            help="jd: a line is a session of tokens item+behavior+category+interval+dwell; events: a row is an event.",
+            show_default="by the files' endings",
+        ),
+    ] = None,
+    map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAPPING",
+            help="What the columns mean: a TOML file (see `hup map`) or rees46, trivago, retailrocket, taobao, "
+            "yoochoose, diginetica.",
+            show_default="HUP's own column names",
+            rich_help_panel=_TABLES,
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="Rows to read: SQL over files it names, or over the DuckDB file given as SOURCE.",
+            show_default=False,
+            rich_help_panel=_TABLES,
+        ),
+    ] = None,
+    sequence: Annotated[
+        SequenceBy | None,
+        typer.Option(
+            help="A session is: an id of the table; a stretch without an idle gap; a user's whole history.",
+            show_default="as the mapping says",
+            rich_help_panel=_TABLES,
+        ),
+    ] = None,
+    idle_gap: Annotated[
+        float | None, typer.Option(help="Minutes, for gap.", show_default="30", rich_help_panel=_TABLES)
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="For user: histories are cut into windows of so many events, newest first.",
+            show_default="200",
+            rich_help_panel=_TABLES,
+        ),
+    ] = None,
+    last_events: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use only so many last events of each session or user.", rich_help_panel=_TABLES),
+    ] = None,
+    dwell_cap: Annotated[
+        float | None,
+        typer.Option(help="Seconds; longer dwells count as this.", show_default="1800", rich_help_panel=_TABLES),
+    ] = None,
+    levels: Annotated[
+        int | None,
+        typer.Option(
+            help="Category levels K.", show_default="JD: that of most tokens; tables: deepest path, at most 5"
+        ),
+    ] = None,
     split: Annotated[
         SplitBy, typer.Option(help="time: the first sessions are for training; random: they are permuted first.")
     ] = SplitBy.TIME,
     shares: Annotated[str, typer.Option(help="Shares of training, validation and test sessions.")] = "0.7,0.1,0.2",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random split.")] = 0,
-    levels: Annotated[
-        int | None, typer.Option(help="Category levels; a path like 3/17/240 has three.", show_default="that of most")
+    max_reject_share: Annotated[float, typer.Option(help="More malformed rows than this share is an error.")] = 0.05,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(help="spark: needs pip install 'hup-recsys\\[spark]' and Java.", rich_help_panel=_ENGINE),
+    ] = EngineChoice.DUCKDB,
+    spark_master: Annotated[
+        str | None, typer.Option(help="For example yarn.", show_default="this machine", rich_help_panel=_ENGINE)
     ] = None,
-    max_reject_share: Annotated[
-        float, typer.Option(help="More malformed tokens and lines than this share is an error.")
-    ] = 0.05,
     memory_limit: Annotated[
-        str | None, typer.Option(help="For example 8GB; what exceeds it goes to disk.", show_default="half of memory")
+        str | None,
+        typer.Option(
+            help="For example 8GB; what exceeds it goes to disk.",
+            show_default="half of memory",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset OUT, once all is done.")] = False,
 ) -> None:
     """Turn a click log into a dataset folder, and print its statistics.
 
-    Good rows are used; the others are listed in rejects.parquet with file, line, token and reason. The folder appears
+    Good rows are used; the others are listed in rejects.parquet with file, line, text and reason. The folder appears
     when all is done, or not at all.
     """
     from hup.cli.info import print_dataset
+    from hup.data.prepare import append as append_to_dataset
     from hup.data.prepare import prepare as prepare_dataset
 
-    with progress_bars() as bars:
-        progress = _BarsProgress(bars)
-        dataset = prepare_dataset(
-            sources,
-            format=format.value,
-            out=out,
-            levels=levels,
-            max_reject_share=max_reject_share,
-            split=split.value,
-            shares=_parse_shares(shares),
-            seed=seed,
-            memory_limit=memory_limit,
-            overwrite=overwrite,
-            progress=progress,
-        )
-        progress.finish()
+    given = sources or []
+    if not given and query is None:
+        raise typer.BadParameter("Name at least one file, folder or glob, or give --query.", param_hint="SOURCE")
+    if (out is None) == (append is None):
+        raise typer.BadParameter("Give one of --out FOLDER (a new dataset) and --append DATASET.", param_hint="--out")
+    common: dict[str, Any] = {
+        "query": query,
+        "max_reject_share": max_reject_share,
+        "engine": engine.value,
+        "spark_master": spark_master,
+        "memory_limit": memory_limit,
+    }
+    with bars_progress() as progress:
+        if append is not None:
+            _refuse_with_append(context)
+            dataset = append_to_dataset(append, given, **common, progress=progress)
+        else:
+            assert out is not None
+            dataset = prepare_dataset(
+                given,
+                out=out,
+                format=None if format is None else format.value,
+                map=map,
+                sequence=None if sequence is None else sequence.value,
+                idle_gap_minutes=idle_gap,
+                window=window,
+                last_events=last_events,
+                dwell_cap_seconds=dwell_cap,
+                levels=levels,
+                split=split.value,
+                shares=_parse_shares(shares),
+                seed=seed,
+                overwrite=overwrite,
+                progress=progress,
+                **common,
+            )
     print_dataset(dataset)
+    place = out if out is not None and "://" in out else str(dataset.path)
     if dataset.manifest.rejects.rows:
-        note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {out / 'rejects.parquet'}")
-    note(f"Next: hup train {out} --preset paper --out MODEL")
+        note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
+    if place == str(dataset.path):
+        note(f"Next: hup train {place} --preset paper --out MODEL")
+    else:
+        shutil.rmtree(dataset.path.parent, ignore_errors=True)
+        note(f"Next: copy {place} to a machine that is to train, and hup train DATASET --preset paper --out MODEL")
+
+
+def _refuse_with_append(context: typer.Context) -> None:
+    """Refuse options whose values the dataset has already."""
+    settled = (
+        "format",
+        "map",
+        "sequence",
+        "idle_gap",
+        "window",
+        "last_events",
+        "dwell_cap",
+        "levels",
+        "split",
+        "shares",
+    )
+    for name in (*settled, "seed", "overwrite"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = name.replace("_", "-")
+            raise typer.BadParameter(
+                f"--{option} is settled by the dataset that is appended to; leave it out.", param_hint=f"--{option}"
+            )
 
 
 def _parse_shares(text: str) -> list[float]:
@@ -89,35 +228,3 @@ def _parse_shares(text: str) -> list[float]:
         raise typer.BadParameter(
             f"{text!r} is not a list of numbers such as 0.7,0.1,0.2.", param_hint="--shares"
         ) from None
-
-
-class _BarsProgress(Progress):
-    """Shows each phase as a progress bar."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-        self._scale = 1.0
-
-    def phase(self, name: str, total: int | None = None, unit: Unit | None = None) -> None:
-        self.finish()
-        self._scale = 1.0
-        if unit == "bytes" and total is not None:
-            symbol, self._scale = ("MB", 1e6) if total > 10e6 else ("kB", 1e3)
-            name = f"{name} ({symbol})"
-        self._task = self._bars.add_task(name, total=None if total is None else total / self._scale)
-
-    def advance(self, amount: int) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, advance=amount / self._scale)
-
-    def note(self, message: str) -> None:
-        note(message)
-
-    def finish(self) -> None:
-        """Fill the bar of the phase that is over."""
-        if self._task is None:
-            return
-        task = next(task for task in self._bars.tasks if task.id == self._task)
-        total = task.total or task.completed or 1
-        self._bars.update(self._task, total=total, completed=total)

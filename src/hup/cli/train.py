@@ -13,6 +13,8 @@ from hup.errors import HupError
 if TYPE_CHECKING:
     from rich.table import Table
 
+NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
+
 
 def train(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder, from `hup prepare`.")],
@@ -83,11 +85,19 @@ def train(
 
 
 def _epoch_line(record: dict[str, Any]) -> str:
-    loss = ", ".join(f"{level} {value:.4f}" for level, value in record["loss"].items())
+    loss = ", ".join(f"{level} {_number(value, '.4f')}" for level, value in record["loss"].items())
     line = f"epoch {record['epoch']}: loss {loss}"
     for level, metrics in record.get("validation", {}).items():
-        line += f"; {level} " + ", ".join(f"{name} {100 * value:.1f} %" for name, value in metrics.items())
+        line += f"; {level} " + ", ".join(f"{name} {_percent(value)}" for name, value in metrics.items())
     return f"{line}; {record['events_per_second']:,} events/s"
+
+
+def _number(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f} %"
 
 
 def _summary(metrics: dict[str, Any]) -> Table:
@@ -107,6 +117,6 @@ def _summary(metrics: dict[str, Any]) -> Table:
     for level, spread in metrics["collapse"].items():
         if level.endswith("_inputs"):
             continue  # in metrics.json
-        figures = [f"{100 * value:.1f} %" for value in validation.get(level, {}).values()] or ["-", "-"]
+        figures = [_percent(value) for value in validation.get(level, {}).values()] or [NOTHING, NOTHING]
         table.add_row(level, *figures, f"{spread['mean_cosine']:.3f}", f"{spread['effective_rank']:.1f}")
     return table

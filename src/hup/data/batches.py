@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, Self
 
@@ -120,6 +120,20 @@ class Targets:
         if level in ("item", "micro"):
             return self.item
         return self.categories[:, int(level.removeprefix("category_")) - 1]
+
+    def wanted(self, level: str, no_category: Sequence[int]) -> Tensor:
+        """Tell which targets count at a level, ``(B,)`` bool: not those of items without a category.
+
+        Parameters
+        ----------
+        level : str
+        no_category : sequence of int
+            ``Taxonomy.no_category``.
+        """
+        codes = self.codes(level)
+        if level in ("item", "micro"):
+            return torch.ones_like(codes, dtype=torch.bool)
+        return codes != no_category[int(level.removeprefix("category_")) - 1]
 
 
 def ragged_arange(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -38,9 +38,10 @@ def read_blocks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     """
     try:
         with path.open("rb") as file:
-            if path.suffix == ".gz":
+            packing = path.suffix.lower()
+            if packing == ".gz":
                 yield from _unpack(file, advance, lambda: zlib.decompressobj(wbits=31), "gzip")
-            elif path.suffix == ".zst":
+            elif packing == ".zst":
                 yield from _unpack(file, advance, zstandard.ZstdDecompressor().decompressobj, "Zstandard")
             else:
                 while block := file.read(BLOCK_BYTES):

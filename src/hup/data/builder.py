@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 from ibis import _
 
-from hup.data.engine import Engine
+from hup.data.engines.engine import Engine
 from hup.data.event_log import EventLog
-
-DROPPED, SESSION_DROPPED, RECATEGORISED = "dropped", "session dropped", "recategorised"
+from hup.data.rejects import DROPPED, RECATEGORISED, SESSION_DROPPED
 
 
 @dataclass(frozen=True)

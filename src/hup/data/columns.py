@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-HASH_BYTES = 16 << 20
+HASH_ROWS = 1 << 20
 
 
 class ColumnWriter:
@@ -58,15 +58,31 @@ def write_batch(path: Path, batch: pa.RecordBatch) -> None:
 
 
 def hash_batch(path: Path, digest: Any) -> None:
-    """Feed the content of an Arrow file of one record batch to `digest`: names, types and values, no padding."""
+    """Feed the content of an Arrow file of one record batch to `digest`: names, types, nulls and values, nothing else.
+
+    Where a column begins in its buffers, what lies behind a null, and padding do not matter.
+    """
     batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         digest.update(f"{name}:{column.type}:{len(column)};".encode())
-        for buffer in column.buffers():
-            if buffer is not None:
-                values = memoryview(buffer)
-                for start in range(0, len(values), HASH_BYTES):
-                    digest.update(values[start : start + HASH_BYTES])
+        for start in range(0, len(column), HASH_ROWS):
+            _hash_values(column.slice(start, HASH_ROWS), digest)
+
+
+def _hash_values(column: pa.Array, digest: Any) -> None:
+    is_text = pa.types.is_large_string(column.type)
+    if column.null_count:
+        digest.update(b"nulls:")
+        digest.update(np.packbits(column.is_null().to_numpy(zero_copy_only=False)))
+        column = column.fill_null("" if is_text else 0)
+    if is_text:
+        _validity, offsets, data = column.buffers()
+        places = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+        digest.update(np.diff(places))
+        if data is not None:
+            digest.update(memoryview(data)[places[0] : places[-1]])
+    else:
+        digest.update(np.ascontiguousarray(column.to_numpy()))
 
 
 def _raw(folder: Path, name: str) -> Path:

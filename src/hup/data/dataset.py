@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from hup.data.behaviors import Behavior
-from hup.data.manifest import SCHEMA_VERSION, Manifest, SplitName
+from hup.data.manifest import SCHEMA_VERSION, Manifest, SplitName, TimeRange
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 
@@ -65,8 +65,8 @@ class Dataset:
     dwell: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.int64]
     taxonomy: Taxonomy
-    _session_names: pa.LargeStringArray
-    _item_names: pa.LargeStringArray
+    _sessions: pa.RecordBatch
+    _items: pa.RecordBatch
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
@@ -80,7 +80,7 @@ class Dataset:
         folder = Path(path)
         manifest = read_manifest(folder)
         events = _read_batch(folder, EVENTS, ("item", "behavior", "interval", "dwell"))
-        sessions = _read_batch(folder, SESSIONS, ("offset", "session"))
+        sessions = _read_batch(folder, SESSIONS, ("offset", "session", "user", "start", "end"))
         level_columns = tuple(f"category_{k}" for k in range(1, manifest.levels + 1))
         items = _read_batch(folder, ITEMS, ("item", *level_columns, "events"))
         counts = manifest.counts
@@ -107,8 +107,8 @@ class Dataset:
             dwell=_array(events, "dwell", np.float32),
             offsets=offsets,
             taxonomy=_read_taxonomy(folder, manifest, paths),
-            _session_names=sessions.column("session"),
-            _item_names=items.column("item"),
+            _sessions=sessions,
+            _items=items,
         )
 
     @property
@@ -148,8 +148,12 @@ class Dataset:
 
     def item_names(self) -> list[str]:
         """Give the names of all items, in order of their codes."""
-        names: list[str] = self._item_names.to_pylist()
+        names: list[str] = self._items.column("item").to_pylist()
         return names
+
+    def item_events(self) -> npt.NDArray[np.int64]:
+        """Give the number of events of every item in the whole dataset, in order of their codes."""
+        return _array(self._items, "events", np.int64)
 
     def sessions(self, split: SplitName) -> range:
         """Give the indices of the sessions of `split` ("train", "validation" or "test")."""
@@ -160,7 +164,40 @@ class Dataset:
 
     def session_name(self, index: int) -> str:
         """Say where session `index` came from, for example ``appliances.txt:17``."""
-        return str(self._session_names[index].as_py())
+        return str(self._sessions.column("session")[index].as_py())
+
+    def session_user(self, index: int) -> str | None:
+        """Name the user of session `index`; None where the log does not say."""
+        user: str | None = self._sessions.column("user")[index].as_py()
+        return user
+
+    def session_times(self, index: int) -> tuple[int, int] | None:
+        """Give the times of the first and last event of session `index`, in ms since 1970; None where not known."""
+        start, end = (self._sessions.column(name)[index].as_py() for name in ("start", "end"))
+        return None if start is None or end is None else (start, end)
+
+    def session_names(self) -> pa.LargeStringArray:
+        """Give :meth:`session_name` of all sessions, as an Arrow array."""
+        return self._sessions.column("session")
+
+    def users(self) -> pa.LargeStringArray:
+        """Give :meth:`session_user` of all sessions, as an Arrow array with nulls."""
+        return self._sessions.column("user")
+
+    def times(self) -> tuple[pa.Int64Array, pa.Int64Array]:
+        """Give :meth:`session_times` of all sessions, start and end, as Arrow arrays with nulls."""
+        return self._sessions.column("start"), self._sessions.column("end")
+
+    def n_users(self) -> int | None:
+        """Count the users; None where the log does not name them."""
+        return int(pc.count_distinct(self.users(), mode="only_valid").as_py()) or None
+
+    def time_range(self, split: SplitName) -> TimeRange | None:
+        """Give the first and last moment of a split; None where it is empty or times are not known."""
+        sessions = self.sessions(split)
+        start, end = (times.slice(sessions.start, len(sessions)) for times in self.times())
+        first, last = pc.min(start).as_py(), pc.max(end).as_py()
+        return None if first is None or last is None else TimeRange(first_ms=first, last_ms=last)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -223,18 +260,13 @@ def _read_taxonomy(folder: Path, manifest: Manifest, paths: npt.NDArray[np.int32
     if not path.is_file():
         raise HupError(f"{folder} is incomplete: {TAXONOMY} is missing. {_AGAIN}")
     try:
-        table = pq.read_table(path, columns=["level", "code", "category", "parent"])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise HupError(f"{path} does not read as a taxonomy ({error}). {_AGAIN}") from error
-    level = table.column("level").to_numpy()
-    parent = table.column("parent").to_numpy()
-    category = table.column("category").to_pylist()
-    names, parents = [], []
-    for k in range(1, manifest.levels + 1):
-        rows = np.flatnonzero(level == k)
-        if len(rows) != manifest.counts.categories[k - 1]:
-            expected = manifest.counts.categories[k - 1]
-            raise HupError(f"{path} has {len(rows)} categories at level {k}, {MANIFEST} says {expected}. {_AGAIN}")
-        names.append([category[row] for row in rows])
-        parents.append(parent[rows].astype(np.int32))
-    return Taxonomy(paths=paths, names=tuple(names), parents=tuple(parents))
+        taxonomy = Taxonomy.read(path, paths)
+    except HupError as error:
+        raise HupError(f"{error} {_AGAIN}") from error
+    found, expected = [len(names) for names in taxonomy.names], manifest.counts.categories
+    if len(found) != len(expected):
+        raise HupError(f"{path} has {len(found)} levels, {MANIFEST} says {len(expected)}. {_AGAIN}")
+    for k, (rows, wanted) in enumerate(zip(found, expected, strict=True), 1):
+        if rows != wanted:
+            raise HupError(f"{path} has {rows} categories at level {k}, {MANIFEST} says {wanted}. {_AGAIN}")
+    return taxonomy

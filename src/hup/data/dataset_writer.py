@@ -22,6 +22,15 @@ from hup.data.statistics import Columns
 from hup.data.vocabulary import FirstAppearance, Vocabulary
 
 EVENT_COLUMNS = {"item": np.int32, "behavior": np.uint8, "interval": np.float32, "dwell": np.float32}
+SESSION_SCHEMA = pa.schema(
+    [
+        ("offset", pa.int64()),
+        ("session", pa.large_string()),
+        ("user", pa.large_string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+    ]
+)
 _SESSION_COLUMNS = {"offset": np.int64, "session": np.int64}
 
 
@@ -78,8 +87,8 @@ def write_events(
             events.append(
                 item=appearance.encode(column["item_id"]),
                 behavior=column["behavior"],
-                interval=column["interval"],
-                dwell=column["dwell"],
+                interval=_one_nan(column["interval"]),
+                dwell=_one_nan(column["dwell"]),
             )
             key = column["session"]
             begins = np.append(last_session is None or key[0] != last_session, key[1:] != key[:-1])
@@ -95,13 +104,31 @@ def write_events(
     return WrittenEvents(folder, offsets, keys, appearance)
 
 
+def _one_nan(seconds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Write "not known" with the same bits everywhere: engines give NaN with either sign."""
+    unknown = np.isnan(seconds)
+    return np.where(unknown, np.float32(np.nan), seconds) if unknown.any() else seconds
+
+
 def write_dataset_files(folder: Path, events: WrittenEvents, vocabulary: Vocabulary, origins: Origins) -> None:
     """Write the Arrow and parquet files of a dataset but the rejects; raw columns are used up."""
     assemble(folder, EVENT_COLUMNS, folder / EVENTS)
-    names = origins.names(events.sessions)
-    write_batch(folder / SESSIONS, pa.record_batch({"offset": pa.array(events.offsets[:-1]), "session": names}))
+    write_batch(folder / SESSIONS, session_batch(events, origins))
     write_batch(folder / ITEMS, vocabulary.item_batch())
     pq.write_table(vocabulary.category_table(), folder / TAXONOMY)
+
+
+def session_batch(events: WrittenEvents, origins: Origins) -> pa.RecordBatch:
+    """Give the rows of ``sessions.arrow``."""
+    start, end = origins.times(events.sessions)
+    columns = [
+        pa.array(events.offsets[:-1]),
+        origins.names(events.sessions),
+        origins.users(events.sessions),
+        start,
+        end,
+    ]
+    return pa.record_batch(columns, schema=SESSION_SCHEMA)
 
 
 def fingerprint(folder: Path, vocabulary: Vocabulary, behaviors: Sequence[Behavior], bounds: SplitBounds) -> str:

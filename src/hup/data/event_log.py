@@ -22,12 +22,24 @@ class Origins(Protocol):
         """Name each session for people, for example ``appliances.txt:17``."""
         ...
 
-    def places(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-        """Give the file (string) and the 1-based line (int64) of each session."""
+    def users(self, sessions: npt.NDArray[np.int64]) -> pa.LargeStringArray:
+        """Name the user of each session; null where the log does not say."""
+        ...
+
+    def times(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Int64Array, pa.Int64Array]:
+        """Give the times of each session's first and last event, in ms since 1970; null where the log has no times."""
         ...
 
     def sources(self, sessions: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> list[Source]:
         """Describe the input files, given the used sessions and the number of events of each."""
+        ...
+
+
+class LinePlaces(Origins, Protocol):
+    """Origins of logs with one session a line."""
+
+    def places(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        """Give the file (string) and the 1-based line (int64) of each session."""
         ...
 
 
@@ -59,5 +71,5 @@ class EventLog:
     levels: int
     separator: str
     behaviors: tuple[Behavior, ...]
-    origins: Origins
+    origins: LinePlaces
     token_text: Callable[[ir.Table], ir.StringValue]

@@ -31,8 +31,8 @@ class Event:
     timestamp : float, optional
         Seconds since any fixed moment.
     categories : tuple of str
-        The item's path, coarsest first; finer levels may be missing. May be left out for items of the training
-        vocabulary.
+        The item's path, coarsest first. One that stops early stands for itself at the finer levels, and none at all
+        means that the item has no category, as in `hup prepare`. Items of the training vocabulary keep their path.
     interval, dwell : float, optional
         Seconds to the next event, and on the item run, where the log has them itself. They are facts about the time
         after the event: a live profile uses them only once the next event, or the next item run, has begun. Without

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ibis import _
 
 from hup.data.behaviors import JD_BEHAVIORS
-from hup.data.engine import Engine
+from hup.data.engines.engine import Engine
 from hup.data.event_log import EventLog
 from hup.data.jd_lines import LineOrigins, LineReader, line_stream
 
@@ -88,12 +88,7 @@ def _materialise_tokens(reader: LineReader, engine: Engine) -> ir.Table:
         interval=_.interval,
         dwell=_.dwell,
     )
-    try:
-        return engine.materialise("tokens", table)
-    except Exception:
-        if reader.failure is not None:
-            raise reader.failure from None
-        raise
+    return engine.materialise("tokens", table)
 
 
 def _with_fields(tokens: ir.Table) -> ir.Table:

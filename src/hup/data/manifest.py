@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from hup.data.behaviors import Behavior
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SplitName = Literal["train", "validation", "test"]
 SplitMethod = Literal["time", "random"]
 
@@ -104,10 +104,52 @@ class Rejects(_Frozen):
     by_reason: dict[str, int]
 
 
-class Manifest(_Frozen):
-    """The content of ``manifest.json``."""
+class TimeRange(_Frozen):
+    """First and last moment of the events that were kept, in milliseconds since 1970, UTC."""
 
-    schema_version: Literal[1] = 1
+    first_ms: int
+    last_ms: int
+
+
+class Preparation(BaseModel):
+    """With what the log was prepared: for people, and to prepare what is appended in the same way.
+
+    Further keys are allowed and kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    format: str
+    mapping: dict[str, Any] | None = None
+    sequence: dict[str, Any] | None = None
+    dwell_cap_seconds: float | None = None
+
+
+class TreeCounts(_Frozen):
+    """What was done so that every item has one category path of all K levels."""
+
+    items_without_category: int = 0
+    events_without_category: int = 0
+    items_extended: int = 0
+    """Items whose path stops early and stands for itself at the finer levels."""
+    items_cut: int = 0
+    """Items whose path goes deeper than K."""
+    items_moved: int = 0
+    """Items that the log has in more than one category."""
+    events_moved: int = 0
+    """Events of such items in another category than the one that the item got."""
+    unknown_parents: int = 0
+    cycles: int = 0
+
+
+class Manifest(_Frozen):
+    """The content of ``manifest.json``.
+
+    The fingerprint digests events, sessions, items, categories, behaviors and the split's bounds. How the dataset came
+    about (`preparation`, `lineage`, `sources`) does not enter it.
+    """
+
+    schema_version: Literal[2] = 2
     format: str
     levels: int
     behaviors: list[Behavior]
@@ -118,3 +160,11 @@ class Manifest(_Frozen):
     sources: list[Source]
     rejects: Rejects
     fingerprint: str
+    time: TimeRange | None = None
+    """Null where the log has no timestamps."""
+    preparation: Preparation = Preparation(format="jd")
+    tree: TreeCounts = TreeCounts()
+    left_out: dict[str, int] = {}
+    """Rows that were left out on purpose, by reason: they are no rejects."""
+    lineage: list[str] = []
+    """Fingerprints of the datasets that this one was appended to, oldest first. Their codes are the same here."""

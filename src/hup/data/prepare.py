@@ -1,72 +1,106 @@
-"""From a click log to a dataset folder."""
+"""From a click log to a dataset folder, and more of the log into the same folder."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-import numpy as np
-
-from hup.data.builder import OrderedLog, build
-from hup.data.dataset import MANIFEST, REJECTS, Dataset
-from hup.data.dataset_writer import WrittenEvents, fingerprint, write_dataset_files, write_events
-from hup.data.engine import DuckDBEngine
-from hup.data.event_log import EventLog
-from hup.data.jd_events import read_jd
-from hup.data.jd_lines import LineReader
-from hup.data.manifest import Buckets, Manifest, Split, SplitBounds, SplitMethod
+from hup.data.append import extended
+from hup.data.assemble import Assembly, check_rejects, write_dataset
+from hup.data.dataset import MANIFEST, Dataset
+from hup.data.engines.choose import EngineName, open_engine
+from hup.data.engines.engine import Engine
+from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
+from hup.data.jd_log import jd_log
+from hup.data.log_source import LogFormat, LogSource, find_log
+from hup.data.manifest import Split, SplitBounds, SplitMethod
 from hup.data.output_folder import output_folder
+from hup.data.prepare_options import check_options
 from hup.data.progress import Progress
-from hup.data.rejects import RejectTally, write_rejects
-from hup.data.sources import find_sources
-from hup.data.split import check_shares, split_bounds, train_vocabulary
-from hup.data.statistics import count
-from hup.data.vocabulary import Vocabulary, make_vocabulary
+from hup.data.split import check_shares
+from hup.data.stored_log import StoredLog
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
 
 SHARES = (0.7, 0.1, 0.2)
+_NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))
 
 
 def prepare(
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path] = (),
     *,
-    format: Literal["jd"] = "jd",
     out: str | Path,
+    format: LogFormat | None = None,
+    map: str | Path | Mapping | None = None,
+    query: str | None = None,
+    sequence: Literal["session", "gap", "user"] | None = None,
+    idle_gap_minutes: float | None = None,
+    window: int | None = None,
+    last_events: int | None = None,
+    dwell_cap_seconds: float | None = None,
     levels: int | None = None,
     max_reject_share: float = 0.05,
     split: SplitMethod = "time",
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    engine: EngineName = "duckdb",
+    spark_master: str | None = None,
     memory_limit: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Turn a click log into a dataset folder.
 
-    Good rows are used; the others go to ``rejects.parquet`` with file, line, token and reason. Sessions with fewer
-    than two item runs have no target and are left out. Equal input gives an equal dataset.
+    Good rows are used; the others go to ``rejects.parquet`` with file, line, text and reason. Sessions with fewer
+    than two item runs have no target and are left out. Equal input gives an equal dataset, on either engine.
 
     Parameters
     ----------
     sources : path or sequence of paths
-        Files (plain, ``.gz``, ``.zst``), folders and globs.
-    format : {"jd"}
-        ``"jd"``: a line is a session, its tokens ``item+behavior+category+interval+dwell`` are separated by spaces; the
-        category may be a path, coarsest first, as in ``3/17/240``; seconds.
+        Files, folders and globs: JD lines (plain, ``.gz``, ``.zst``), or event tables as Parquet, CSV, JSONL (these
+        two also ``.gz``, ``.zst``) or Arrow; on Spark also what it knows, such as ``s3a://bucket/events``.
     out : path
-        The folder to make. It appears when all is done, or not at all.
+        The folder to make. It appears when all is done, or not at all. With Spark it may be a URI; then the dataset
+        that is returned is a copy in a temporary folder.
+    format : {"jd", "events"}, optional
+        ``"jd"``: a line is a session of tokens ``item+behavior+category+interval+dwell``. ``"events"``: a row is an
+        event. By default events where `map` or `query` is given or the files are tables by their ending, else jd.
+    map : str, path or Mapping, optional
+        What the columns of event tables mean: the name of a built-in mapping, a TOML file, or a `Mapping`. Not needed
+        for tables with HUP's own column names.
+    query : str, optional
+        SQL whose rows are the events. On DuckDB it may name files, or tables of one DuckDB file given as source.
+    sequence : {"session", "gap", "user"}, optional
+        What a session is: an id of the table, a stretch without an idle gap, or the whole history of a user.
+        Overrides the mapping, as do the next four.
+    idle_gap_minutes : float, optional
+        For ``"gap"``; 30 by default.
+    window : int, optional
+        For ``"user"``: longer histories are cut, newest first, into windows of so many events; 200 by default.
+    last_events : int, optional
+        Keep only so many last events of each session or user.
+    dwell_cap_seconds : float, optional
+        Longer dwells count as this; 1800 by default.
     levels : int, optional
-        Number of category levels K; by default that of most tokens.
+        Number of category levels K; by default that of most JD tokens, of tables that of the deepest path (at most 5).
     max_reject_share : float
-        More malformed tokens and lines than this share is an error.
+        More malformed rows than this share is an error.
     split : {"time", "random"}
-        ``"time"``: sessions stay in log order, the first are for training. ``"random"``: they are permuted first.
+        ``"time"``: sessions in order of their end (JD lines: in log order), the first are for training.
+        ``"random"``: they are permuted first.
     shares : three floats
         Shares of training, validation and test sessions.
     seed : int
         For the random split.
+    engine : {"duckdb", "spark"}
+        What reads and sorts event tables; Spark needs ``pip install 'hup-recsys[spark]'`` and Java.
+    spark_master : str, optional
+        For example ``"yarn"`` or ``"spark://host:7077"``; by default this machine.
     memory_limit : str, optional
         For example ``"8GB"``; beyond it DuckDB works on disk. Half of the machine's memory by default.
     overwrite : bool
@@ -86,100 +120,128 @@ def prepare(
     Examples
     --------
     >>> import hup
-    >>> dataset = hup.prepare("clicks.txt.gz", out="dataset")    # doctest: +SKIP
-    >>> dataset.n_items                                          # doctest: +SKIP
+    >>> dataset = hup.prepare("clicks.txt.gz", out="dataset")                      # doctest: +SKIP
+    >>> dataset = hup.prepare("2019-Oct.csv", map="rees46", out="dataset")         # doctest: +SKIP
+    >>> dataset.n_items                                                            # doctest: +SKIP
     9134
     """
-    _check_options(format, levels, max_reject_share, split, seed)
+    check_options(format, levels, max_reject_share, split, seed, engine)
     method = Split(
-        method=split,
-        shares=check_shares(shares),
-        seed=seed if split == "random" else None,
-        bounds=SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0)),
+        method=split, shares=check_shares(shares), seed=seed if split == "random" else None, bounds=_NO_BOUNDS
     )
     progress = progress or Progress()
-    out = Path(out)
-    if out.is_symlink() or out.name in ("", ".."):
-        out = out.resolve()  # a name is needed for the folders beside it
-    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    files = find_sources(given, out, progress.note)
-    with output_folder(out, overwrite, _is_dataset, progress.note) as folder:
-        kept_rejects = out.with_name(f"{out.name}.rejects.parquet")
-        kept_rejects.unlink(missing_ok=True)
-        with DuckDBEngine(folder / "spill", memory_limit) as engine:
-            reader = LineReader(files, progress)
-            progress.phase("Reading", sum(file.bytes for file in files), "bytes")
-            log = read_jd(reader, engine, levels)
-            progress.phase("Items, categories, sessions")
-            ordered = build(log, engine, method.seed)
-            tally = write_rejects(folder / REJECTS, engine.stream(ordered.rejects), log.origins, reader.file_rejects)
-            for broken in reader.file_rejects:
-                progress.note(f"{broken.file}: {broken.reason}. What could be read of it is used.")
-            problem = tally.problem(log.tokens, max_reject_share) or _nothing_left(ordered, tally)
-            if problem is not None:
-                (folder / REJECTS).replace(kept_rejects)
-                raise HupError(f"{problem} All are listed in {kept_rejects}.")
-            progress.phase("Writing events", ordered.n_events, "events")
-            items = engine.collect(ordered.items.order_by("item_id"))
-            events = write_events(folder, engine.stream(ordered.events), len(items), progress.advance)
-        shutil.rmtree(folder / "spill", ignore_errors=True)
-        vocabulary = make_vocabulary(items, events.appearance, log.levels, log.separator)
-        _finish(folder, log, events, vocabulary, method, tally, progress)
+    target = remote_target(out, engine)
+    out = _named(Path(out)) if target is None else local_twin(target)
+    source = find_log(sources, out, format, map, query, engine, progress.note)
+    changes = {
+        "by": sequence,
+        "idle_gap_minutes": idle_gap_minutes,
+        "window": window,
+        "last_events": last_events,
+        "dwell_cap_seconds": dwell_cap_seconds,
+    }
+    options = TableOptions(split=method, levels=levels, sequence={k: v for k, v in changes.items() if v is not None})
+    source.refuse_unused(options.sequence)
+    with (
+        output_folder(out, overwrite, is_dataset, progress.note) as folder,
+        _work_folder(folder) as work,
+        open_engine(engine, work, memory_limit, spark_master) as running,
+    ):
+        if target is not None:
+            check_remote(running, target, overwrite)
+        assembly = Assembly(folder, _clear_kept_rejects(out), method, max_reject_share)
+        log = _read(source, running, work, options, progress)
+        write_dataset(log, check_rejects(log, assembly, progress), assembly, progress)
+        if target is not None:
+            progress.phase(f"Copying to {target}")
+            send(running, folder, target, overwrite)
     return Dataset.open(out)
 
 
-def _finish(
-    folder: Path,
-    log: EventLog,
-    events: WrittenEvents,
-    vocabulary: Vocabulary,
-    split: Split,
-    tally: RejectTally,
-    progress: Progress,
-) -> None:
-    """Count, assemble the files, and write the manifest, which makes the folder a dataset, last."""
-    columns = events.columns(vocabulary.taxonomy.paths)
-    progress.phase("Statistics", len(columns.item), "events")
-    counts = count(columns, len(log.behaviors), progress.advance)
-    bounds = split_bounds(counts.sessions, split.shares)
-    train = train_vocabulary(columns.item, columns.offsets, columns.paths, bounds)
-    progress.phase("Assembling files")
-    write_dataset_files(folder, events, vocabulary, log.origins)
-    manifest = Manifest(
-        format=log.format,
-        levels=log.levels,
-        behaviors=list(log.behaviors),
-        counts=counts,
-        buckets=Buckets(),
-        split=split.model_copy(update={"bounds": bounds}),
-        train=train,
-        sources=log.origins.sources(events.sessions, np.diff(events.offsets)),
-        rejects=tally.manifest(),
-        fingerprint=fingerprint(folder, vocabulary, log.behaviors, bounds),
-    )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+def append(
+    dataset: str | Path,
+    sources: str | Path | Sequence[str | Path] = (),
+    *,
+    query: str | None = None,
+    max_reject_share: float = 0.05,
+    engine: EngineName = "duckdb",
+    spark_master: str | None = None,
+    memory_limit: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Add a new stretch of log to a dataset, prepared in the same way as what is there.
+
+    Items, categories and behaviors keep their codes, and items their categories; new ones follow. The new sessions
+    come after the old ones, and the split is drawn anew by its shares. Events of tables must be later than the last
+    one of the dataset; a session that goes on beyond it begins anew there. The folder is replaced when all is done.
+
+    Parameters
+    ----------
+    dataset : path
+        A dataset folder, split in time.
+    sources, query, max_reject_share, engine, spark_master, memory_limit, progress
+        As for `prepare`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    HupError
+        As for `prepare`; and if the dataset is split at random, or a source is in it already.
+    """
+    check_options(None, None, max_reject_share, "time", 0, engine)
+    out = _named(Path(dataset))
+    base = Dataset.open(out)
+    made, method = base.manifest.preparation, base.manifest.split
+    if method.method != "time":
+        raise HupError(f"{out} is split at random; only a dataset that is split in time can be appended to.")
+    progress = progress or Progress()
+    mapping = Mapping.validated(made.mapping, f"mapping in {out / MANIFEST}") if made.mapping is not None else None
+    source = find_log(sources, out, "events" if mapping is not None else "jd", mapping, query, engine, progress.note)
+    source.refuse_known(base)
+    options = TableOptions(split=method, levels=base.levels, sequence=dict(made.sequence or {}), base=base)
+    with (
+        output_folder(out, True, is_dataset, progress.note) as folder,
+        _work_folder(folder) as work,
+        open_engine(engine, work, memory_limit, spark_master) as running,
+    ):
+        assembly = Assembly(folder, _clear_kept_rejects(out), method, max_reject_share, base)
+        log = _read(source, running, work, options, progress)
+        tally = check_rejects(log, assembly, progress)
+        write_dataset(extended(base, log), tally, assembly, progress)
+    return Dataset.open(out)
 
 
-def _check_options(format: str, levels: int | None, max_reject_share: float, split: str, seed: int) -> None:
-    if format != "jd":
-        raise HupError(f"Format {format!r} is not known; expected jd.")
-    if levels is not None and levels < 1:
-        raise HupError(f"Number of category levels is {levels}; expected 1 or more.")
-    if not 0 <= max_reject_share <= 1:
-        raise HupError(
-            f"Largest share of rejects is {max_reject_share:g}; expected a number from 0 to 1, such as 0.05."
-        )
-    if seed < 0:
-        raise HupError(f"Seed is {seed}; expected 0 or more.")
-    if split not in get_args(SplitMethod):
-        raise HupError(f"Split {split!r} is not known; expected time or random.")
-
-
-def _nothing_left(ordered: OrderedLog, tally: RejectTally) -> str | None:
-    if ordered.n_sessions:
-        return None
-    return f"No usable session: every session needs two item runs or more. Found: {tally.describe(tally.by_reason)}."
-
-
-def _is_dataset(folder: Path) -> bool:
+def is_dataset(folder: Path) -> bool:
+    """Tell whether `folder` looks like a dataset, and may thus be replaced by one."""
     return (folder / MANIFEST).is_file()
+
+
+def _read(source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress) -> StoredLog:
+    if source.format == "jd":
+        return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed)
+    return table_log(source, engine, work, options, progress, now_ms=time.time_ns() // 1_000_000)
+
+
+def _named(out: Path) -> Path:
+    """Resolve paths without a name of their own: one is needed for the folders beside."""
+    return out.resolve() if out.is_symlink() or out.name in ("", "..") else out
+
+
+def _clear_kept_rejects(out: Path) -> Path:
+    path = out.with_name(f"{out.name}.rejects.parquet")
+    path.unlink(missing_ok=True)
+    return path
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder for what is only needed on the way."""
+    work = folder / "work"
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hup.data.builder import DROPPED, RECATEGORISED
-from hup.data.event_log import Origins
-from hup.data.jd_lines import FileReject
+from hup.data.file_reject import FileReject
 from hup.data.manifest import Rejects
+
+DROPPED, SESSION_DROPPED, RECATEGORISED, NOTED = "dropped", "session dropped", "recategorised", "noted"
+"""Effects: the row or token is not used, its session is not used, it is used otherwise, it only matters to know."""
 
 SCHEMA = pa.schema(
     [
@@ -28,6 +29,7 @@ SCHEMA = pa.schema(
     ]
 )
 _TOP_REASONS = 5
+_EXAMPLES = 3
 _SHOWN = 80  # characters of a token: a log with other separators is one long token
 _KEPT = 1_000
 _MALFORMED = pa.array([DROPPED, RECATEGORISED])
@@ -42,13 +44,13 @@ class RejectTally:
     by_reason : Counter
         Rows by kind of reason: the reason without what was found, which follows after a colon.
     examples : dict
-        Where each kind of reason was met first.
+        Where each kind of reason was met, the first few.
     malformed : Counter
         The same for tokens and lines only: not sessions that are merely too short, and not whole files.
     """
 
     by_reason: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     malformed: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -63,15 +65,15 @@ class RejectTally:
     def describe(self, kinds: Counter[str]) -> str:
         """List the most frequent of `kinds` with an example each."""
         top = [(kind, n) for kind, n in kinds.most_common(_TOP_REASONS) if n]
-        return "; ".join(f"{kind} ({n:,}, first at {self.examples[kind]})" for kind, n in top) or "nothing at all"
+        return "; ".join(f"{kind} ({n:,}, first at {self.examples[kind][0]})" for kind, n in top) or "nothing at all"
 
-    def problem(self, tokens: int, limit: float) -> str | None:
-        """Say that too much is malformed, or None if the share of `tokens` is within `limit`."""
+    def problem(self, rows: int, limit: float, what: str) -> str | None:
+        """Say that too much is malformed, or None if the share of `rows` is within `limit`."""
         malformed = self.malformed.total()
-        if malformed <= limit * tokens:
+        if malformed <= limit * rows:
             return None
         return (
-            f"{malformed / tokens:.1%} of {tokens:,} tokens are malformed; the limit is {limit:.1%} "
+            f"{malformed / rows:.1%} of {rows:,} {what} are malformed; the limit is {limit:.1%} "
             f"(--max-reject-share). Found: {self.describe(self.malformed)}."
         )
 
@@ -85,55 +87,63 @@ class RejectTally:
             here = codes == code
             self.by_reason[kind] += int(here.sum())
             self.malformed[kind] += int((here & malformed).sum())
-            if kind not in self.examples:
-                self.examples[kind] = _example(rows.slice(int(np.argmax(here)), 1).to_pylist()[0])
+            known = self.examples.setdefault(kind, [])
+            for row in np.flatnonzero(here)[: _EXAMPLES - len(known)]:
+                known.append(_example(rows.slice(int(row), 1).to_pylist()[0]))
+
+    def add_file(self, row: FileReject) -> None:
+        """Count something wrong with a whole file, which is not malformed rows."""
+        kind = row.reason.partition(": ")[0]
+        self.by_reason[kind] += 1
+        self.examples.setdefault(kind, []).append(_example(vars(row)))
 
 
 def write_rejects(
-    path: Path, batches: Iterable[pa.RecordBatch], origins: Origins, file_rejects: Sequence[FileReject]
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    file_rejects: Sequence[FileReject],
+    earlier: Path | None = None,
 ) -> RejectTally:
-    """Write rejected rows to `path`: those about whole files first, then the others in log order.
+    """Write rejected rows to `path`: earlier ones, then those about whole files, then the others in log order.
 
     Parameters
     ----------
     path : Path
         A parquet file.
     batches : iterable of RecordBatch
-        ``session``, ``position``, ``token``, ``reason``, ``effect``.
-    origins : Origins
-        Says where sessions came from.
+        Rows of `SCHEMA`; texts may be long, they are cut.
     file_rejects : sequence of FileReject
         What was wrong with files; they do not count as malformed.
+    earlier : Path, optional
+        Such a file of the dataset that is appended to; its rows are kept, but not counted.
     """
     tally = RejectTally()
     with pq.ParquetWriter(path, SCHEMA) as writer:
+        if earlier is not None:
+            for group in pq.ParquetFile(earlier).iter_batches():
+                writer.write_batch(group)
         if file_rejects:
             about_files = [{"token": None, "effect": DROPPED, **vars(row)} for row in file_rejects]
             writer.write_table(pa.Table.from_pylist(about_files, schema=SCHEMA))
             for row in file_rejects:
-                kind = row.reason.partition(": ")[0]
-                tally.by_reason[kind] += 1
-                tally.examples.setdefault(kind, _example(vars(row)))
+                tally.add_file(row)
         for batch in batches:
-            rows = _located(batch, origins)
+            rows = _cut(batch)
             writer.write_batch(rows)
             tally.add(rows)
     return tally
 
 
-def _located(batch: pa.RecordBatch, origins: Origins) -> pa.RecordBatch:
-    files, lines = origins.places(batch.column("session").to_numpy())
+def _cut(rows: pa.RecordBatch) -> pa.RecordBatch:
     columns = [
-        files,
-        lines,
-        *(pc.utf8_slice_codeunits(batch.column(name), 0, _KEPT) for name in ("token", "reason")),
-        batch.column("effect"),
+        pc.utf8_slice_codeunits(rows.column(name), 0, _KEPT) if name in ("token", "reason") else rows.column(name)
+        for name in SCHEMA.names
     ]
-    return pa.record_batch(columns, schema=SCHEMA)
+    return pa.record_batch([column.cast(field.type) for column, field in zip(columns, SCHEMA, strict=True)], SCHEMA)
 
 
 def _example(row: dict[str, Any]) -> str:
-    place = row["file"] if row["line"] is None else f"{row['file']}:{row['line']}"
+    place = f"{row['file']}:{row['line']}" if row["line"] is not None else row["file"] or "the log"
     token = row.get("token")
     if token is None:
         return place

@@ -97,6 +97,7 @@ class Vocabulary:
                 "parent": pa.array(self.taxonomy.parents[level - 1]),
                 "items": pa.array(np.bincount(codes, minlength=len(names)).astype(np.int64)),
                 "events": pa.array(events),
+                "path": pa.array([" > ".join(path) for path in self.taxonomy.level_paths(level)], pa.string()),
             }
         )
 

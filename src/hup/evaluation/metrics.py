@@ -121,7 +121,8 @@ def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int,
     Parameters
     ----------
     ranks : ndarray
-        ``(n,)``; ``inf`` where the target was no candidate.
+        ``(n,)``; ``inf`` where the target was no candidate, NaN where the session has no target at this level: it does
+        not count.
     repeat : ndarray
         ``(n,)``, whether the target is already in the session's history.
     k : int
@@ -132,10 +133,13 @@ def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int,
     Returns
     -------
     dict
-        :func:`summary` of all sessions; ``"ceiling"``, the share of sessions whose target is a candidate (no ranking of
-        these candidates has a higher recall); ``"repeat"`` and ``"explore"``, each with ``"sessions"`` and a summary.
+        ``"sessions"``, the number that count, and their :func:`summary`; ``"ceiling"``, the share of them whose target
+        is a candidate (no ranking of these candidates has a higher recall); ``"repeat"`` and ``"explore"``, each
+        with ``"sessions"`` and a summary. Where no session counts, every figure is ``None``.
     """
-    out = summary(ranks, k, seed=seed)
+    counts = ~np.isnan(ranks)
+    ranks, repeat = ranks[counts], repeat[counts]
+    out = {"sessions": len(ranks), **summary(ranks, k, seed=seed)}
     out["ceiling"] = float(np.isfinite(ranks).mean()) if len(ranks) else None
     for name, mask in (("repeat", repeat), ("explore", ~repeat)):
         out[name] = {"sessions": int(mask.sum()), **summary(ranks[mask], k, seed=seed)}

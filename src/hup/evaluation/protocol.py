@@ -12,11 +12,13 @@ from torch import Tensor
 
 from hup.data.batches import Histories, LastInterval, Targets, histories_and_targets
 from hup.data.dataset import Dataset
+from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
+from hup.evaluation.candidates import is_of_earlier_state, refuse_other_candidates, refuse_seen_sessions, widened
 from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
 from hup.evaluation.ranking import target_ranks
 from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
-from hup.models.base import Recommender, Scores
+from hup.models.base import Recommender
 from hup.models.popularity import Popularity
 from hup.models.recency import Recency
 from hup.retrieval.neighbors import NeighborLists
@@ -56,12 +58,15 @@ def evaluate(
     The target is the item of the session's last item run, and its categories; the history is everything before.
     Candidates of the item level are all items of the training split plus the session's own, minus the one the user is
     on; of a category level all categories of the training split plus the session's own. Every session counts: a target
-    that is no candidate is a miss. Ties count against the model.
+    that is no candidate is a miss. Ties count against the model. "No category" is no category: it is no candidate, and
+    a session whose target item has none does not count at the category levels.
 
     Parameters
     ----------
     model : Recommender
-        Fitted on this dataset's training split.
+        Fitted on this dataset's training split, or on that of a dataset that this one was appended to. Such a model
+        ranks all candidates, too; those that it does not know and that the session has not visited come last, as it
+        has no way to recommend them.
     dataset : Dataset
     split : {"test", "validation"}
         Whose sessions to rank.
@@ -89,8 +94,8 @@ def evaluate(
     Raises
     ------
     HupError
-        The split is empty; the model's vocabulary is not the dataset's; a score is NaN; ``"neighbors"`` is asked of a
-        model without item vectors.
+        The split is empty; the model's vocabulary is not the dataset's; the model has learned from sessions of the
+        split; a score is NaN; ``"neighbors"`` is asked of a model without item vectors.
     """
     for value, choices in ((split, EvaluationSplit), (candidates, Candidates), (last_interval, LastInterval)):
         if value not in get_args(choices):
@@ -103,10 +108,12 @@ def evaluate(
         )
     if most_sessions is not None and most_sessions < len(sessions):
         sessions = sessions[np.arange(most_sessions) * len(sessions) // most_sessions]
-    _refuse_foreign(model, dataset)
+    earlier = is_of_earlier_state(model, dataset)
+    if earlier:
+        refuse_seen_sessions(model, dataset, split)
     recommenders = {model.name: model} | {row: _baseline(row).fit(dataset) for row in rows if row != model.name}
     sizes = vocabulary_sizes(dataset)
-    neighbors = _neighbor_lists(model, dataset, sessions) if candidates == "neighbors" else None
+    neighbors = _neighbor_lists(model, dataset, sessions, earlier) if candidates == "neighbors" else None
 
     ranks = {row: {level: np.full(len(sessions), np.nan) for level in sizes} for row in recommenders}
     repeat = {level: np.zeros(len(sessions), dtype=bool) for level in sizes}
@@ -119,24 +126,30 @@ def evaluate(
         if len(histories) != len(place):
             raise HupError(f"{dataset.path} has {split} sessions without a target. Make it again with `hup prepare`.")
         for level, size in sizes.items():
-            repeat[level][place] = _is_repeat(histories, targets, level)
-            allowed = _browsed_neighbors(neighbors, histories) if neighbors and level == "item" else None
+            counts = targets.wanted(level, dataset.taxonomy.no_category).numpy()
+            repeat[level][place] = _is_repeat(histories, targets, level) & counts
+            allowed = _browsed_neighbors(neighbors, histories, size) if neighbors and level == "item" else None
             for row, recommender in recommenders.items():
                 with torch.no_grad():
                     scores = recommender.score(histories, level)
-                _refuse_other_candidates(scores, histories, level, size, row)
-                ranks[row][level][place] = target_ranks(
+                if earlier and recommender is model:
+                    refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
+                    scores = widened(scores, size)
+                refuse_other_candidates(scores, histories, level, size, row)
+                found = target_ranks(
                     scores,
                     targets.codes(level),
-                    excluded=histories.current("item") if level == "item" else None,
+                    excluded=_excluded(histories, level, dataset.taxonomy),
                     candidates=allowed,
                     name=row,
                 )
+                ranks[row][level][place] = np.where(counts, found, np.nan)
         if progress is not None:
             progress(len(place))
     return Evaluation(
         dataset=dataset.fingerprint,
-        protocol=_protocol(dataset, split, candidates, last_interval, seed),
+        protocol=_protocol(dataset, split, candidates, last_interval, seed)
+        | {"trained_on": getattr(model, "dataset_fingerprint", None) if earlier else dataset.fingerprint},
         sessions=sessions,
         session_names=[dataset.session_name(int(index)) for index in sessions],
         ranks=ranks,
@@ -169,6 +182,7 @@ def _protocol(dataset: Dataset, split: str, candidates: str, last_interval: str,
         "candidates": candidates,
         "neighbors": NEIGHBORS if candidates == "neighbors" else None,
         "current_item": "excluded",
+        "no_category": "excluded",
         "ties": "against",
         "last_interval": last_interval,
         "cutoff_item": ITEM_CUTOFF,
@@ -179,13 +193,20 @@ def _protocol(dataset: Dataset, split: str, candidates: str, last_interval: str,
     }
 
 
-def _neighbor_lists(model: Recommender, dataset: Dataset, sessions: NDArray[np.int64]) -> NeighborLists:
+def _excluded(histories: Histories, level: str, taxonomy: Taxonomy) -> Tensor:
+    """Code that is no candidate of each session, ``(B,)``: the item that the user is on, or "no category"."""
+    if level == "item":
+        return histories.current("item")
+    return torch.full((len(histories),), taxonomy.no_category[int(level.removeprefix("category_")) - 1])
+
+
+def _neighbor_lists(model: Recommender, dataset: Dataset, sessions: NDArray[np.int64], earlier: bool) -> NeighborLists:
     if not isinstance(model, HasItemVectors):
         raise HupError(
             f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full candidates."
         )
     vectors = model.item_vectors().detach()
-    if len(vectors) != dataset.n_train_items:
+    if len(vectors) != dataset.n_train_items and not (earlier and len(vectors) < dataset.n_train_items):
         raise HupError(
             f"{model.name} has vectors of {len(vectors)} items, the dataset's training split has "
             f"{dataset.n_train_items}. Evaluate it on the dataset that it was trained on."
@@ -197,45 +218,16 @@ def _neighbor_lists(model: Recommender, dataset: Dataset, sessions: NDArray[np.i
     return NeighborLists(vectors, torch.from_numpy(np.unique(browsed).astype(np.int64)), NEIGHBORS)
 
 
-def _browsed_neighbors(neighbors: NeighborLists, histories: Histories) -> Tensor:
-    return neighbors.union(histories.session(), histories.item, len(histories))
+def _browsed_neighbors(neighbors: NeighborLists, histories: Histories, size: int) -> Tensor:
+    """Mark the neighbours of what each session browsed, ``(B, size)``; what the model does not know stays."""
+    known = neighbors.union(histories.session(), histories.item, len(histories))
+    allowed = torch.nn.functional.pad(known, (0, size - known.shape[1]))
+    new = (histories.item >= known.shape[1]) & (histories.item < size)
+    allowed[histories.session()[new], histories.item[new]] = True
+    return allowed
 
 
 def _is_repeat(histories: Histories, targets: Targets, level: str) -> NDArray[np.bool_]:
     session, target = histories.session(), targets.codes(level)
     hit = (histories.codes(level) == target[session]) & (target[session] >= 0)
     return np.bincount(session[hit].numpy(), minlength=len(histories)) > 0
-
-
-def _refuse_foreign(model: Recommender, dataset: Dataset) -> None:
-    """Codes mean something within one dataset only."""
-    trained_on = getattr(model, "dataset_fingerprint", None)
-    if trained_on is not None and trained_on != dataset.fingerprint:
-        raise HupError(
-            f"{model.name} was trained on another dataset (fingerprint {trained_on[:12]}) than {dataset.path} "
-            f"({dataset.fingerprint[:12]}): its item codes would not match. Evaluate it on the dataset that it was "
-            f"trained on, or train on this one."
-        )
-
-
-def _refuse_other_candidates(scores: Scores, histories: Histories, level: str, size: int, row: str) -> None:
-    """Hold a model to the candidates of the protocol: it does not choose what is ranked."""
-    expected = (len(histories), size)
-    if tuple(scores.known.shape) != expected:
-        raise HupError(
-            f"{row} gave scores of shape {tuple(scores.known.shape)} at level {level}, expected {expected}: a score "
-            f"for each session and code of the training split. Evaluate it on the dataset that it was trained on."
-        )
-    own = histories.own_unknown(level, size).codes
-    given = scores.own_codes.cpu()
-    if scores.own.shape != given.shape or not torch.equal(_sorted(given, own), _sorted(own, given)):
-        raise HupError(
-            f"{row} did not score exactly the session's own codes that training never saw at level {level}. "
-            f"Recommender.score must answer for all of Histories.own_unknown(level, n_known)."
-        )
-
-
-def _sorted(codes: Tensor, other: Tensor) -> Tensor:
-    """Sort each row, largest first, and pad it to the width of ``other``."""
-    missing = max(0, other.shape[1] - codes.shape[1])
-    return torch.nn.functional.pad(codes, (0, missing), value=-1).sort(dim=1, descending=True).values

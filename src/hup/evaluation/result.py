@@ -51,7 +51,9 @@ class Evaluation:
     session_names : list of str
         Where each of them came from.
     ranks : dict of dict of ndarray
-        ``ranks[row][level]`` is ``(n,)`` float64, 1 = best, ``inf`` where the target was no candidate.
+        ``ranks[row][level]`` is ``(n,)`` float64, 1 = best, ``inf`` where the target was no candidate, NaN where the
+        target item has no category, so that the session does not count at this level. Every row has its NaN at the same
+        sessions, so rows can be compared in pairs.
     repeat : dict of ndarray
         ``repeat[level]`` is ``(n,)`` bool: the target is already in the session's history.
     seed : int
@@ -111,7 +113,7 @@ class Evaluation:
         """Write every session's ranks as Parquet; the file appears whole or not at all.
 
         Columns: ``row``, ``level``, ``session`` (index in the dataset), ``session_name``, ``rank`` (null where the
-        target was no candidate), ``repeat``.
+        target was no candidate), ``repeat``. A level has the sessions that have a target there.
 
         Raises
         ------
@@ -122,16 +124,19 @@ class Evaluation:
             write_aside(Path(path)) as aside,
             pq.ParquetWriter(aside, RANKS_SCHEMA, compression="zstd") as writer,
         ):
+            names = pa.array(self.session_names, pa.string())
             for row, by_level in self.ranks.items():
-                for level, ranks in by_level.items():
+                for level, every_rank in by_level.items():
+                    counts = np.flatnonzero(~np.isnan(every_rank))
+                    ranks = every_rank[counts]
                     is_candidate = np.isfinite(ranks)
                     columns = [
                         _repeated(row, len(ranks)),
                         _repeated(level, len(ranks)),
-                        self.sessions,
-                        self.session_names,
+                        self.sessions[counts],
+                        names.take(pa.array(counts)),
                         pa.array(np.where(is_candidate, ranks, 0).astype(np.int32), mask=~is_candidate),
-                        self.repeat[level],
+                        self.repeat[level][counts],
                     ]
                     writer.write_table(pa.table(columns, schema=RANKS_SCHEMA))
 
@@ -156,7 +161,7 @@ class Evaluation:
             for metric, title in (("recall", "Recall"), ("mrr", "MRR")):
                 key = f"{metric}@{cutoff(level)}"
                 ours, theirs = self.rows[row][level][key], self.rows[reference][level][key]
-                if ours < theirs:
+                if ours is not None and theirs is not None and ours < theirs:
                     name = f"{level} {title}@{cutoff(level)}"
                     found.append(f"{name}: {row} {100 * ours:.1f} %, {reference} {100 * theirs:.1f} %")
         return found

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from hup.evaluation.result import Evaluation, cutoff
 
+NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
+
 
 def level_tables(evaluation: Evaluation) -> list[Table]:
     """Lay out one table a level: rows against Recall and MRR with their intervals, and the repeat/explore split.
@@ -22,7 +24,7 @@ def _level_table(evaluation: Evaluation, level: str) -> Table:
     k = cutoff(level)
     first = next(iter(evaluation.rows.values()))[level]
     table = Table(
-        title=f"{level}, ceiling {_percent(first['ceiling'])} %",
+        title=f"{level}: {first['sessions']:,} sessions, ceiling {_percent(first['ceiling'])} %",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,  # so that the widest figures fit into 80 columns
@@ -44,6 +46,8 @@ def _level_table(evaluation: Evaluation, level: str) -> Table:
 
 
 def _with_interval(row: dict[str, Any], key: str) -> str:
+    if row[key] is None:
+        return NOTHING
     low, high = row[f"{key}_interval"]
     return f"{_percent(row[key])} ({_percent(low)}–{_percent(high)})"  # noqa: RUF001 (a range)
 
@@ -53,4 +57,4 @@ def _pair(part: dict[str, Any], k: int) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    return NOTHING if value is None else f"{100 * value:.1f}"

@@ -17,6 +17,7 @@ from hup.data.batches import Histories
 from hup.data.dataset import Behavior, Dataset
 from hup.data.events import Event, in_time_order
 from hup.data.levels import Buckets, pyramid_steps
+from hup.data.manifest import SplitBounds
 from hup.errors import HupError
 from hup.models.base import Recommender, Scores
 from hup.models.live import LiveProfiles, ProfileState
@@ -63,6 +64,7 @@ class HUP(Recommender):
         self.config = Config.preset(config) if isinstance(config, str) else config
         self.metrics: dict[str, Any] = {}
         self.dataset_fingerprint: str | None = None
+        self.dataset_bounds: SplitBounds | None = None
         self._network: Pyramid | None = None
         self._vocabulary: Vocabulary | None = None
         self._buckets: Buckets | None = None
@@ -118,6 +120,7 @@ class HUP(Recommender):
         """
         torch.manual_seed(self.config.training.seed)
         self._attach(Vocabulary.of(dataset), _buckets(dataset), dataset.fingerprint)
+        self.dataset_bounds = dataset.manifest.split.bounds
         embeddings = self.config.embeddings
         for level, values in (vectors or {}).items():
             if embeddings.targets == "skipgram":
@@ -275,7 +278,7 @@ class HUP(Recommender):
         """Rank items, or categories of a level, for one user.
 
         Candidates are those of the evaluation: all of the training vocabulary and the session's own; items without the
-        one that the user is on.
+        one that the user is on, categories without "no category".
 
         Parameters
         ----------
@@ -332,6 +335,7 @@ class HUP(Recommender):
             "behaviors": [behavior.model_dump() for behavior in self.vocabulary.behaviors],
             "buckets": {"interval": self.buckets.interval, "dwell": self.buckets.dwell},
             "dataset_fingerprint": self.dataset_fingerprint,
+            "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
         }
         write_json(folder / CONFIG, content)
 
@@ -351,9 +355,12 @@ class HUP(Recommender):
             behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
             buckets = Buckets(tuple(content["buckets"]["interval"]), tuple(content["buckets"]["dwell"]))
             fingerprint = content["dataset_fingerprint"]
+            bounds = content.get("dataset_bounds")
+            bounds = bounds and SplitBounds.model_validate(bounds)
         except (HupError, KeyError, TypeError, ValueError) as error:
             raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
         model._attach(Vocabulary.load(folder, behaviors), buckets, fingerprint)
+        model.dataset_bounds = bounds
         load_weights(folder, model.network)
         if (folder / METRICS).is_file():
             model.metrics = read_json(folder / METRICS)

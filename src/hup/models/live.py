@@ -20,6 +20,7 @@ from torch import Tensor
 from hup.data.batches import Histories
 from hup.data.events import Event, seconds
 from hup.data.levels import Buckets, LevelSteps, PyramidSteps, milliseconds, number_of_bucket
+from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.models.vocabulary import Vocabulary
 from hup.nn.pyramid import Closed, LevelProfile, Pyramid
@@ -190,21 +191,20 @@ class LiveProfiles:
             seen, unknown = Seen(known, path, self.vocabulary.category_path(len(path), path[-1])), state.unknown
         else:
             n_unknown = sum(other.code >= len(self.vocabulary.items) for other in state.items.values())
-            path, unknown = self._path(event.categories, state.unknown)
-            seen = Seen(len(self.vocabulary.items) + n_unknown, path, event.categories[: self.vocabulary.levels])
+            names = extended_path(event.categories, self.vocabulary.levels)  # as a log's items get theirs
+            path, unknown = self._path(names, state.unknown)
+            seen = Seen(len(self.vocabulary.items) + n_unknown, path, names)
         return replace(state, items={**state.items, event.item: seen}, unknown=unknown)
 
     def _path(
         self, names: tuple[str, ...], unknown: Mapping[tuple[str, ...], int]
     ) -> tuple[Path, dict[tuple[str, ...], int]]:
-        """Codes of a path of names; unknown categories get codes beyond the vocabulary, missing levels -1."""
+        """Codes of a path of K names; unknown categories get codes beyond the vocabulary."""
         unknown = dict(unknown)
         codes = []
         for k in range(1, self.vocabulary.levels + 1):
             part = names[:k]
-            if len(part) < k:
-                codes.append(-1)
-            elif part in self.vocabulary.category_codes:
+            if part in self.vocabulary.category_codes:
                 codes.append(self.vocabulary.category_codes[part])
             else:
                 here = sum(len(other) == k for other in unknown)

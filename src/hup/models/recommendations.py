@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hup.data.taxonomy import NO_CATEGORY
 from hup.models.live import ProfileState
 from hup.models.vocabulary import Vocabulary
 
@@ -92,7 +93,7 @@ class OwnCandidate:
 
 
 def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> list[OwnCandidate]:
-    """Items, or categories of a level, of the session that the vocabulary lacks."""
+    """Items, or categories of a level, of the session that the vocabulary lacks; never "no category"."""
     n_known = vocabulary.size(level)
     if level == "item":
         items = state.items.items()
@@ -101,7 +102,7 @@ def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> l
     found = {
         seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
         for seen in state.items.values()
-        if seen.path[k - 1] >= n_known
+        if seen.path[k - 1] >= n_known and seen.names[0] != NO_CATEGORY
     }
     return list(found.values())
 
@@ -115,12 +116,17 @@ def rank(
     candidates: Sequence[OwnCandidate],
     k: int,
 ) -> tuple[Recommendation, ...]:
-    """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``; never the current item."""
+    """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``.
+
+    Never the current item, and never "no category".
+    """
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
     if level == "item":
         current = state.items[state.pending[-1].item].code
         values[current if current < len(known) else len(known) + codes.index(current)] = -torch.inf
+    elif (none := _no_category(vocabulary, level)) >= 0:
+        values[none] = -torch.inf
     best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
     seen = _seen(state, level)
     ranked = []
@@ -136,9 +142,13 @@ def rank(
 
 def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation, ...]:
     """Most visited of the training split, with their shares of its runs as scores."""
-    counts = vocabulary.counts[level]
+    counts = vocabulary.counts[level].copy()
+    none = -1 if level == "item" else _no_category(vocabulary, level)
+    if none >= 0:
+        counts[none] = 0
+    best = np.argsort(-counts, kind="stable")
     ranked = []
-    for code in np.argsort(-counts, kind="stable")[:k].tolist():
+    for code in best[best != none][:k].tolist():
         name, names = _known_names(vocabulary, level, code)
         ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
     return tuple(ranked)
@@ -158,7 +168,11 @@ def _run_name(state: ProfileState, item: str, number: int) -> tuple[str, tuple[s
     if number == 0:
         return item, names
     k = len(state.runs) - number
-    return (names[k - 1] if k <= len(names) else "?"), names[:k]
+    return names[k - 1], names[:k]
+
+
+def _no_category(vocabulary: Vocabulary, level: str) -> int:
+    return vocabulary.no_category[int(level.removeprefix("category_")) - 1]
 
 
 def _seen(state: ProfileState, level: str) -> set[int]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Behavior, Dataset
+from hup.data.taxonomy import NO_CATEGORY
 from hup.errors import HupError
 from hup.files import write_aside
 from hup.models.popularity import run_counts
@@ -101,6 +102,11 @@ class Vocabulary:
             codes.update({path: code for code, path in enumerate(here)})
             above = here
         return codes
+
+    @cached_property
+    def no_category(self) -> tuple[int, ...]:
+        """For level 1 … K the code of "no category", -1 where training saw none."""
+        return tuple(self.category_codes.get((NO_CATEGORY,) * k, -1) for k in range(1, self.levels + 1))
 
     @cached_property
     def behavior_codes(self) -> dict[str, int]:

@@ -209,12 +209,13 @@ class _Run:
             self.model.save_pretrained(self.folder.path)
             mark_saved(self.folder.last)
 
-    def _train(self, number: int) -> tuple[dict[str, float], int]:
-        """Go over the training sessions once; mean loss by level, and the number of events seen."""
+    def _train(self, number: int) -> tuple[dict[str, float | None], int]:
+        """Go over the training sessions once; mean loss by level (None: no target), and the number of events seen."""
         network = self.model.network.train()
         options = self.config.sessions
         totals: dict[str, float] = {}
-        n_sessions = n_events = 0
+        counts: dict[str, int] = {}
+        n_events = 0
         for histories, targets in batches(
             self.dataset,
             self.sessions,
@@ -224,30 +225,36 @@ class _Run:
             shuffle_seed=(self.config.training.seed, number),
         ):
             self.optimizer.zero_grad(set_to_none=True)
-            losses = self._losses(histories, targets)
+            wanted = {level: targets.wanted(level, self.dataset.taxonomy.no_category) for level in self.level_weights}
+            losses = self._losses(histories, targets, wanted)
             total = torch.stack([self.level_weights[level] * loss for level, loss in losses.items()]).sum()
             if not bool(torch.isfinite(total)):
                 raise HupError(f"The loss is {float(total.detach())} in epoch {number}. Lower training.learning_rate.")
             total.backward()
             self.optimizer.step()
             for level, loss in losses.items():
-                totals[level] = totals.get(level, 0.0) + float(loss.detach()) * len(histories)
-            n_sessions += len(histories)
+                n = int(wanted[level].sum())
+                totals[level] = totals.get(level, 0.0) + float(loss.detach()) * n
+                counts[level] = counts.get(level, 0) + n
             n_events += histories.item.numel()
             self.observer.batch_done(len(histories), float(total.detach()))
         network.eval()
-        return {level: total / n_sessions for level, total in totals.items()}, n_events
+        means = {level: total / counts[level] if counts[level] else None for level, total in totals.items()}
+        if number == 1:
+            for level in [level for level, mean in means.items() if mean is None]:
+                self.observer.note(f"No training session has a target with a category: level {level} learns nothing.")
+        return means, n_events
 
-    def _losses(self, histories: Histories, targets: Targets) -> dict[str, Tensor]:
-        """Loss of every level that counts (Eq. 6)."""
+    def _losses(self, histories: Histories, targets: Targets, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss of every level that counts (Eq. 6), over the targets that count there."""
         network = self.model.network
         levels = [level for level, weight in self.level_weights.items() if weight > 0]
         profiles = network(histories, pyramid_steps(histories, self.model.buckets), levels)
         losses = {}
         for level in levels:
             table = network.target_table(level)
-            wanted = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
-            losses[level] = cosine_proximity(profiles[level].vector, wanted)
+            vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
+            losses[level] = cosine_proximity(profiles[level].vector, vectors, wanted[level])
         return losses
 
     def _collapse(self) -> dict[str, dict[str, float]]:
@@ -291,14 +298,16 @@ class _Run:
             rows=(),
             most_sessions=self.config.training.validation_sessions or None,
         )
-        metrics: dict[str, dict[str, float]] = {}
-        for level, ranks in result.ranks[self.model.name].items():
-            k = cutoff(level)
+        metrics: dict[str, dict[str, float | None]] = {}
+        mrr = []
+        for level, every_rank in result.ranks[self.model.name].items():
+            k, ranks = cutoff(level), every_rank[~np.isnan(every_rank)]
+            if len(ranks):
+                mrr.append(float(reciprocal_rank(ranks, k).mean()))
             metrics[level] = {
-                f"recall@{k}": float(recall(ranks, k).mean()),
-                f"mrr@{k}": float(reciprocal_rank(ranks, k).mean()),
+                f"recall@{k}": float(recall(ranks, k).mean()) if len(ranks) else None,
+                f"mrr@{k}": mrr[-1] if len(ranks) else None,
             }
-        mrr = [metrics[level][f"mrr@{cutoff(level)}"] for level in metrics]
         return {"validation": metrics, "selection": float(np.mean(mrr))}
 
 

@@ -1,0 +1,132 @@
+"""``hup map``: propose what the columns of a table mean."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from hup.cli.console import console, note, progress
+from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.data.tables.propose import Proposal
+    from hup.data.tables.table_sample import TableSample
+
+
+def map(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Files, folders, globs.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="TOML file to write the mapping to.", show_default=False)] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="Instead of SOURCE: SQL over files it names.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file OUT.")] = False,
+) -> None:
+    """Propose a mapping for event tables: which column is the user, the item, the time, the category.
+
+    The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit.
+    """
+    from hup.data.engines.duckdb_engine import DuckDBEngine
+    from hup.data.engines.engine import TableSource
+    from hup.data.sources import find_sources
+    from hup.data.tables.propose import propose_mapping
+    from hup.data.tables.table_sample import sample_tables
+
+    if out is not None and out.exists() and not overwrite:
+        raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
+    if bool(sources) == (query is not None):
+        raise HupError("Name files, folders or globs, or else give a --query.")
+    place = out if out is not None else Path("mapping.toml")
+    files = find_sources(sources, place, note) if sources else []
+    with tempfile.TemporaryDirectory() as work, DuckDBEngine(Path(work)) as engine, progress("Looking at rows"):
+        samples, remarks = sample_tables(TableSource(files=tuple(files), query=query), engine)
+    for remark in remarks:
+        note(remark)
+    proposals = [propose_mapping(sample.rows, sample.dialect.delimiter, sample.dialect.header) for sample in samples]
+    sample, proposal = _event_table(samples, proposals)
+    _print(proposal)
+    for remark in proposal.remarks:
+        note(remark)
+    what = f"--query {shlex.quote(query)}" if query is not None else shlex.join(sources or [])
+    _finish(proposal, sample, what, out)
+
+
+def _event_table(samples: list[TableSample], proposals: list[Proposal]) -> tuple[TableSample, Proposal]:
+    """Choose the table that holds events: one of a known log, or else the only one that has all that events need."""
+    if len(samples) == 1:
+        return samples[0], proposals[0]
+    pairs = list(zip(samples, proposals, strict=True))
+    likely = [pair for pair in pairs if pair[1].known_as is not None] or [
+        pair for pair in pairs if pair[1].mapping is not None
+    ]
+    names = "; ".join(f"{sample.files[0].name} ({', '.join(sample.rows.column_names)})" for sample in samples)
+    is_one_log = len({proposal.known_as for _, proposal in likely}) == 1 and likely[0][1].known_as is not None
+    if len(likely) == 1 or is_one_log:
+        others = [sample.files[0].name for sample in samples if sample is not likely[0][0]]
+        if likely[0][1].known_as is None:
+            note(
+                f"Not events: {', '.join(others)}. Tables of items and of parent categories can be named under "
+                "[categories.items] and [categories.parents]."
+            )
+        return likely[0]
+    raise HupError(
+        f"The files are {len(samples)} tables of different columns: {names}. Name the files of one table of events; a "
+        "mapping may have several [[tables]]."
+    )
+
+
+def _print(proposal: Proposal) -> None:
+    table = Table(
+        title="Proposed mapping", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for name in ("Role", "Column", "Values", "Why"):
+        table.add_column(name, overflow="fold")
+    for choice in proposal.choices:
+        columns = ", ".join(choice.columns) or "[dim]none[/]"
+        left = f"; columns left: {', '.join(choice.candidates)}" if choice.candidates else ""
+        table.add_row(
+            choice.role,
+            escape(columns) if choice.columns else columns,
+            escape(choice.examples),
+            escape(choice.why + left),
+        )
+    console.print()
+    console.print(table)
+
+
+def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None) -> None:
+    """Write the mapping if wanted, and say how to go on."""
+    from hup.data.tables.proposal_toml import proposal_toml
+
+    known = proposal.known_as
+    mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"
+    command = f"hup prepare {what} --format events{mapping} --out DATASET"
+    if known == "standard":
+        note("These are HUP's own names: no mapping is needed.")
+    elif known is not None:
+        note(f"These are the columns of the built-in mapping {known}.")
+    if out is not None:
+        text = proposal_toml(proposal, what, command)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
+        note(f"Written to {out}")
+    if proposal.mapping is None:
+        found = {choice.role for choice in proposal.choices if choice.columns}
+        missing = [role for role in ("timestamp", "item") if role not in found]
+        missing += [] if found & {"user", "session"} else ["user or session"]
+        note(f"Not found: {', '.join(missing)}. Fill in the commented lines of the mapping before you use it.")
+    if out is None and known is None:
+        note(f"Next: hup map {what} --out mapping.toml")
+    else:
+        note(f"Next: {command}")

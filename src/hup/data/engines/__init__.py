@@ -1,0 +1,1 @@
+"""Engines that run the Ibis expressions of preparation: DuckDB in this process, Spark on a cluster."""

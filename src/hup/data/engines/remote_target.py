@@ -1,0 +1,60 @@
+"""A dataset that is to lie where only Spark can write."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from hup.data.engines.choose import EngineName
+from hup.data.engines.engine import Engine
+from hup.errors import HupError
+
+
+def remote_target(out: str | Path, engine: EngineName) -> str | None:
+    """Give `out` if it is a URI, else None.
+
+    Raises
+    ------
+    HupError
+        If it is one and the engine is not Spark.
+    """
+    if "://" not in str(out):
+        return None
+    if engine != "spark":
+        raise HupError(f"{out} is written by Spark: add --engine spark. DuckDB writes to folders of this machine.")
+    return str(out)
+
+
+def local_twin(target: str) -> Path:
+    """Give a temporary place for the folder before it is copied."""
+    return Path(tempfile.mkdtemp(prefix="hup-")) / (PurePosixPath(target).name or "dataset")
+
+
+def check_remote(engine: Engine, target: str, overwrite: bool) -> None:
+    """Refuse a target that cannot be written, before anyone waits.
+
+    Raises
+    ------
+    HupError
+        If it exists and may not be replaced, or cannot be reached.
+    """
+    from hup.data.engines.remote_folder import check_target
+    from hup.data.engines.spark_engine import SparkEngine
+
+    assert isinstance(engine, SparkEngine)
+    check_target(engine, target, overwrite)
+
+
+def send(engine: Engine, folder: Path, target: str, overwrite: bool) -> None:
+    """Copy the files of a finished folder to `target`, whole or not at all.
+
+    Raises
+    ------
+    HupError
+        If something fails; then what was there is there still.
+    """
+    from hup.data.engines.remote_folder import upload_folder
+    from hup.data.engines.spark_engine import SparkEngine
+
+    assert isinstance(engine, SparkEngine)
+    upload_folder(engine, folder, target, overwrite)

@@ -1,0 +1,1 @@
+"""Event tables of any shop: mapping, typed rows, category trees, sessions."""

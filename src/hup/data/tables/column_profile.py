@@ -1,0 +1,141 @@
+"""What a sample tells about one column of a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from hup.data.tables.mapping import NULLS
+
+#: Texts that often stand for nothing; a mapping has to say so.
+LIKELY_NULLS = ("NA", "N/A", "n/a", "na", "unknown", "undefined", "(null)", "(none)", "(not set)", "#N/A", "-", "none")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?)?", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_FIRST_YEAR_SECONDS = 631_152_000  # 1990
+_LAST_YEAR_SECONDS = 4_102_444_800  # 2100
+_MOST = 0.9  # a share of values that counts as all but a few
+_SHOWN_LETTERS = 24
+
+TimeShape = Literal["native", "iso", "s", "ms", "us", "ns"]
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """A column of a sample.
+
+    Attributes
+    ----------
+    name : str
+    kind : DataType
+        Its Arrow type.
+    texts : tuple of str
+        Values as text, without those that are missing.
+    rows : int
+        Rows of the sample.
+    """
+
+    name: str
+    kind: pa.DataType
+    texts: tuple[str, ...]
+    rows: int
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each value occurs."""
+        return Counter(self.texts)
+
+    @property
+    def distinct(self) -> int:
+        """Number of different values."""
+        return len(self.counts)
+
+    @property
+    def filled(self) -> float:
+        """Share of rows that have a value."""
+        return len(self.texts) / max(self.rows, 1)
+
+    @cached_property
+    def is_number(self) -> bool:
+        """Whether all but a few values are numbers."""
+        return self._mostly(lambda text: _NUMBER.fullmatch(text) is not None)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether no value is a number with a fraction."""
+        return not any("." in text and _NUMBER.fullmatch(text) for text in self.counts)
+
+    @property
+    def may_name(self) -> bool:
+        """Whether the values may be ids or names."""
+        scalar = not (pa.types.is_nested(self.kind) or pa.types.is_boolean(self.kind) or pa.types.is_binary(self.kind))
+        return scalar and self.is_whole and self.time not in ("native", "iso") and bool(self.texts)
+
+    @cached_property
+    def time(self) -> TimeShape | None:
+        """How the values are written if they look like times."""
+        if pa.types.is_timestamp(self.kind) or pa.types.is_date(self.kind):
+            return "native"
+        if self._mostly(lambda text: _ISO.fullmatch(text) is not None):
+            return "iso"
+        units: dict[TimeShape, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+        if self.is_number:
+            for unit, per_second in units.items():
+                first, last = _FIRST_YEAR_SECONDS * per_second, _LAST_YEAR_SECONDS * per_second
+                if self._mostly(lambda text, a=first, b=last: _NUMBER.fullmatch(text) and a <= float(text) < b):
+                    return unit
+        return None
+
+    @property
+    def names_no_zone(self) -> bool:
+        """Whether these are times of which most name no zone."""
+        if self.time == "native":
+            return pa.types.is_date(self.kind) or self.kind.tz is None
+        return self.time == "iso" and self._mostly(lambda text: (_ISO.fullmatch(text) or [""] * 5)[4] is None)
+
+    @property
+    def likely_nulls(self) -> list[str]:
+        """Texts among the values that probably stand for nothing."""
+        return [text for text in LIKELY_NULLS if text in self.counts]
+
+    def examples(self, n: int = 3) -> str:
+        """Write the most frequent values in one line."""
+        shown = [_in_one_line(text) for text, _ in self.counts.most_common(n)]
+        return ", ".join(shown) + (", …" if self.distinct > n else "")
+
+    def _mostly(self, holds: Any) -> bool:
+        fitting = sum(count for text, count in self.counts.items() if holds(text.strip()))
+        return bool(self.texts) and fitting >= _MOST * len(self.texts)
+
+
+def profile_columns(sample: pa.Table) -> list[ColumnProfile]:
+    """Look at all columns of a sample."""
+    return [
+        ColumnProfile(name, sample.schema.field(name).type, tuple(_texts(sample[name].to_pylist())), len(sample))
+        for name in sample.column_names
+    ]
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    texts = (_text(value) for value in values)
+    return [text for text in texts if text is not None and text.strip() not in NULLS]
+
+
+def _text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value.isoformat(" ") if isinstance(value, dt.datetime) else str(value)
+
+
+def _in_one_line(text: str) -> str:
+    plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return plain if len(plain) <= _SHOWN_LETTERS else plain[: _SHOWN_LETTERS - 1] + "…"

@@ -1,0 +1,291 @@
+"""The sections of a mapping: what the columns of tables are, where categories come from, how sequences are made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from hup.data.engines.engine import Dialect
+from hup.errors import HupError
+
+Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]
+
+
+def as_tuple(value: Any) -> Any:
+    """Take a list, or one text, for a tuple; TOML has no tuples."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_list(value: tuple[str, ...]) -> str | list[str]:
+    return value[0] if len(value) == 1 else list(value)
+
+
+Text = Annotated[str, Field(min_length=1)]
+#: A column, or several spellings of it of which the first that exists is taken; in TOML text or a list of texts.
+Column = Annotated[
+    tuple[Text, ...], Field(min_length=1), BeforeValidator(as_tuple), PlainSerializer(_as_list, return_type=Any)
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(as_tuple), PlainSerializer(list, return_type=list[str])]
+
+
+class Section(BaseModel):
+    """Part of a mapping: frozen, strict, without unknown keys."""
+
+    # Strict, as otherwise levels = true would be 1 level.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Delimited(Section):
+    """How the files of a table are written, where they are delimited text."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="one character between fields")
+    header: Words | None = Field(None, description="names of the columns, where the files have no header line")
+
+    @property
+    def dialect(self) -> Dialect:
+        """The same for an engine."""
+        return Dialect(self.delimiter, self.header)
+
+
+class TimestampRule(Section):
+    """Column of the time and how it is written. In TOML a plain column name stands for ``{column = …}``."""
+
+    column: Column
+    unit: Unit = Field("auto", description="of numbers, since 1970; iso = text such as 2019-10-01 12:30:00")
+    zone: str = Field("UTC", description="IANA zone of times that name none; numbers count from 1970 UTC always")
+    offset: Column | None = Field(None, description="column with a time that is added")
+    offset_unit: Literal["s", "ms"] = "ms"
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is no time zone; expected a name such as UTC or Europe/Berlin") from None
+        return zone
+
+
+class SecondsRule(Section):
+    """Column of a length of time. In TOML a plain column name stands for ``{column = …}``."""
+
+    column: Column
+    unit: Literal["s", "ms"] = "s"
+
+
+class BehaviorRule(Section):
+    """Column of the behavior, or the one behavior of all rows. In TOML a plain name stands for ``{column = …}``."""
+
+    column: Column | None = None
+    value: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError('expected a column, or {value = "view"} where every row is of one kind')
+        return self
+
+
+def _in_column(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str | list | tuple) else value
+
+
+class TableMapping(_Delimited):
+    """What the columns of one table are; a table is all files that `match`."""
+
+    match: Text | None = Field(None, description='glob on file names, such as "*clicks*"; none: files no other takes')
+    item: Column
+    timestamp: Annotated[TimestampRule, BeforeValidator(_in_column)]
+    behavior: Annotated[BehaviorRule, BeforeValidator(_in_column)]
+    user: Column | None = None
+    session: Column | None = None
+    event_id: Column | None = Field(None, description="orders events of the same time; a repeated one is a duplicate")
+    interval: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
+    dwell: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
+    categorised: bool = Field(True, description="false: this table lacks the category columns that others have")
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        if self.user is None and self.session is None:
+            raise ValueError("neither user nor session is mapped, expected one or both")
+        return self
+
+    def bind(self, columns: Iterable[str], categories: CategoryRules, where: str = "the table") -> BoundColumns:
+        """Find this table's columns among those that there are.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Names of the columns that the files have.
+        categories : CategoryRules
+            Its columns are sought, too, if this table is categorised.
+        where : str
+            What has these columns, for errors.
+
+        Raises
+        ------
+        HupError
+            If a column is not there; the message names those that are, and the nearest.
+        """
+        there = list(columns)
+
+        def found(names: Column | None, role: str) -> str | None:
+            return None if names is None else find_column(names, there, f"{where}: {role}")
+
+        paths: list[Column] = [(name,) for name in categories.columns]
+        if categories.column is not None:
+            paths = [categories.column]
+        return BoundColumns(
+            item=find_column(self.item, there, f"{where}: item"),
+            timestamp=find_column(self.timestamp.column, there, f"{where}: timestamp"),
+            offset=found(self.timestamp.offset, "timestamp.offset"),
+            behavior=found(self.behavior.column, "behavior"),
+            user=found(self.user, "user"),
+            session=found(self.session, "session"),
+            event_id=found(self.event_id, "event_id"),
+            interval=found(self.interval.column if self.interval else None, "interval"),
+            dwell=found(self.dwell.column if self.dwell else None, "dwell"),
+            categories=tuple(find_column(names, there, f"{where}: category") for names in paths)
+            if self.categorised
+            else (),
+        )
+
+    def resolve(self, columns: Iterable[str], categories: CategoryRules, where: str = "the table") -> list[str]:
+        """List the columns that this table needs; see `bind`."""
+        return self.bind(columns, categories, where).names()
+
+
+@dataclass(frozen=True)
+class BoundColumns:
+    """The columns of one table by what they are; None and () where the mapping has none."""
+
+    item: str
+    timestamp: str
+    offset: str | None
+    behavior: str | None
+    user: str | None
+    session: str | None
+    event_id: str | None
+    interval: str | None
+    dwell: str | None
+    categories: tuple[str, ...]
+
+    def names(self) -> list[str]:
+        """List the columns, each once, in the order in which a row is shown."""
+        order = (
+            *(self.user, self.session, self.event_id, self.timestamp, self.offset, self.item, self.behavior),
+            *(self.interval, self.dwell, *self.categories),
+        )
+        return list(dict.fromkeys(name for name in order if name is not None))
+
+
+def find_column(names: Sequence[str], there: Sequence[str], where: str) -> str:
+    """Give the first of `names` that is a column, or tell which columns there are."""
+    for name in names:
+        if name in there:
+            return name
+    wanted = " or ".join(repr(name) for name in names)
+    shown = ", ".join(there)
+    raise HupError(f"{where}: there is no column {wanted}{nearest(names[0], there)}. Columns there: {shown}.")
+
+
+class ItemTable(_Delimited):
+    """Files that say which category an item has."""
+
+    file: Column = Field(description="names or globs, looked for beside the events and beside the mapping")
+    item: Column
+    category: Column | None = None
+    columns: Words = Field((), description="instead of category: its K columns, coarsest first")
+    timestamp: Annotated[TimestampRule | None, BeforeValidator(_in_column)] = Field(
+        None, description="since when an item has this category"
+    )
+    where: dict[str, str] = Field(default_factory=dict, description="rows that count: column = text")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.category is None) != bool(self.columns):
+            raise ValueError("expected one of category and columns")
+        return self
+
+
+class ParentTable(_Delimited):
+    """Files that say which category lies in which."""
+
+    file: Column
+    category: Column
+    parent: Column
+
+
+class CategoryRules(Section):
+    """Where the category path of an item comes from."""
+
+    columns: Words = Field((), description="K columns, coarsest first")
+    column: Column | None = Field(None, description="one column with the whole path, parted by delimiter")
+    delimiter: Text | None = Field(None, description="between the parts of a path")
+    finest_first: bool = Field(False, description='the path is written from the finest level, as "City, Country"')
+    items: ItemTable | None = None
+    parents: ParentTable | None = None
+    levels: int | None = Field(None, ge=1, le=20, description="K; by default that of the deepest path, at most 5")
+    none: bool = Field(False, description="there are no categories")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [bool(self.columns), self.column is not None, self.items is not None, self.none]
+        if sum(given) != 1:
+            raise ValueError("expected exactly one of columns, column, items and none = true")
+        if self.column is not None and self.delimiter is None and self.parents is None:
+            raise ValueError(
+                'a delimiter is missing: column is a whole path such as "a.b.c"; for one level write columns = ["…"]'
+            )
+        if self.delimiter is not None and (self.columns or self.none or (self.items and self.items.columns)):
+            raise ValueError("delimiter is for a path in one column")
+        if self.delimiter is None and self.finest_first:
+            raise ValueError("finest_first is for a path with a delimiter")
+        if self.parents is not None and (self.columns or self.none or self.delimiter is not None):
+            raise ValueError("parents is for categories named in one column or in an item table, without a delimiter")
+        return self
+
+
+class BehaviorRules(Section):
+    """Which behaviors are used and how they are shown."""
+
+    keep: Words | None = Field(None, description="as in the table; rows of others are left out, and counted")
+    names: dict[str, Text] = Field(default_factory=dict, description="as in the table = as shown")
+    order: Words = Field((), description="as shown; others come after, by name")
+
+
+class SequenceRules(Section):
+    """How events become sequences; the command line may override each."""
+
+    by: Literal["session", "gap", "user"] | None = Field(
+        None, description="session: its id; gap: cut at idle times; user: whole histories. None: session where mapped"
+    )
+    idle_gap_minutes: PositiveFloat = 30.0
+    window: PositiveInt = Field(200, description="by user: histories are cut into windows of at most so many events")
+    last_events: PositiveInt | None = Field(None, description="keep only so many last events of a sequence")
+    dwell_cap_seconds: PositiveFloat = Field(1800.0, description="longer dwells count as this")
+    drop_repeated_rows: bool = Field(False, description="rows of the same time, item and behavior are one")
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """Give ``" (nearest: …)"`` for a misspelt word, or nothing."""
+    folded = {other.casefold(): other for other in words}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    return f" (nearest: {folded[near[0]]})" if near else ""

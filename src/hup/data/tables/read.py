@@ -1,0 +1,275 @@
+"""Event tables, ready to be written as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from ibis import _
+
+from hup.data.append import known_paths
+from hup.data.dataset import Dataset
+from hup.data.engines.engine import Dialect, Engine
+from hup.data.log_source import LogSource
+from hup.data.manifest import Preparation, Split, TreeCounts
+from hup.data.progress import Progress
+from hup.data.rejects import DROPPED, NOTED, SCHEMA
+from hup.data.split import split_bounds
+from hup.data.stored_log import StoredLog
+from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths
+from hup.data.tables.category_tree import CategoryTree
+from hup.data.tables.histories import CutSessions, write_histories
+from hup.data.tables.item_paths import ItemPaths, choose_paths
+from hup.data.tables.item_table import CategorySource, category_source
+from hup.data.tables.log import TableLog, read_log
+from hup.data.tables.mapping import Mapping, standard_mapping
+from hup.data.tables.numbering import number
+from hup.data.tables.origins import TableOrigins
+from hup.data.tables.session_cuts import HistoryRules
+from hup.data.tables.stored_order import batches, stored_order
+from hup.errors import HupError
+
+COUNTED_ROWS = 1 << 22
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How event tables are prepared.
+
+    Attributes
+    ----------
+    split : Split
+        Method, shares and seed.
+    levels : int, optional
+        K; by default what the mapping says, else the depth of the deepest path.
+    sequence : dict
+        Sequence rules that override those of the mapping.
+    base : Dataset, optional
+        The dataset that the log is appended to.
+    """
+
+    split: Split
+    levels: int | None = None
+    sequence: dict[str, Any] = field(default_factory=dict)
+    base: Dataset | None = None
+
+
+def table_log(
+    source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress, *, now_ms: int
+) -> StoredLog:
+    """Read event tables, cut them into sessions and order these.
+
+    Parameters
+    ----------
+    source : LogSource
+        Files or query, and the mapping.
+    engine : Engine
+        Keeps intermediate tables.
+    work : Path
+        Gets the events on the way.
+    options : TableOptions
+        Split, levels, sequences.
+    progress : Progress
+        Told what is being done.
+    now_ms : int
+        The present, milliseconds since 1970 UTC.
+
+    Raises
+    ------
+    HupError
+        If the mapping does not fit the tables, or they cannot be read.
+    """
+    mapping = chosen_mapping(source, engine, options.sequence)
+    base = options.base
+    ends = base.manifest.time.last_ms if base is not None and base.manifest.time is not None else None
+    progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
+    log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms, after_ms=ends)
+    for guess in log.guesses:
+        progress.note(guess)
+    progress.phase("Users, sessions, items")
+    known = tuple(base.manifest.behaviors) if base is not None else ()
+    numbered = number(log.good, engine, mapping.sequence_by == "session", mapping.behaviors, known)
+    progress.phase("Cutting sessions", log.n_good, "events")
+    rules = _rules(mapping)
+    sessions = write_histories(work, engine.stream(numbered.events), rules, len(log.files), progress.advance)
+    order = stored_order(sessions.sessions, options.split.seed)
+    categories = category_source(source, mapping, engine, progress, now_ms)
+    trained = _end_of_training(sessions, order, options.split)
+    pairs = _pairs(log.good, numbered.items, categories, trained, engine)
+    names = engine.collect(numbered.items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
+    resolved, paths = _paths(pairs, categories, mapping, options, _used(sessions, numbered.n_items), names)
+    for note in (*categories.notes, *resolved.notes):
+        progress.note(note)
+    origins = TableOrigins(log, numbered.keys, sessions, order, by=rules.by)
+    items = pa.table({"item": names, "path": paths.paths})
+    return StoredLog(
+        preparation=_preparation(mapping),
+        levels=resolved.levels,
+        separator=SEPARATOR,
+        behaviors=numbered.behaviors,
+        n_events=sessions.counts.events,
+        n_sessions=len(order),
+        batches=partial(batches, sessions, order),
+        items=lambda: items,
+        n_items=numbered.n_items,
+        rejects=partial(_rejects, log, engine, origins, paths, names),
+        rows=log.n_rows,
+        file_rejects=log.file_rejects,
+        origins=origins,
+        left_out={**log.left_out, **_left_out(sessions)},
+        tree=partial(_tree_counts, categories.tree, paths),
+    )
+
+
+def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) -> Mapping:
+    """Give the mapping of a log, with sequence rules overridden.
+
+    Raises
+    ------
+    HupError
+        If there is none and the tables do not have HUP's own names.
+    """
+    mapping = source.mapping
+    if mapping is None:
+        columns = engine.columns(source.tables, Dialect())
+        mapping = standard_mapping(columns)
+        if mapping is None:
+            place = source.tables.files[0].path if source.tables.files else "SOURCE"
+            raise HupError(
+                f"What do these columns mean? Found: {', '.join(columns)}. Write it down with "
+                f"`hup map {place} --out mapping.toml`, look it over, and add --map mapping.toml."
+            )
+    return mapping.with_sequence(**sequence) if sequence else mapping
+
+
+def _rules(mapping: Mapping) -> HistoryRules:
+    rules = mapping.sequence
+    return HistoryRules(
+        by=mapping.sequence_by,
+        idle_gap_ms=round(rules.idle_gap_minutes * 60_000),
+        window=rules.window,
+        last_events=rules.last_events,
+        dwell_cap_ms=round(rules.dwell_cap_seconds * 1000),
+        drop_repeated_rows=rules.drop_repeated_rows,
+    )
+
+
+def _preparation(mapping: Mapping) -> Preparation:
+    rules = mapping.sequence.model_dump(mode="json")
+    return Preparation(
+        format="events",
+        mapping=mapping.model_dump(mode="json", exclude_unset=True),
+        sequence={**{name: value for name, value in rules.items() if value is not None}, "by": mapping.sequence_by},
+        dwell_cap_seconds=mapping.sequence.dwell_cap_seconds,
+    )
+
+
+def _end_of_training(sessions: CutSessions, order: npt.NDArray[np.int64], split: Split) -> int:
+    """Give the last moment of the training split, ms; a random split ends when the log does."""
+    if not len(order):
+        return 0
+    end = sessions.sessions.end_ms
+    if split.method == "random":
+        return int(end.max())
+    bounds = split_bounds(len(order), split.shares)
+    return int(end[order[bounds.train[1] - 1]])
+
+
+def _pairs(good: ir.Table, items: ir.Table, categories: CategorySource, trained: int, engine: Engine) -> pa.Table:
+    """Count the events of each item in each raw category."""
+    seen = categories.of_events(good).inner_join(items, "item")
+    counted = seen.group_by("item_id", "category").aggregate(
+        events=_.count(),
+        train_events=(_.time_ms <= trained).cast("int64").sum(),
+        first_ms=_.time_ms.min(),
+    )
+    return engine.collect(counted.order_by("item_id", ibis.asc("category", nulls_first=True)))
+
+
+def _used(sessions: CutSessions, n_items: int) -> npt.NDArray[np.int64]:
+    """Count the events of each item that the dataset gets."""
+    items = sessions.events()["item_id"]
+    used = np.zeros(n_items, np.int64)
+    for start in range(0, len(items), COUNTED_ROWS):
+        used += np.bincount(items[start : start + COUNTED_ROWS], minlength=n_items)
+    return used
+
+
+def _paths(
+    pairs: pa.Table,
+    categories: CategorySource,
+    mapping: Mapping,
+    options: TableOptions,
+    used: npt.NDArray[np.int64],
+    names: pa.LargeStringArray,
+) -> tuple[ResolvedPaths, ItemPaths]:
+    raw = pairs["category"].cast(pa.large_string()).combine_chunks().dictionary_encode(null_encoding="encode")
+    resolved = categories.resolve(raw.dictionary.to_pylist(), mapping, options.levels)
+    coded = pairs.set_column(pairs.schema.get_field_index("category"), "category", raw.indices)
+    known = known_paths(options.base, names, SEPARATOR) if options.base is not None else ()
+    return resolved, choose_paths(coded, resolved, used, known)
+
+
+def _left_out(sessions: CutSessions) -> dict[str, int]:
+    counts = sessions.counts
+    reasons = {
+        "event id is repeated": counts.duplicates,
+        "row is repeated": counts.repeated_rows,
+        "older than the last events kept": counts.older_events,
+        "in a session with fewer than two item runs": counts.short_events,
+    }
+    return {reason: rows for reason, rows in reasons.items() if rows}
+
+
+def _tree_counts(tree: CategoryTree | None, paths: ItemPaths) -> TreeCounts:
+    return TreeCounts(
+        items_without_category=paths.without[0],
+        events_without_category=paths.without[1],
+        items_extended=paths.extended,
+        items_cut=paths.cut,
+        items_moved=paths.moved_items,
+        events_moved=paths.moved_events,
+        unknown_parents=len(tree.unknown_parents) if tree is not None else 0,
+        cycles=len(tree.cycles) if tree is not None else 0,
+    )
+
+
+def _rejects(
+    log: TableLog,
+    engine: Engine,
+    origins: TableOrigins,
+    paths: ItemPaths,
+    names: pa.LargeStringArray,
+) -> Iterator[pa.RecordBatch]:
+    """Yield bad rows in log order, then sessions without a target, then what was odd about items and categories."""
+    yield from bad_rows(log, engine)
+    yield from origins.short_sessions()
+    for items, sentences in paths.move_rows(names):
+        yield _noted(items, sentences)
+
+
+def bad_rows(log: TableLog, engine: Engine) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
+    files = pa.array(log.files, pa.string())
+    bad = log.rows.filter(_.reason.notnull()).select("file", "row", "text", "reason")
+    for batch in engine.stream(bad.order_by("file", ibis.asc("row", nulls_first=True), "text", "reason")):
+        columns = [files.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
+        effect = pa.repeat(pa.scalar(DROPPED), len(batch))
+        yield pa.record_batch([*(c.cast(f.type) for c, f in zip(columns, SCHEMA, strict=False)), effect], SCHEMA)
+
+
+def _noted(names: pa.Array, sentences: Sequence[str]) -> pa.RecordBatch:
+    n = len(sentences)
+    effect = pa.repeat(pa.scalar(NOTED), n)
+    return pa.record_batch(
+        [pa.nulls(n, pa.string()), pa.nulls(n, pa.int64()), names.cast(pa.string()), pa.array(sentences), effect],
+        SCHEMA,
+    )

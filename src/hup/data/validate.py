@@ -1,0 +1,217 @@
+"""The checks of preparation alone: what is in a log, what is wrong with it, and where."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+from ibis import _
+
+from hup.data.engines.choose import EngineName, open_engine
+from hup.data.engines.engine import Engine
+from hup.data.file_reject import FileReject
+from hup.data.jd_events import read_jd
+from hup.data.jd_lines import LineReader
+from hup.data.jd_log import located
+from hup.data.log_source import LogFormat, LogSource, find_log
+from hup.data.manifest import TimeRange
+from hup.data.prepare_options import check_options
+from hup.data.progress import Progress
+from hup.data.rejects import DROPPED, RejectTally
+from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.item_table import category_source
+from hup.data.tables.log import read_log
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.read import bad_rows, chosen_mapping
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What the checks found.
+
+    Attributes
+    ----------
+    format : str
+        ``"jd"`` or ``"events"``.
+    rows : int
+        Rows, or tokens and bad lines, without those left out on purpose.
+    usable : int
+        Those that can be used.
+    problems : dict of str to int
+        Bad rows and files by kind of reason.
+    examples : dict of str to list of str
+        Where each kind was met, the first few.
+    left_out : dict of str to int
+        Rows left out on purpose, by reason.
+    notes : list of str
+        What was guessed, and what is odd without being wrong.
+    users, sessions, items : int or None
+        Distinct ones among usable rows; None where the log does not name them.
+    sessions_with_target : int or None
+        Sessions of the log with two items or more, which alone can be used; None where sessions are yet to be cut.
+    behaviors : dict of str to int
+        Usable rows of each behavior.
+    categories : list of int
+        Categories of each level, coarsest first.
+    time : TimeRange or None
+        First and last moment.
+    problem : str or None
+        Why `prepare` would refuse the log; None if it would not.
+    """
+
+    format: str
+    rows: int
+    usable: int
+    problems: dict[str, int]
+    examples: dict[str, list[str]]
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    users: int | None = None
+    sessions: int | None = None
+    items: int = 0
+    sessions_with_target: int | None = None
+    behaviors: dict[str, int] = field(default_factory=dict)
+    categories: list[int] = field(default_factory=list)
+    time: TimeRange | None = None
+    problem: str | None = None
+
+
+def validate(
+    sources: str | Path | Sequence[str | Path] = (),
+    *,
+    format: LogFormat | None = None,
+    map: str | Path | Mapping | None = None,
+    query: str | None = None,
+    levels: int | None = None,
+    max_reject_share: float = 0.05,
+    engine: EngineName = "duckdb",
+    spark_master: str | None = None,
+    memory_limit: str | None = None,
+    progress: Progress | None = None,
+) -> ValidationReport:
+    """Check a log without preparing it.
+
+    Parameters
+    ----------
+    sources, format, map, query, levels, max_reject_share, engine, spark_master, memory_limit, progress
+        As for `prepare`.
+
+    Raises
+    ------
+    HupError
+        If a source is missing or cannot be read at all, or the mapping does not fit it.
+
+    Examples
+    --------
+    >>> import hup
+    >>> report = hup.validate("2019-Oct.csv", map="rees46")     # doctest: +SKIP
+    >>> report.usable, report.problems                          # doctest: +SKIP
+    (17434, {'wrong number of fields': 1})
+    """
+    check_options(format, levels, max_reject_share, "time", 0, engine)
+    progress = progress or Progress()
+    with tempfile.TemporaryDirectory(prefix="hup-") as work:
+        source = find_log(sources, Path(work), format, map, query, engine, progress.note)
+        with open_engine(engine, Path(work), memory_limit, spark_master) as running:
+            if source.format == "jd":
+                return _of_lines(source, running, levels, max_reject_share, progress)
+            return _of_tables(source, running, levels, max_reject_share, progress)
+
+
+def _of_lines(
+    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+) -> ValidationReport:
+    files = source.tables.files
+    reader = LineReader(files, progress)
+    progress.phase("Reading", sum(file.bytes for file in files), "bytes")
+    log = read_jd(reader, engine, levels)
+    progress.phase("Counting")
+    rejected = log.rejected.mutate(effect=ibis.literal(DROPPED)).order_by("session", "position", "reason")
+    tally = _tallied(located(rejected, engine, log.origins), reader.file_rejects)
+    per_session = log.events.group_by("session").aggregate(low=_["item"].min(), high=_["item"].max())
+    counts = engine.collect(per_session.aggregate(n=_.count(), two=(_.low != _.high).cast("int64").sum().fill_null(0)))
+    paths = engine.collect(log.events.select("path").distinct())["path"].to_pylist()
+    codes = engine.collect(log.events.group_by("behavior").aggregate(n=_.count()).order_by("behavior")).to_pylist()
+    usable = log.tokens - tally.malformed.total()
+    return ValidationReport(
+        format="jd",
+        rows=log.tokens,
+        usable=usable,
+        problems=dict(tally.by_reason.most_common()),
+        examples=tally.examples,
+        sessions=counts["n"][0].as_py(),
+        sessions_with_target=counts["two"][0].as_py(),
+        items=_distinct(engine, log.events, "item"),
+        behaviors={log.behaviors[row["behavior"]].name: row["n"] for row in codes},
+        categories=_categories([path.split(log.separator) for path in paths], log.levels),
+        problem=tally.problem(log.tokens, limit, "tokens") or _without_target(counts["two"][0].as_py()),
+    )
+
+
+def _of_tables(
+    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+) -> ValidationReport:
+    mapping = chosen_mapping(source, engine, {})
+    progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
+    now_ms = time.time_ns() // 1_000_000
+    log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms)
+    progress.phase("Counting")
+    tally = _tallied(bad_rows(log, engine), log.file_rejects)
+    good = log.good
+    categories = category_source(source, mapping, engine, progress, now_ms)
+    raw = engine.collect(categories.of_events(good).select("category").distinct().order_by("category"))["category"]
+    resolved = categories.resolve(raw.to_pylist(), mapping, levels)
+    span = engine.collect(good.aggregate(first=_.time_ms.min(), last=_.time_ms.max())).to_pylist()[0]
+    counts = engine.collect(good.group_by("behavior").aggregate(n=_.count()).order_by(ibis.desc("n"), "behavior"))
+    sessions = with_target = None
+    if mapping.sequence_by == "session":
+        keyed = good.group_by(user=_.user.fill_null(""), session=_.session).aggregate(
+            low=_["item"].min(), high=_["item"].max()
+        )
+        row = engine.collect(
+            keyed.aggregate(n=_.count(), two=(_.low != _.high).cast("int64").sum().fill_null(0))
+        ).to_pylist()[0]
+        sessions, with_target = row["n"], row["two"]
+    return ValidationReport(
+        format="events",
+        rows=log.n_rows,
+        usable=log.n_good,
+        problems=dict(tally.by_reason.most_common()),
+        examples=tally.examples,
+        left_out=log.left_out,
+        notes=[*log.guesses, *categories.notes, *resolved.notes],
+        users=_distinct(engine, good, "user") or None,
+        sessions=sessions,
+        sessions_with_target=with_target,
+        items=_distinct(engine, good, "item"),
+        behaviors={row["behavior"]: row["n"] for row in counts.to_pylist()},
+        categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
+        time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
+        problem=tally.problem(log.n_rows, limit, "rows") or _without_target(with_target if log.n_good else 0),
+    )
+
+
+def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileReject]) -> RejectTally:
+    tally = RejectTally()
+    for batch in batches:
+        tally.add(batch)
+    for reject in file_rejects:
+        tally.add_file(reject)
+    return tally
+
+
+def _distinct(engine: Engine, table: ibis.Table, column: str) -> int:
+    return int(engine.collect(table.aggregate(n=table[column].nunique()))["n"][0].as_py())
+
+
+def _categories(paths: Sequence[Sequence[str]], levels: int) -> list[int]:
+    return [len({tuple(path[: level + 1]) for path in paths}) for level in range(levels)]
+
+
+def _without_target(sessions: int | None) -> str | None:
+    return "No session has two items, and so none has a target: nothing can be learnt." if sessions == 0 else None

@@ -1,0 +1,1 @@
+"""Mappings of well-known public logs, one TOML file each."""

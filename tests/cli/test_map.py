@@ -1,0 +1,126 @@
+"""``hup map`` as a person types it."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hup.cli.console import speaks_plainly
+from hup.cli.map import map as command
+from hup.data.tables.mapping import load_mapping
+
+HEADER = "when;customer;sku;action;category_path"
+ROWS = [
+    f"2023-05-01 10:{n % 60:02d}:00Z;k{n % 9};{n % 20};{'view' if n % 3 else 'cart'};home/room{n % 4}"
+    for n in range(200)
+]
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(speaks_plainly(command))
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments)])
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("\n".join([HEADER, *ROWS]) + "\n")
+    return path
+
+
+def test_writes_a_mapping_and_tells_how_to_go_on(tmp_path, log, run):
+    out = tmp_path / "maps" / "mapping.toml"
+    result = run(log, "--out", out)
+    assert result.exit_code == 0, result.output
+    for part in ("customer", "category_path", "paths parted by '/', 2 to 2 deep", "view, cart"):
+        assert part in result.stdout
+    told = result.stderr.replace("\n", "")
+    assert f"Next: hup prepare {log} --format events --map {out} --out DATASET" in told
+    mapping = load_mapping(out)
+    assert mapping.tables[0].user == ("customer",)
+    assert (mapping.categories.column, mapping.categories.delimiter) == (("category_path",), "/")
+    assert out.read_text().startswith(f"# A mapping for {log}, proposed from a sample.")
+
+
+def test_without_out_nothing_is_written(tmp_path, log, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(log)
+    assert result.exit_code == 0, result.output
+    assert "--out mapping.toml" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["clicks.csv"]
+
+
+def test_existing_files_are_kept(tmp_path, log, run):
+    out = tmp_path / "mapping.toml"
+    out.write_text("mine")
+    result = run(log, "--out", out)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.stderr
+    assert out.read_text() == "mine"
+    assert run(log, "--out", out, "--overwrite").exit_code == 0
+    assert load_mapping(out).tables[0].item == ("sku",)
+
+
+def test_known_logs(tmp_path, run):
+    path = tmp_path / "events.csv"
+    path.write_text("timestamp,visitorid,event,itemid,transactionid\n1433221332117,1,view,2,\n")
+    (tmp_path / "category_tree.csv").write_text("categoryid,parentid\n1,\n")
+    result = run(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "built-in mapping retailrocket" in result.stderr
+    assert f"hup prepare {tmp_path} --format events --map retailrocket" in result.stderr.replace("\n", "")
+
+
+def test_our_own_names_need_no_mapping(tmp_path, run):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,timestamp\na,b,1433221332117\n")
+    result = run(path)
+    assert "no mapping is needed" in result.stderr
+    assert f"Next: hup prepare {path} --format events --out DATASET" in result.stderr.replace("\n", "")
+
+
+def test_a_table_of_another_kind_beside_the_events(tmp_path, log, run):
+    (tmp_path / "products.csv").write_text("sku,brand\n1,acme\n")
+    result = run(log, tmp_path / "products.csv")
+    assert result.exit_code == 0, result.output
+    assert "Not events: products.csv" in result.stderr
+
+
+def test_several_tables_of_events(tmp_path, log, run):
+    (tmp_path / "buys.csv").write_text("customer,sku,time,price\na,b,2023-05-01 10:00,5\n")
+    result = run(log, tmp_path / "buys.csv")
+    assert result.exit_code == 1
+    assert "2 tables of different columns" in result.stderr
+
+
+def test_what_is_missing_is_told(tmp_path, run):
+    path = tmp_path / "odd.csv"
+    path.write_text("when,who,what\n" + "".join(f"{1_600_000_000 + n},{n % 7},{n % 30}\n" for n in range(90)))
+    out = tmp_path / "m.toml"
+    result = run(path, "--out", out)
+    assert result.exit_code == 0
+    assert "Not found: item, user or session." in result.stderr
+    assert '# item = "what"' in out.read_text()
+
+
+def test_a_query(tmp_path, log, run):
+    result = run("--query", f"SELECT * FROM read_csv('{log}', delim=';')")
+    assert result.exit_code == 0, result.output
+    assert "customer" in result.stdout
+    assert "--query 'SELECT" in result.stderr.replace("\n", "")
+
+
+def test_neither_source_nor_query(log, run):
+    for arguments in ((), (log, "--query", "SELECT 1")):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert "Name files, folders or globs, or else give a --query." in result.stderr
+
+
+def test_missing_file(tmp_path, run):
+    result = run(tmp_path / "none.csv")
+    assert result.exit_code == 1
+    assert "There is no file or folder" in result.stderr

@@ -1,0 +1,21 @@
+"""Spark, once for all tests of a process: it takes seconds to start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """A Spark engine on two cores; where PySpark or Java is absent tests are skipped, which pytest's summary shows."""
+    pytest.importorskip("pyspark", reason="no PySpark: make EXTRAS='dev spark' venv")
+    if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
+        pytest.skip("no Java: Spark needs 17 or 21")
+    from hup.data.engines.spark_engine import SparkEngine
+
+    settings = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "4"}
+    with SparkEngine("local[2]", tmp_path_factory.mktemp("spark"), settings) as engine:
+        yield engine

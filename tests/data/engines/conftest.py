@@ -1,0 +1,56 @@
+"""Files of tables and an engine to read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.engine import Dialect, TableSource
+from hup.data.progress import Progress
+from hup.data.sources import find_sources
+
+
+@pytest.fixture
+def engine(tmp_path):
+    with DuckDBEngine(tmp_path / "spill", "500MB") as engine:
+        yield engine
+
+
+@pytest.fixture
+def as_source():
+    """Makes a source of files, folders or globs."""
+
+    def make(*paths: Path) -> TableSource:
+        return TableSource(files=tuple(find_sources(list(paths), Path("nowhere"), lambda note: None)))
+
+    return make
+
+
+@pytest.fixture
+def read_rows(engine, as_source):
+    """Reads files and gives rows as dicts, sorted by place, and the raw table."""
+
+    def read(paths, columns, dialect=None, progress=None):
+        paths = [paths] if isinstance(paths, Path) else paths
+        raw = engine.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
+        rows = engine.collect(engine.materialise("rows", raw.table).order_by("hup_file", "hup_row")).to_pylist()
+        return rows, raw
+
+    return read
+
+
+class Told(Progress):
+    """Adds up what it is told."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def advance(self, amount: int) -> None:
+        self.bytes += amount
+
+
+@pytest.fixture
+def told():
+    return Told()
