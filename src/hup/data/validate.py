@@ -25,7 +25,7 @@ from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, RejectTally
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.item_table import category_source
-from hup.data.tables.log import read_log
+from hup.data.tables.log import BAD_COLUMNS, read_log
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.read import bad_rows, chosen_mapping
 
@@ -161,13 +161,14 @@ def _of_tables(
     now_ms = time.time_ns() // 1_000_000
     log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms)
     progress.phase("Counting")
-    tally = _tallied(bad_rows(log, engine), log.file_rejects)
+    tally = _tallied(
+        bad_rows(log.files, log.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS), engine), log.file_rejects
+    )
     good = log.good
     categories = category_source(source, mapping, engine, progress, now_ms)
     raw = engine.collect(categories.of_events(good).select("category").distinct().order_by("category"))["category"]
     resolved = categories.resolve(raw.to_pylist(), mapping, levels)
     span = engine.collect(good.aggregate(first=_.time_ms.min(), last=_.time_ms.max())).to_pylist()[0]
-    counts = engine.collect(good.group_by("behavior").aggregate(n=_.count()).order_by(ibis.desc("n"), "behavior"))
     sessions = with_target = None
     if mapping.sequence_by == "session":
         keyed = good.group_by(user=_.user.fill_null(""), session=_.session).aggregate(
@@ -179,20 +180,21 @@ def _of_tables(
         sessions, with_target = row["n"], row["two"]
     return ValidationReport(
         format="events",
-        rows=log.n_rows,
-        usable=log.n_good,
+        rows=log.counts.asked_for,
+        usable=log.counts.good,
         problems=dict(tally.by_reason.most_common()),
         examples=tally.examples,
-        left_out=log.left_out,
+        left_out=log.counts.left_out,
         notes=[*log.guesses, *categories.notes, *resolved.notes],
         users=_distinct(engine, good, "user") or None,
         sessions=sessions,
         sessions_with_target=with_target,
         items=_distinct(engine, good, "item"),
-        behaviors={row["behavior"]: row["n"] for row in counts.to_pylist()},
+        behaviors=dict(sorted(log.counts.behaviors.items(), key=lambda pair: (-pair[1], pair[0]))),
         categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
         time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
-        problem=tally.problem(log.n_rows, limit, "rows") or _without_target(with_target if log.n_good else 0),
+        problem=tally.problem(log.counts.asked_for, limit, "rows")
+        or _without_target(with_target if log.counts.good else 0),
     )
 
 

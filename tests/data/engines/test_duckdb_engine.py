@@ -88,3 +88,15 @@ def test_what_fails_in_a_stream_is_raised_as_it_is(tmp_path, kind):
         # What failed before is not told again.
         with pytest.raises(Exception, match="does not exist"):
             engine.collect(ibis.table({"n": "int64"}, name="nowhere"))
+
+
+def test_a_view_is_read_anew_each_time_and_can_be_dropped(engine):
+    table = engine.materialise("numbers", engine.register("given", pa.table({"n": [1, 2, 3]})))
+    view = engine.view("doubled", table.mutate(n=table.n * 2))
+    assert engine.collect(view.order_by("n"))["n"].to_pylist() == [2, 4, 6]
+    engine.materialise("numbers", table.filter(table.n > 1))
+    assert engine.collect(view.order_by("n"))["n"].to_pylist() == [4, 6]
+    engine.drop("doubled")
+    engine.drop("numbers")
+    engine.materialise("doubled", engine.register("other", pa.table({"n": [9]})))
+    assert engine.collect(engine._backend.table("doubled"))["n"].to_pylist() == [9]

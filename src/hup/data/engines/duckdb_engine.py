@@ -28,13 +28,15 @@ from hup.errors import HupError
 
 Result = TypeVar("Result")
 BATCH_ROWS = 1 << 18
-_LEAST_KB = 1_000
+_LEAST_BYTES = 1_000_000
+#: The rest is for this process besides DuckDB, and for what DuckDB takes beyond its limit.
+_SHARE_OF_DUCKDB = 0.8
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
 
 
 class DuckDBEngine:
-    """DuckDB in memory; what exceeds `memory_limit` is spilled into `folder`.
+    """DuckDB in memory; what exceeds four fifths of `memory_limit` is spilled into `folder`.
 
     Use as a context manager.
 
@@ -52,16 +54,19 @@ class DuckDBEngine:
     """
 
     def __init__(self, folder: Path, memory_limit: str | None = None) -> None:
-        self.memory_limit = _checked_limit(memory_limit)
+        half = f"{machine_memory_bytes() // 2 >> 20}MiB"
+        self.memory_limit = half if memory_limit is None else memory_limit.strip()
+        for_duckdb = f"{int(_bytes(self.memory_limit) * _SHARE_OF_DUCKDB) >> 10}KiB"
         self._folder = folder
         # In memory rather than in a file: rows are written once and read twice, compressing them costs more than it
         # saves, and what does not fit is spilled all the same.
-        self._backend = ibis.duckdb.connect(":memory:", memory_limit=self.memory_limit, temp_directory=str(folder))
+        self._backend = ibis.duckdb.connect(":memory:", memory_limit=for_duckdb, temp_directory=str(folder))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hup-engine")
         self._queries = DuckDBQueries(self._backend.con)
         self._files = DuckDBFiles(self._view, self._stream)
         self._numbers = count(1)
         self._registered: set[str] = set()
+        self._views: set[str] = set()
         self._failure: BaseException | None = None
         # Order is restored by position where it matters.
         self._backend.raw_sql("SET preserve_insertion_order = false")
@@ -146,6 +151,7 @@ class DuckDBEngine:
         """
         query = self._query(expression)
         self._run(lambda: self._backend.con.execute(f"CREATE OR REPLACE VIEW {quoted_name(name)} AS {query}"))
+        self._views.add(name)
         return self._backend.table(name)
 
     def drop(self, name: str) -> None:
@@ -155,7 +161,9 @@ class DuckDBEngine:
             self._backend.con.unregister(name)
         else:
             # Not Ibis's own drop_table: Ibis 12 writes what DuckDB 2 does not read.
-            self._run(lambda: self._backend.con.execute(f"DROP TABLE {quoted_name(name)}"))
+            kind = "VIEW" if name in self._views else "TABLE"
+            self._run(lambda: self._backend.con.execute(f"DROP {kind} {quoted_name(name)}"))
+            self._views.discard(name)
 
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         """Compute `expression` and yield its rows in order, in bounded memory."""
@@ -242,14 +250,14 @@ def _refuse_uris(source: TableSource) -> None:
         )
 
 
-def _checked_limit(memory_limit: str | None) -> str:
-    if memory_limit is None:
-        return f"{machine_memory_bytes() // 2 >> 20}MiB"
+def _bytes(memory_limit: str) -> int:
     size = _SIZE.fullmatch(memory_limit)
     if size is None:
         raise HupError(f"Memory limit {memory_limit!r} is not a size. Expected a number and a unit, such as 8GB.")
-    if float(size[1]) * 1000 ** "KMGT".index(size[2][0].upper()) < _LEAST_KB:
+    unit = 1024 if "i" in size[2].lower() else 1000
+    found = int(float(size[1]) * unit ** (1 + "KMGT".index(size[2][0].upper())))
+    if found < _LEAST_BYTES:
         raise HupError(
-            f"Memory limit {memory_limit!r} is too little to work in; expected {_LEAST_KB // 1000} MB or more."
+            f"Memory limit {memory_limit!r} is too little to work in; expected {_LEAST_BYTES // 10**6} MB or more."
         )
-    return memory_limit.strip()
+    return found

@@ -64,9 +64,11 @@ class SparkEngine:
     ) -> None:
         self._folder = None if folder is not None else tempfile.TemporaryDirectory(prefix="hup-spark-")
         place = folder if folder is not None else Path(self._folder.name)  # type: ignore[union-attr]
+        self._worker = ThreadPoolExecutor(1, "hup-engine")
         try:
-            self._session: OpenSession = open_session(master, place, settings or {})
+            self._session = self._open(master, place, settings or {})
         except BaseException:
+            self._worker.shutdown(wait=False)
             self._clear_folder()
             raise
         self.spark = self._session.spark
@@ -76,8 +78,8 @@ class SparkEngine:
         self._numbers = count(1)
         tag = f"hup-{os.getpid()}-{id(self)}"
         context = self.spark.sparkContext
+        self._worker.submit(context.addJobTag, tag)
         self._cancel = context.cancelAllJobs if self._session.is_ours else lambda: context.cancelJobsWithTag(tag)
-        self._worker = ThreadPoolExecutor(1, "hup-engine", initializer=context.addJobTag, initargs=(tag,))
 
     def __enter__(self) -> SparkEngine:
         return self
@@ -266,6 +268,18 @@ class SparkEngine:
         name = f"hup_source_{next(self._numbers)}"
         frame.createOrReplaceTempView(name)
         return self._table(name, ibis.schema(column_types(frame)))
+
+    def _open(self, master: str | None, place: Path, settings: Mapping[str, str]) -> OpenSession:
+        """Open the session in the other thread: a start that is broken off leaves Java processes behind."""
+        future = self._worker.submit(open_session, master, place, settings)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            with suppress(HupError):
+                opened = future.result()
+                if opened.is_ours:
+                    opened.spark.stop()
+            raise
 
     def _run(self, doing: str, work: Callable[[], Result]) -> Result:
         """Work in another thread: this one stays free to notice Ctrl-C and to end what Spark is doing."""

@@ -16,9 +16,12 @@ from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
 from hup.data.tables.mapping import Mapping, TableMapping
-from hup.data.tables.rows import typed_rows
+from hup.data.tables.row_counts import RowCounts, count_rows
+from hup.data.tables.rows import kept_name, typed_rows
 from hup.errors import HupError
 
+CHECKED = "checked_rows"
+BAD_COLUMNS = ("file", "row", "text", "reason")
 NOT_LATER = "event is not later than the last one of the dataset"
 
 
@@ -38,12 +41,12 @@ class TableLog:
         Whole files that could not be used, or not to their end.
     guesses : tuple of str
         What was guessed, in sentences.
-    rows_by_file, good_by_file : list of int
-        Rows, and usable rows, of each file.
-    left_out : dict of str to int
-        Rows that the mapping leaves out, by reason.
-    bad : int
-        Rows that cannot be used.
+    placed : bool
+        Whether rows have places; those of a query have none.
+    counts : RowCounts
+        What is in the rows.
+    kept : tuple of str
+        Names under which the engine keeps what `rows` reads.
     """
 
     rows: ir.Table
@@ -51,25 +54,22 @@ class TableLog:
     sizes: tuple[int, ...]
     file_rejects: list[FileReject]
     guesses: tuple[str, ...]
-    rows_by_file: list[int]
-    good_by_file: list[int]
-    left_out: dict[str, int]
-    bad: int
+    placed: bool
+    counts: RowCounts
+    kept: tuple[str, ...]
 
     @property
     def good(self) -> ir.Table:
         """The usable rows."""
         return self.rows.filter(_.reason.isnull() & ~_.left_out)
 
-    @property
-    def n_good(self) -> int:
-        """Number of usable rows."""
-        return sum(self.good_by_file)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows that the mapping asks for, good and bad."""
-        return self.n_good + self.bad
+    def only_bad(self, engine: Engine) -> ir.Table:
+        """Keep the rows that cannot be used, and forget the others: they take most of the memory."""
+        bad = engine.materialise("bad_rows", self.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS))
+        engine.drop(CHECKED)
+        for name in self.kept:
+            engine.drop(name)
+        return bad
 
 
 def read_log(
@@ -105,6 +105,7 @@ def read_log(
     """
     parts: list[ir.Table] = []
     raws: list[RawTable] = []
+    kept: list[str] = []
     guesses: dict[str, None] = {}
     for table, part in assign(source, mapping, progress):
         there = engine.columns(part, table.dialect)
@@ -112,13 +113,25 @@ def read_log(
         raw = engine.read(part, table.dialect, wanted, progress)
         typed = typed_rows(raw, table, mapping, engine, now_ms)
         first_file = sum(len(earlier.files) for earlier in raws)
+        kept.append(kept_name(table, mapping))
         parts.append(typed.table.mutate(file=(_.file + first_file).cast("int32")))
         guesses |= dict.fromkeys(typed.guesses)
         raws.append(raw)
     rows = reduce(lambda first, second: ibis.union(first, second), parts)
     if after_ms is not None:
         rows = _later_than(rows, after_ms)
-    return _counted(engine.view("checked_rows", rows), raws, tuple(guesses), engine)
+    checked = engine.view(CHECKED, rows)
+    files = tuple(name for raw in raws for name in raw.files)
+    return TableLog(
+        rows=checked,
+        files=files,
+        sizes=tuple(size for raw in raws for size in raw.sizes),
+        file_rejects=[reject for raw in raws for reject in raw.file_rejects],
+        guesses=tuple(guesses),
+        placed=source.query is None,
+        counts=count_rows(checked, len(files), engine),
+        kept=tuple(kept),
+    )
 
 
 def assign(source: TableSource, mapping: Mapping, progress: Progress) -> list[tuple[TableMapping, TableSource]]:
@@ -180,30 +193,4 @@ def _later_than(rows: ir.Table, after_ms: int) -> ir.Table:
     return rows.mutate(
         reason=ibis.ifelse(early, found + f" ms is not after {after_ms} ms", rows.reason),
         text=ibis.ifelse(early, text, rows.text),
-    )
-
-
-def _counted(rows: ir.Table, raws: Sequence[RawTable], guesses: tuple[str, ...], engine: Engine) -> TableLog:
-    kinds = rows.group_by("file", "left_out", bad=_.reason.notnull()).aggregate(n=_.count())
-    files = tuple(name for raw in raws for name in raw.files)
-    total, good = [0] * len(files), [0] * len(files)
-    bad = out = 0
-    for row in engine.collect(kinds).to_pylist():
-        total[row["file"]] += row["n"]
-        if row["bad"]:
-            bad += row["n"]
-        elif row["left_out"]:
-            out += row["n"]
-        else:
-            good[row["file"]] += row["n"]
-    return TableLog(
-        rows=rows,
-        files=files,
-        sizes=tuple(size for raw in raws for size in raw.sizes),
-        file_rejects=[reject for raw in raws for reject in raw.file_rejects],
-        guesses=guesses,
-        rows_by_file=total,
-        good_by_file=good,
-        left_out={"behavior is not one to keep": out} if out else {},
-        bad=bad,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import ibis
@@ -11,11 +12,13 @@ from ibis import _
 
 from hup.data.behaviors import Behavior
 from hup.data.engines.engine import Engine
+from hup.data.tables.log import TableLog
 from hup.data.tables.mapping import BehaviorRules
-from hup.data.tables.rows import EVENT_ID_DIGITS, SEPARATOR
+from hup.data.tables.rows import SEPARATOR
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
+ROWS_OF_A_FILE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ class NumberedLog:
 
 
 def number(
-    good: ir.Table, engine: Engine, by_session: bool, rules: BehaviorRules, known: tuple[Behavior, ...] = ()
+    log: TableLog, engine: Engine, *, by_session: bool, rules: BehaviorRules, known: tuple[Behavior, ...] = ()
 ) -> NumberedLog:
     """Give numbers to the names in usable rows.
 
     Parameters
     ----------
-    good : Table
-        Usable typed rows.
+    log : TableLog
+        The rows.
     engine : Engine
         Keeps the tables ``items`` and ``keys``.
     by_session : bool
@@ -67,17 +70,18 @@ def number(
     HupError
         If there are more behaviors than a dataset can hold.
     """
-    behaviors = _behaviors(good, engine, rules, known)
-    if not by_session:
-        good = good.mutate(event_id=_of_session(good))
-    items = engine.materialise("items", _numbered_items(good))
+    behaviors = _behaviors(log.counts.behaviors, rules, known)
+    items = engine.materialise("items", _numbered_items(log.good))
     n_items = int(engine.collect(items.aggregate(n=_.count()))["n"][0].as_py())
-    keyed = good.mutate(
+    keyed = log.good.mutate(
         user_key=_.user.fill_null(""), session_key=_.session.fill_null("") if by_session else ibis.literal("")
     )
     keys = engine.materialise("keys", _numbered_keys(keyed))
+    ids_are_whole = log.counts.ids_are_whole
+    if not by_session and log.counts.has_sessions:
+        keyed, ids_are_whole = keyed.mutate(event_id=_of_session(keyed)), False
     return NumberedLog(
-        events=_in_order(keyed, items, keys, behaviors, engine),
+        events=_in_order(keyed, items, keys, behaviors, log, ids_are_whole),
         items=items,
         n_items=n_items,
         keys=_names(engine.collect(keys.order_by("key"))),
@@ -110,54 +114,40 @@ def _names(keys: pa.Table) -> pa.Table:
 
 
 def _in_order(
-    keyed: ir.Table, items: ir.Table, keys: ir.Table, behaviors: tuple[Behavior, ...], engine: Engine
+    keyed: ir.Table,
+    items: ir.Table,
+    keys: ir.Table,
+    behaviors: tuple[Behavior, ...],
+    log: TableLog,
+    ids_are_whole: bool,
 ) -> ir.Table:
     codes = [(behavior.code, code) for code, behavior in enumerate(behaviors)]
-    columns, ids_are_whole = _optional_columns(keyed, engine)
+    columns = log.counts.columns
     joined = keyed.inner_join(items, "item").inner_join(keys, ["user_key", "session_key"])
     if ids_are_whole:
         joined = joined.mutate(event_id=_.event_id.cast("int64"))  # takes a third of the room
     by_event = [ibis.asc("event_id", nulls_first=True)] if "event_id" in columns else []
-    # Rows of a query have no place; there what they say decides.
-    place = [ibis.asc("file"), ibis.asc("row", nulls_first=True), ibis.asc("item_id"), ibis.asc("behavior")]
     chosen = joined.select(
         "key",
         "file",
         "item_id",
         "time_ms",
-        "row",
         *columns,
         behavior=_.behavior.cases(*codes, else_=None).cast("uint8"),
+        # One number rather than two: what is sorted by is written to disk, too.
+        place=_.file.cast("int64") * ROWS_OF_A_FILE + _.row.fill_null(0),
     )
-    ordered = chosen.order_by("key", "time_ms", *by_event, *place)
+    # Rows of a query have no place; there what they say decides.
+    last = ["place"] if log.placed else ["item_id", "behavior"]
+    ordered = chosen.order_by("key", "time_ms", *by_event, *last)
     return ordered.select("key", "file", "item_id", "behavior", "time_ms", *columns)
 
 
-def _optional_columns(rows: ir.Table, engine: Engine) -> tuple[list[str], bool]:
-    """List the columns that not every log has, and tell whether all event ids are whole numbers."""
-    # Ids that are whole numbers have leading zeros up to the same length.
-    number = rows.event_id.try_cast("int64")
-    is_whole = number.notnull() & (number.cast("string").lpad(EVENT_ID_DIGITS, "0") == rows.event_id)
-    found = engine.collect(
-        rows.aggregate(
-            event_id=rows.event_id.count(),
-            interval=rows.interval.count(),
-            dwell=rows.dwell.count(),
-            whole=is_whole.fill_null(False).cast("int64").sum().fill_null(0),
-        )
-    ).to_pylist()[0]
-    columns = [name for name in ("event_id", "interval", "dwell") if found[name]]
-    return columns, 0 < found["event_id"] == found["whole"]
-
-
-def _behaviors(
-    good: ir.Table, engine: Engine, rules: BehaviorRules, known: tuple[Behavior, ...]
-) -> tuple[Behavior, ...]:
+def _behaviors(found: Iterable[str], rules: BehaviorRules, known: tuple[Behavior, ...]) -> tuple[Behavior, ...]:
     """List the behaviors of the log: those known, then those the mapping puts in order, then by name."""
-    found = {row["behavior"] for row in engine.collect(good.select("behavior").distinct()).to_pylist()}
     there = {behavior.code for behavior in known}
     place = {name: number for number, name in enumerate(rules.order)}
-    new = sorted(found - there, key=lambda name: (place.get(name, len(place)), name))
+    new = sorted(set(found) - there, key=lambda name: (place.get(name, len(place)), name))
     if len(there) + len(new) > MOST_BEHAVIORS:
         raise HupError(
             f"The log has {len(there) + len(new):,} behaviors, such as {', '.join(new[:5])}; a dataset holds "

@@ -70,7 +70,7 @@ class TableOrigins:
         used = self._sessions.used_by_file
         return [
             Source(file=file, bytes=size, lines=rows, used_events=int(count))
-            for file, size, rows, count in zip(log.files, log.sizes, log.rows_by_file, used, strict=True)
+            for file, size, rows, count in zip(log.files, log.sizes, log.counts.rows_by_file, used, strict=True)
         ]
 
     def short_sessions(self) -> Iterator[pa.RecordBatch]:

@@ -29,7 +29,7 @@ from hup.data.tables.category_tree import CategoryTree
 from hup.data.tables.histories import CutSessions, write_histories
 from hup.data.tables.item_paths import ItemPaths, choose_paths
 from hup.data.tables.item_table import CategorySource, category_source
-from hup.data.tables.log import TableLog, read_log
+from hup.data.tables.log import read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import number
 from hup.data.tables.origins import TableOrigins
@@ -96,14 +96,21 @@ def table_log(
         progress.note(guess)
     progress.phase("Users, sessions, items")
     known = tuple(base.manifest.behaviors) if base is not None else ()
-    numbered = number(log.good, engine, mapping.sequence_by == "session", mapping.behaviors, known)
-    progress.phase("Cutting sessions", log.n_good, "events")
+    numbered = number(
+        log,
+        engine,
+        by_session=mapping.sequence_by == "session",
+        rules=mapping.behaviors,
+        known=known,
+    )
+    progress.phase("Cutting sessions", log.counts.good, "events")
     rules = _rules(mapping)
     sessions = write_histories(work, engine.stream(numbered.events), rules, len(log.files), progress.advance)
     order = stored_order(sessions.sessions, options.split.seed)
     categories = category_source(source, mapping, engine, progress, now_ms)
     trained = _end_of_training(sessions, order, options.split)
     pairs = _pairs(log.good, numbered.items, categories, trained, engine)
+    bad = log.only_bad(engine)
     names = engine.collect(numbered.items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
     resolved, paths = _paths(pairs, categories, mapping, options, _used(sessions, numbered.n_items), names)
     for note in (*categories.notes, *resolved.notes):
@@ -120,11 +127,11 @@ def table_log(
         batches=partial(batches, sessions, order),
         items=lambda: items,
         n_items=numbered.n_items,
-        rejects=partial(_rejects, log, engine, origins, paths, names),
-        rows=log.n_rows,
+        rejects=partial(_rejects, log.files, bad, engine, origins, paths, names),
+        rows=log.counts.asked_for,
         file_rejects=log.file_rejects,
         origins=origins,
-        left_out={**log.left_out, **_left_out(sessions)},
+        left_out={**log.counts.left_out, **_left_out(sessions)},
         tree=partial(_tree_counts, categories.tree, paths),
     )
 
@@ -185,13 +192,13 @@ def _end_of_training(sessions: CutSessions, order: npt.NDArray[np.int64], split:
 
 def _pairs(good: ir.Table, items: ir.Table, categories: CategorySource, trained: int, engine: Engine) -> pa.Table:
     """Count the events of each item in each raw category."""
-    seen = categories.of_events(good).inner_join(items, "item")
-    counted = seen.group_by("item_id", "category").aggregate(
-        events=_.count(),
-        train_events=(_.time_ms <= trained).cast("int64").sum(),
-        first_ms=_.time_ms.min(),
+    seen = categories.of_events(good)
+    counted = seen.group_by("item", "category").aggregate(
+        events=_.count(), train_events=(_.time_ms <= trained).cast("int64").sum(), first_ms=_.time_ms.min()
     )
-    return engine.collect(counted.order_by("item_id", ibis.asc("category", nulls_first=True)))
+    # Joined when there are few rows left.
+    numbered = counted.inner_join(items, "item").drop("item")
+    return engine.collect(numbered.order_by("item_id", ibis.asc("category", nulls_first=True)))
 
 
 def _used(sessions: CutSessions, n_items: int) -> npt.NDArray[np.int64]:
@@ -243,25 +250,25 @@ def _tree_counts(tree: CategoryTree | None, paths: ItemPaths) -> TreeCounts:
 
 
 def _rejects(
-    log: TableLog,
+    files: Sequence[str],
+    bad: ir.Table,
     engine: Engine,
     origins: TableOrigins,
     paths: ItemPaths,
     names: pa.LargeStringArray,
 ) -> Iterator[pa.RecordBatch]:
     """Yield bad rows in log order, then sessions without a target, then what was odd about items and categories."""
-    yield from bad_rows(log, engine)
+    yield from bad_rows(files, bad, engine)
     yield from origins.short_sessions()
     for items, sentences in paths.move_rows(names):
         yield _noted(items, sentences)
 
 
-def bad_rows(log: TableLog, engine: Engine) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
-    files = pa.array(log.files, pa.string())
-    bad = log.rows.filter(_.reason.notnull()).select("file", "row", "text", "reason")
+def bad_rows(files: Sequence[str], bad: ir.Table, engine: Engine) -> Iterator[pa.RecordBatch]:
+    """Yield rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
+    names = pa.array(files, pa.string())
     for batch in engine.stream(bad.order_by("file", ibis.asc("row", nulls_first=True), "text", "reason")):
-        columns = [files.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
+        columns = [names.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
         effect = pa.repeat(pa.scalar(DROPPED), len(batch))
         yield pa.record_batch([*(c.cast(f.type) for c, f in zip(columns, SCHEMA, strict=False)), effect], SCHEMA)
 
