@@ -150,6 +150,7 @@ def prepare(
     from hup.cli.info import print_dataset
     from hup.data.prepare import append as append_to_dataset
     from hup.data.prepare import prepare as prepare_dataset
+    from hup.data.sources import is_uri
 
     given = sources or []
     if not given and query is None:
@@ -188,7 +189,7 @@ def prepare(
                 **common,
             )
     print_dataset(dataset)
-    place = out if out is not None and "://" in out else str(dataset.path)
+    place = out if out is not None and is_uri(out) else str(dataset.path)
     if dataset.manifest.rejects.rows:
         note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
     if place == str(dataset.path):

@@ -11,7 +11,7 @@ from hup.data.dataset import Dataset
 from hup.data.engines.choose import EngineName
 from hup.data.engines.engine import TableSource
 from hup.data.engines.table_files import ENDINGS
-from hup.data.sources import COMPRESSED, find_sources
+from hup.data.sources import COMPRESSED, find_sources, is_uri
 from hup.data.tables.mapping import Mapping, load_mapping
 from hup.errors import HupError
 
@@ -103,7 +103,7 @@ def find_log(
         tables = _query_source(query, given, engine)
         near = (*([tables.database.parent] if tables.database else [Path()]), *beside_mapping)
         return LogSource("events", tables, mapping, near)
-    uris = [str(source) for source in given if "://" in str(source)]
+    uris = [str(source) for source in given if is_uri(str(source))]
     if uris:
         _check_uris(uris, given, engine)
         return LogSource("events", TableSource(uris=tuple(uris)), mapping, beside_mapping)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from hup.errors import HupError
 
 COMPRESSED = (".gz", ".zst")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class SourceFile:
     path: Path
     name: str
     bytes: int
+
+
+def is_uri(text: str) -> bool:
+    """Whether `text` is a place that only Spark knows, such as ``s3a://bucket/logs``, rather than a local path."""
+    return _SCHEME.match(text) is not None
 
 
 def find_sources(sources: Sequence[str | Path], out: Path, note: Callable[[str], None]) -> list[SourceFile]:

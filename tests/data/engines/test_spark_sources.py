@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from hup.data.engines.engine import Dialect, TableSource
-from hup.data.engines.spark_sources import is_uri, list_uris
+from hup.data.engines.spark_sources import list_uris
 from hup.data.progress import Progress
+from hup.data.sources import is_uri
 from hup.errors import HupError
 
 

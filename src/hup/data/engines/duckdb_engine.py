@@ -189,11 +189,21 @@ class DuckDBEngine:
     def _view(self, query: str) -> ir.Table:
         name = f"hup_source_{next(self._numbers)}"
         self._run(lambda: self._backend.con.execute(f"CREATE TEMP VIEW {name} AS {query}"))
-        return self._backend.table(name)
+        return self._with_known_types(name)
 
     def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> tuple[str, ir.Table]:
         name = f"hup_source_{next(self._numbers)}"
-        return name, self.register(name, pa.RecordBatchReader.from_batches(schema, batches))
+        self.register(name, pa.RecordBatchReader.from_batches(schema, batches))
+        return name, self._with_known_types(name)
+
+    def _with_known_types(self, name: str) -> ir.Table:
+        """Give a table whose types Ibis knows, too: it has none for zoned timestamps in nanoseconds."""
+        columns = self._run(lambda: self._backend.con.execute(f"DESCRIBE {name}").fetchall())
+        odd = [quoted_name(column) for column, kind, *_ in columns if kind == "TIMESTAMPTZ_NS"]
+        if not odd:
+            return self._backend.table(name)
+        casts = ", ".join(f"{column}::TIMESTAMPTZ AS {column}" for column in odd)
+        return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")
 
     def _watched(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Remember what fails in `batches`: DuckDB only passes on its text."""

@@ -149,13 +149,26 @@ class JsonlStream:
                     line += 1
                     continue
                 lines = split_lines(block)
-                yield from _line_batches(lines, block, number, line)
+                yield from line_batches(lines, block, number, line)
                 line += len(lines)
         except StreamBroken as broken:
             self.file_rejects.append(FileReject(file.name, line, str(broken)))
 
 
-def _line_batches(lines: pa.LargeBinaryArray, block: bytes, file: int, first: int) -> Iterator[pa.RecordBatch]:
+def line_batches(lines: pa.LargeBinaryArray, block: bytes, file: int, first: int) -> Iterator[pa.RecordBatch]:
+    """Yield lines of a block as texts of `JSONL_SCHEMA`, and those that are no text as problem rows.
+
+    Parameters
+    ----------
+    lines : LargeBinaryArray
+        The lines of `block`.
+    block : bytes
+        Whole lines, joined by newlines.
+    file : int
+        Index of the file.
+    first : int
+        1-based number of the first line.
+    """
     rows = np.arange(first, first + len(lines), dtype=np.int64)
     reasons = line_problems(lines, block)
     if reasons is not None:

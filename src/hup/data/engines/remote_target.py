@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from hup.data.engines.choose import EngineName
 from hup.data.engines.engine import Engine
+from hup.data.sources import is_uri
 from hup.errors import HupError
 
 
@@ -18,7 +19,7 @@ def remote_target(out: str | Path, engine: EngineName) -> str | None:
     HupError
         If it is one and the engine is not Spark.
     """
-    if "://" not in str(out):
+    if not is_uri(str(out)):
         return None
     if engine != "spark":
         raise HupError(f"{out} is written by Spark: add --engine spark. DuckDB writes to folders of this machine.")

@@ -14,15 +14,9 @@ from hup.data.engines.spark_errors import in_one_line
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _MAGIC = re.compile(r"[{}\[\]*?\\]")
 _LOCAL = re.compile(r"^file:/+")
 _BUFFER_BYTES = 1 << 20
-
-
-def is_uri(text: str) -> bool:
-    """Whether `text` is a place that only Spark knows, such as ``s3a://bucket/logs``, rather than a local path."""
-    return _SCHEME.match(text) is not None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from hup.data.engines.csv_parser import CsvParser
 from hup.data.engines.csv_records import grammar, split_records
-from hup.data.engines.jsonl_stream import JSONL_SCHEMA, _line_batches, jsonl_rows
+from hup.data.engines.jsonl_stream import JSONL_SCHEMA, jsonl_rows, line_batches
 from hup.data.engines.row_places import problem_rows, with_place_fields
 from hup.data.line_blocks import MAX_LINE_BYTES, split_lines, too_long
 
@@ -84,5 +84,5 @@ def _json_lines(file: int, blocks: Iterator[bytes | None], line: int) -> Iterato
             line += 1
             continue
         lines = split_lines(block)
-        yield from _line_batches(lines, block, file, line)
+        yield from line_batches(lines, block, file, line)
         line += len(lines)
