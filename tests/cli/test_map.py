@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -113,11 +114,26 @@ def test_a_query(tmp_path, log, run):
     assert "--query 'SELECT" in result.stderr.replace("\n", "")
 
 
+def test_a_query_over_a_database(tmp_path, log, run):
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as database:
+        database.execute(f"CREATE TABLE clicks AS FROM read_csv('{log}', delim=';')")
+    result = run(path, "--query", "SELECT * FROM clicks", "--out", tmp_path / "m.toml")
+    assert result.exit_code == 0, result.output
+    assert f"Next: hup prepare {path} --query 'SELECT * FROM clicks'" in result.stderr.replace("\n", "")
+    assert load_mapping(tmp_path / "m.toml").tables[0].user == ("customer",)
+    result = run(path)
+    assert result.exit_code == 1
+    assert "is a database" in result.stderr
+
+
 def test_neither_source_nor_query(log, run):
-    for arguments in ((), (log, "--query", "SELECT 1")):
-        result = run(*arguments)
-        assert result.exit_code == 1
-        assert "Name files, folders or globs, or else give a --query." in result.stderr
+    result = run()
+    assert result.exit_code == 1
+    assert "Name files, folders or globs, or give a --query." in result.stderr
+    result = run(log, "--query", "SELECT 1")
+    assert result.exit_code == 1
+    assert "With a query the only source can be one DuckDB file" in result.stderr
 
 
 def test_missing_file(tmp_path, run):

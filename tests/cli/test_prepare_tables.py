@@ -42,6 +42,16 @@ def test_prepare_then_append(invoke, shop):
     assert grown.manifest.lineage == [first.fingerprint]
 
 
+def test_append_with_the_mapping_again(invoke, shop):
+    done = invoke("prepare", shop / "monday.csv", "--map", shop / "mapping.toml", "--out", shop / "dataset")
+    assert done.exit_code == 0, done.output
+    done = invoke("prepare", shop / "tuesday.csv", "--append", shop / "dataset", "--map", "rees46")
+    assert done.exit_code == 1
+    assert "--map differs" in done.output
+    done = invoke("prepare", shop / "tuesday.csv", "--append", shop / "dataset", "--map", shop / "mapping.toml")
+    assert done.exit_code == 0, done.output
+
+
 def test_sequence_options(invoke, shop):
     done = invoke(
         *("prepare", shop / "monday.csv", "--map", shop / "mapping.toml", "--out", shop / "dataset"),

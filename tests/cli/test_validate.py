@@ -47,7 +47,27 @@ def test_a_log_that_prepare_would_refuse_ends_with_1(invoke, tmp_path):
 def test_no_session_with_two_items(invoke, tmp_path):
     done = invoke("validate", write(tmp_path / "e.csv", GOOD[0]))
     assert done.exit_code == 1
-    assert "No session has two items" in done.output
+    assert "No session has two different items" in done.output
+
+
+@pytest.mark.parametrize("by", ["gap", "user"])
+def test_no_user_with_two_items(invoke, tmp_path, by):
+    (tmp_path / "m.toml").write_text(
+        '[tables]\nuser = "user"\nitem = "item"\ntimestamp = "timestamp"\nbehavior = "behavior"\n'
+        f'[categories]\ncolumns = ["category_1"]\n[sequence]\nby = "{by}"\n'
+    )
+    alone = "ann,s1,4,1700000030,shoe,view,clothes"
+    done = invoke("validate", write(tmp_path / "e.csv", GOOD[0], alone, GOOD[2]), "--map", tmp_path / "m.toml")
+    assert done.exit_code == 1
+    assert "No user has two different items" in done.output
+    done = invoke("validate", write(tmp_path / "e.csv", *GOOD), "--map", tmp_path / "m.toml", "--json")
+    report = json.loads(done.stdout)
+    assert (report["users"], report["sessions"], report["sessions_with_target"]) == (2, None, None)
+    assert report["problem"] is None
+
+
+def test_help_says_where_what_does_not_fit_into_memory_goes(invoke):
+    assert "TMPDIR" in invoke("validate", "--help").output
 
 
 def test_json(invoke, tmp_path):

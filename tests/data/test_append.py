@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from hup.data.dataset import Dataset
 from hup.data.prepare import append, prepare
+from hup.data.progress import Progress
+from hup.data.tables.mapping import load_mapping
 from hup.errors import HupError
 
 HEADER = "user,session,event_id,timestamp,item,behavior,category_1,category_2"
@@ -176,3 +182,141 @@ def test_a_failure_leaves_the_dataset_as_it_was(tmp_path, monkeypatch):
         append(tmp_path / "grown", tmp_path / "2.csv")
     assert Dataset.open(tmp_path / "grown").fingerprint == first.fingerprint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "grown"]
+
+
+def test_jd_items_keep_the_category_that_the_dataset_has(tmp_path):
+    """Item 1 is in 5; of the new tokens most say 9, and of item 2 all do."""
+    (tmp_path / "1.txt").write_text("1+1+5+3+4 2+1+5+3+4\n")
+    (tmp_path / "2.txt").write_text("1+1+9+3+4 3+1+9+3+4 1+1+9+3+4 1+1+5+3+4 2+1+9+3+4\n")
+    prepare(tmp_path / "1.txt", out=tmp_path / "grown")
+    grown = append(tmp_path / "grown", tmp_path / "2.txt")
+    categories = {
+        name: grown.taxonomy.path_names(1, grown.taxonomy.paths[code, 0])
+        for code, name in enumerate(grown.item_names())
+    }
+    assert categories == {"1": ("5",), "2": ("5",), "3": ("9",)}
+    rejects = pq.read_table(tmp_path / "grown" / "rejects.parquet").to_pylist()
+    assert [(row["token"], row["reason"], row["effect"]) for row in rejects] == [
+        (token, "item has another category: 9 instead of 5", "noted")
+        for token in ("1+1+9+3+4", "1+1+9+3+4", "2+1+9+3+4")
+    ]
+
+
+def test_a_run_killed_while_it_replaced_the_dataset_is_made_good(tmp_path):
+    table(tmp_path / "1.csv", range(30), 1)
+    table(tmp_path / "2.csv", range(30, 60), 2)
+    first = prepare(tmp_path / "1.csv", out=tmp_path / "grown")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    (tmp_path / "grown").rename(tmp_path / f"grown.replaced-{child.pid}")
+    (tmp_path / f"grown.partial-{child.pid}").mkdir()
+    grown = append(tmp_path / "grown", tmp_path / "2.csv")
+    assert grown.manifest.lineage == [first.fingerprint]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "grown"]
+
+
+class Meanwhile(Progress):
+    """Does something while the events are written."""
+
+    def __init__(self, action):
+        super().__init__()
+        self.action = action
+
+    def phase(self, name, total=None, unit=None):
+        if name == "Writing events":
+            self.action()
+
+
+def test_of_two_runs_at_once_none_is_lost_silently(tmp_path):
+    table(tmp_path / "1.csv", range(30), 1)
+    table(tmp_path / "2.csv", range(30, 60), 2)
+    table(tmp_path / "3.csv", range(60, 90), 3)
+    prepare(tmp_path / "1.csv", out=tmp_path / "grown")
+
+    def other_run():
+        code = "import sys, hup; hup.append(*sys.argv[1:])"
+        subprocess.run([sys.executable, "-c", code, tmp_path / "grown", tmp_path / "2.csv"], check=True)
+
+    with pytest.raises(HupError, match=r"grown was changed meanwhile.*run the command again"):
+        append(tmp_path / "grown", tmp_path / "3.csv", progress=Meanwhile(other_run))
+    assert [source.file for source in Dataset.open(tmp_path / "grown").manifest.sources] == ["1.csv", "2.csv"]
+    append(tmp_path / "grown", tmp_path / "3.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "3.csv", "grown"]
+
+
+def test_a_dataset_that_went_away_meanwhile(tmp_path):
+    table(tmp_path / "1.csv", range(30), 1)
+    table(tmp_path / "2.csv", range(30, 60), 2)
+    prepare(tmp_path / "1.csv", out=tmp_path / "grown")
+    gone = Meanwhile(lambda: (tmp_path / "grown").rename(tmp_path / "moved"))
+    with pytest.raises(HupError, match="changed meanwhile"):
+        append(tmp_path / "grown", tmp_path / "2.csv", progress=gone)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "moved"]
+
+
+@pytest.fixture
+def kept_beside(tmp_path):
+    """Events in one folder; mapping and table of items in another."""
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    (maps / "mapping.toml").write_text(
+        """
+        [tables]
+        user = "who"
+        timestamp = "when"
+        item = "what"
+        behavior = { value = "view" }
+        [categories.items]
+        file = "products.csv"
+        item = "sku"
+        category = "shelf"
+        [sequence]
+        window = 5
+        """
+    )
+    (maps / "products.csv").write_text("sku,shelf\n" + "".join(f"i{n},c{n % 2}\n" for n in range(8)))
+    events = tmp_path / "events"
+    events.mkdir()
+    for name, start in (("1.csv", 0), ("2.csv", 100_000)):
+        rows = [f"ann,{1_700_000_000 + start + 700 * n},i{n % 4}" for n in range(12)]
+        (events / name).write_text("\n".join(("who,when,what", *rows)) + "\n")
+    prepare(events / "1.csv", map=maps / "mapping.toml", sequence="user", window=4, out=tmp_path / "grown")
+    return tmp_path
+
+
+def test_tables_kept_beside_the_mapping(kept_beside):
+    with pytest.raises(HupError, match=r"table of items products\.csv is not there"):
+        append(kept_beside / "grown", kept_beside / "events" / "2.csv")
+    grown = append(kept_beside / "grown", kept_beside / "events" / "2.csv", map=kept_beside / "maps" / "mapping.toml")
+    assert grown.n_categories == (2,)
+    assert np.diff(grown.offsets).tolist() == [4] * 6, "the window is that of the dataset"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('item = "sku"', 'item = "no"'), r"categories\.items\.item is 'no', there 'sku'"),
+        (('"who"', '["who", "whom"]'), r"tables\[0\]\.user is \['who', 'whom'\], there 'who'"),
+        (('category = "shelf"', 'columns = ["shelf"]'), r"categories\.items\.category is None, there 'shelf'"),
+    ],
+)
+def test_another_mapping_is_refused(kept_beside, change, message):
+    path = kept_beside / "maps" / "mapping.toml"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(HupError, match=f"--map differs from the mapping .*grown was made with: {message}"):
+        append(kept_beside / "grown", kept_beside / "events" / "2.csv", map=path)
+
+
+def test_names_of_mappings_do_not_count(kept_beside):
+    path = kept_beside / "maps" / "mapping.toml"
+    named = load_mapping(path).model_copy(update={"name": "ours"})
+    shutil.copy(kept_beside / "maps" / "products.csv", kept_beside / "events")
+    append(kept_beside / "grown", kept_beside / "events" / "2.csv", map=named)
+
+
+def test_jd_lines_have_no_mapping(tmp_path):
+    (tmp_path / "1.txt").write_text("1+1+5+3+4 2+1+5+3+4\n")
+    (tmp_path / "2.txt").write_text("1+1+5+3+4 2+1+5+3+4 1+1+5+3+4\n")
+    prepare(tmp_path / "1.txt", out=tmp_path / "grown")
+    with pytest.raises(HupError, match="a mapping is for event tables"):
+        append(tmp_path / "grown", tmp_path / "2.txt", map="rees46")

@@ -75,6 +75,17 @@ def test_order_sessions_and_categories(engine, log):
     ]
 
 
+def test_known_paths_win_over_what_the_log_says(engine, log):
+    known = pa.table({"item": ["a/b", "unseen", "c"], "path": ["k > k", "x > y", "x > z"]})
+    ordered = build(log, engine, known=known)
+    assert dict(rows(engine, ordered.items, "item", "path")) == {"a/b": "k > k", "c": "x > z", "lonely": "x > z"}
+    assert sorted(item for (item,) in rows(engine, ordered.items, "item_id")) == [0, 1, 2]
+    assert rows(engine, ordered.rejects, "session", "position", "token", "reason")[1:] == [
+        (7, 100, "a/b", "item has another category: x > y instead of k > k"),
+        (9, 200, "a/b", "item has another category: x > q instead of k > k"),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_permutation_keeps_sessions_whole(engine, log, seed):
     sessions = [row[0] for row in rows(engine, build(log, engine, seed).events, "session")]

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from hup.data.output_folder import output_folder
+from hup.data.output_folder import output_folder, recover
 from hup.data.prepare import prepare
 from hup.errors import HupError
 
@@ -122,6 +123,56 @@ def test_replacement_cut_short_gives_the_old_one_back(tmp_path, dead_pid):
         pass
     assert (out / "mark").exists()
     assert not replaced.exists()
+
+
+def test_recover_gives_the_old_one_back_without_a_new_one(tmp_path, dead_pid):
+    replaced = tmp_path / f"out.replaced-{dead_pid}"
+    replaced.mkdir()
+    (replaced / "mark").touch()
+    notes = []
+    recover(tmp_path / "out", notes.append)
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mark"]
+    assert "the old one is back" in notes[0]
+    recover(tmp_path / "nowhere" / "out", notes.append)
+    assert len(notes) == 1
+
+
+def test_a_replacement_that_fails_half_way_gives_the_old_one_back(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with open_folder(out) as folder:
+        (folder / "mark").write_text("old")
+    rename = Path.rename
+
+    def fail(self, target):
+        if ".partial-" in self.name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(HupError, match=r"cannot be written.*Permission denied"), open_folder(out, overwrite=True):
+        pass
+    assert (out / "mark").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_to_be_replaced_may_be_checked_at_the_last_moment(tmp_path):
+    out = tmp_path / "out"
+    with open_folder(out) as folder:
+        (folder / "mark").write_text("old")
+
+    def check(folder):
+        assert not out.exists(), "others could still change it"
+        if (folder / "mark").read_text() != "old":
+            raise HupError("changed")
+
+    with pytest.raises(HupError, match="changed"), output_folder(out, True, Path.is_dir, print, check):
+        (out / "mark").write_text("newer")
+    assert (out / "mark").read_text() == "newer"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    (out / "mark").write_text("old")
+    with output_folder(out, True, Path.is_dir, print, check):
+        pass
+    assert list(out.iterdir()) == []
 
 
 WAITING = """

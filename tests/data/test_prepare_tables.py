@@ -23,6 +23,10 @@ ROWS = (
     "bob,s2,6,1700000161,lamp,view,home,light",
 )
 ALL_TRAIN = (1, 0, 0)
+MINIMAL = {
+    "tables": [{"user": "user", "item": "item", "behavior": "behavior", "timestamp": "timestamp"}],
+    "categories": {"none": True},
+}
 
 
 def write(path, *rows, header=HEADER):
@@ -312,9 +316,13 @@ def test_jd_lines_know_no_table_options(tmp_path):
         prepare(source, out=tmp_path / "out", format="jd", map="rees46")
 
 
-def test_uris_need_spark(tmp_path):
-    with pytest.raises(HupError, match="s3a://shop/events is read by Spark: add --engine spark"):
-        prepare("s3a://shop/events", out=tmp_path / "out")
+@pytest.mark.parametrize("options", [{"window": 1}, {"last_events": 1}])
+def test_one_event_is_no_sequence(tmp_path, options):
+    source = write(tmp_path / "e.csv", *ROWS)
+    with pytest.raises(HupError, match=rf"sequence\.{next(iter(options))}: .*greater than or equal to 2 \(found 1\)"):
+        prepare(source, out=tmp_path / "out", sequence="user", **options)
+    with pytest.raises(HupError, match="greater than or equal to 2"):
+        Mapping.validated({**MINIMAL, "sequence": options})
 
 
 def test_interrupted_work_leaves_nothing(tmp_path, monkeypatch):

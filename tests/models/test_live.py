@@ -226,3 +226,13 @@ def test_time_cannot_run_backwards(simulated):
     state = model.update(None, Event("x", "1", 10.0))
     with pytest.raises(hup.HupError, match="older"):
         model.update(state, Event("x", "1", 9.0))
+
+
+def test_new_categories_below_none_are_candidates(simulated):
+    """A gap before all names is "no category" only down to where they begin."""
+    model = random_weights(simulated)
+    state = model.update(None, Event("x", "1", categories=("(none)", "new shelf")))
+    state = model.update(state, Event("y", "1", categories=("new shop",)))
+    found = {k: {one.path for one in model.recommend(state, k=10_000, level=f"category_{k}").ranked} for k in (1, 2, 3)}
+    assert [("(none)", "new shelf", "new shelf")[:k] in found[k] for k in (1, 2, 3)] == [False, True, True]
+    assert [("new shop",) * k in found[k] for k in (1, 2, 3)] == [True, True, True]

@@ -26,7 +26,12 @@ def map(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="TOML file to write the mapping to.", show_default=False)] = None,
     query: Annotated[
-        str | None, typer.Option(metavar="SQL", help="Instead of SOURCE: SQL over files it names.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="SQL over files it names, or over the DuckDB file given as SOURCE.",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file OUT.")] = False,
 ) -> None:
@@ -36,18 +41,23 @@ def map(
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
     from hup.data.engines.engine import TableSource
+    from hup.data.log_source import query_source, refuse_databases
     from hup.data.sources import find_sources
     from hup.data.tables.propose import propose_mapping
     from hup.data.tables.table_sample import sample_tables
 
     if out is not None and out.exists() and not overwrite:
         raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
-    if bool(sources) == (query is not None):
-        raise HupError("Name files, folders or globs, or else give a --query.")
-    place = out if out is not None else Path("mapping.toml")
-    files = find_sources(sources, place, note) if sources else []
+    given = sources or []
+    if query is not None:
+        source = query_source(query, given, "duckdb")
+    elif given:
+        refuse_databases(given)
+        source = TableSource(files=tuple(find_sources(given, out or Path("mapping.toml"), note)))
+    else:
+        raise HupError("Name files, folders or globs, or give a --query.")
     with tempfile.TemporaryDirectory() as work, DuckDBEngine(Path(work)) as engine, progress("Looking at rows"):
-        samples, remarks = sample_tables(TableSource(files=tuple(files), query=query), engine)
+        samples, remarks = sample_tables(source, engine)
     for remark in remarks:
         note(remark)
     proposals = [propose_mapping(sample.rows, sample.dialect.delimiter, sample.dialect.header) for sample in samples]
@@ -55,7 +65,7 @@ def map(
     _print(proposal)
     for remark in proposal.remarks:
         note(remark)
-    what = f"--query {shlex.quote(query)}" if query is not None else shlex.join(sources or [])
+    what = shlex.join(given if query is None else [*given, "--query", query])
     _finish(proposal, sample, what, out)
 
 

@@ -71,7 +71,7 @@ def prepare(
         typer.Option(
             metavar="MAPPING",
             help="What the columns mean: a TOML file (see `hup map`) or rees46, trivago, retailrocket, taobao, "
-            "yoochoose, diginetica.",
+            "yoochoose, diginetica. With --append only for tables kept beside it.",
             show_default="HUP's own column names",
             rich_help_panel=_TABLES,
         ),
@@ -158,6 +158,7 @@ def prepare(
     if (out is None) == (append is None):
         raise typer.BadParameter("Give one of --out FOLDER (a new dataset) and --append DATASET.", param_hint="--out")
     common: dict[str, Any] = {
+        "map": map,
         "query": query,
         "max_reject_share": max_reject_share,
         "engine": engine.value,
@@ -174,7 +175,6 @@ def prepare(
                 given,
                 out=out,
                 format=None if format is None else format.value,
-                map=map,
                 sequence=None if sequence is None else sequence.value,
                 idle_gap_minutes=idle_gap,
                 window=window,
@@ -203,7 +203,6 @@ def _refuse_with_append(context: typer.Context) -> None:
     """Refuse options whose values the dataset has already."""
     settled = (
         "format",
-        "map",
         "sequence",
         "idle_gap",
         "window",

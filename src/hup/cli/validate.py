@@ -45,7 +45,8 @@ def validate(
 ) -> None:
     """Say what is in a log and what is wrong with it, before anyone waits for a run.
 
-    The exit code is 1 if `hup prepare` would refuse the log.
+    The exit code is 1 if `hup prepare` would refuse the log. What does not fit into memory goes to the system's
+    temporary folder; the environment variable TMPDIR names another one.
     """
     from hup.data.validate import validate as check
 

@@ -38,14 +38,8 @@ def extended(base: Dataset, log: StoredLog) -> StoredLog:
     item_id = code.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
     item_id[is_new] = base.n_items + np.arange(int(is_new.sum()), dtype=np.int32)
     added = items.filter(pa.array(is_new))
-    whole = pa.table(
-        {
-            "item": pa.chunked_array([names, *added["item"].cast(pa.large_string()).chunks], pa.large_string()),
-            "path": pa.chunked_array(
-                [_paths(base, log.separator), *added["path"].cast(pa.large_string()).chunks], pa.large_string()
-            ),
-        }
-    )
+    known = item_paths(base, log.separator)
+    whole = pa.concat_tables([known, added.select(["item", "path"]).cast(known.schema)])
     n_base = len(base)
     return replace(
         log,
@@ -56,6 +50,11 @@ def extended(base: Dataset, log: StoredLog) -> StoredLog:
         n_items=len(whole),
         origins=_JoinedOrigins(base, log.origins),
     )
+
+
+def item_paths(base: Dataset, separator: str) -> pa.Table:
+    """Give ``item`` and ``path`` (names joined by `separator`) of all items of `base`, in order of their codes."""
+    return pa.table({"item": pa.array(base.item_names(), pa.large_string()), "path": _paths(base, separator)})
 
 
 def known_paths(base: Dataset, names: pa.LargeStringArray, separator: str) -> list[str | None]:

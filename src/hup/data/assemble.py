@@ -53,6 +53,9 @@ def check_rejects(log: StoredLog, assembly: Assembly, progress: Progress) -> Rej
         If too much is malformed or no session is usable; the reject file is kept beside the dataset.
     """
     earlier = assembly.base.path / REJECTS if assembly.base is not None else None
+    if earlier is not None and not earlier.is_file():
+        progress.note(f"{earlier} is not there; the list begins anew.")
+        earlier = None
     path = assembly.folder / REJECTS
     tally = write_rejects(path, log.rejects(), log.file_rejects, earlier)
     for broken in log.file_rejects:
@@ -120,4 +123,8 @@ def _added_rejects(before: Rejects | None, now: Rejects) -> Rejects:
 
 
 def _added_tree(before: TreeCounts | None, now: TreeCounts) -> TreeCounts:
-    return now if before is None else TreeCounts(**_added(before.model_dump(), now.model_dump()))
+    """Add items and events; parents and circles are those of the whole table, which was read again."""
+    if before is None:
+        return now
+    of_table = {"unknown_parents": now.unknown_parents, "cycles": now.cycles}
+    return TreeCounts(**{**_added(before.model_dump(), now.model_dump()), **of_table})

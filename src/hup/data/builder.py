@@ -16,7 +16,9 @@ from ibis import _
 
 from hup.data.engines.engine import Engine
 from hup.data.event_log import EventLog
-from hup.data.rejects import DROPPED, RECATEGORISED, SESSION_DROPPED
+from hup.data.rejects import DROPPED, NOTED, RECATEGORISED, SESSION_DROPPED
+
+_NOTHING_KNOWN = pa.table({"item": pa.array([], pa.large_string()), "path": pa.array([], pa.large_string())})
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class OrderedLog:
     rejects: ir.Table
 
 
-def build(log: EventLog, engine: Engine, seed: int | None = None) -> OrderedLog:
+def build(log: EventLog, engine: Engine, seed: int | None = None, known: pa.Table | None = None) -> OrderedLog:
     """Choose and order the events of `log`.
 
     Parameters
@@ -50,11 +52,14 @@ def build(log: EventLog, engine: Engine, seed: int | None = None) -> OrderedLog:
     log : EventLog
         Validated events.
     engine : Engine
-        Keeps the tables ``pairs``, ``items``, ``coded`` and ``sessions``.
+        Keeps the tables ``known``, ``pairs``, ``items``, ``coded`` and ``sessions``.
     seed : int, optional
         Permute the sessions by this seed; by default they stay in log order.
+    known : pa.Table, optional
+        ``item`` and ``path`` of items whose path is settled, whatever the log says.
     """
-    pairs = engine.materialise("pairs", _ranked_pairs(log.events))
+    settled = known.select(["item", "path"]) if known is not None else _NOTHING_KNOWN
+    pairs = engine.materialise("pairs", _pairs(log.events, engine.register("known", settled)))
     items = engine.materialise("items", _items(pairs))
     coded = engine.materialise(
         "coded",
@@ -74,15 +79,23 @@ def build(log: EventLog, engine: Engine, seed: int | None = None) -> OrderedLog:
     )
 
 
-def _ranked_pairs(events: ir.Table) -> ir.Table:
-    """Rank the category paths of each item: most frequent first, of equals the one seen first."""
+def _pairs(events: ir.Table, known: ir.Table) -> ir.Table:
+    """Give the category paths of each item, and which is its own: the known one, the most frequent, the first seen."""
     pairs = events.group_by("item", "path").aggregate(events=_.count(), first=_.position.min())
     best_first = ibis.window(group_by="item", order_by=[ibis.desc("events"), "first"])
-    return pairs.mutate(rank=ibis.row_number().over(best_first), item_path=_.path.first().over(best_first))
+    chosen = pairs.mutate(usual_path=_.path.first().over(best_first))
+    with_known = chosen.left_join(known.select(known_item="item", known_path="path"), _["item"] == known["item"])
+    return with_known.select(
+        "item",
+        "path",
+        "first",
+        item_path=ibis.coalesce(_.known_path, _.usual_path),
+        is_known=_.known_path.notnull(),
+    )
 
 
 def _items(pairs: ir.Table) -> ir.Table:
-    items = pairs.filter(_["rank"] == 0)
+    items = pairs.group_by("item", path=_.item_path).aggregate(first=_["first"].min())
     return items.select("item", "path", item_id=ibis.row_number().over(order_by="first").cast("int32"))
 
 
@@ -110,9 +123,11 @@ def _rejects(log: EventLog, pairs: ir.Table, kept: ir.Table, short: ir.Table) ->
         reason=ibis.literal("session has fewer than two item runs"),
         effect=ibis.literal(SESSION_DROPPED),
     )
-    odd_pairs = pairs.filter(_["rank"] > 0).select("item", "path", "item_path")
+    odd_pairs = pairs.filter(_.path != _.item_path).select("item", "path", "item_path", "is_known")
     odd = log.events.inner_join(odd_pairs, ["item", "path"]).semi_join(kept, "session")
     reason = ibis.literal("item has another category: ") + odd.path + " instead of " + odd.item_path
-    recategorised = odd.mutate(token=log.token_text(odd), reason=reason, effect=ibis.literal(RECATEGORISED))
+    # That a known item has moved since is no fault of the log.
+    effect = ibis.ifelse(odd.is_known, ibis.literal(NOTED), ibis.literal(RECATEGORISED))
+    recategorised = odd.mutate(token=log.token_text(odd), reason=reason, effect=effect)
     rejects = ibis.union(unusable, whole_sessions, recategorised.select(*columns))
     return rejects.order_by("session", ibis.asc("position", nulls_first=True), "reason")

@@ -8,7 +8,9 @@ from functools import partial
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from hup.data.append import item_paths
 from hup.data.builder import build
+from hup.data.dataset import Dataset
 from hup.data.engines.engine import Engine
 from hup.data.event_log import LinePlaces
 from hup.data.jd_events import read_jd
@@ -21,7 +23,12 @@ from hup.data.stored_log import StoredLog
 
 
 def jd_log(
-    files: Sequence[SourceFile], engine: Engine, progress: Progress, levels: int | None, seed: int | None
+    files: Sequence[SourceFile],
+    engine: Engine,
+    progress: Progress,
+    levels: int | None,
+    seed: int | None,
+    base: Dataset | None = None,
 ) -> StoredLog:
     """Read JD lines, and choose and order their sessions.
 
@@ -37,12 +44,14 @@ def jd_log(
         Number of category levels K; by default that of most tokens.
     seed : int, optional
         Permute the sessions; by default they stay in log order.
+    base : Dataset, optional
+        The dataset that the log is appended to: items that it knows keep their categories.
     """
     reader = LineReader(files, progress)
     progress.phase("Reading", sum(file.bytes for file in files), "bytes")
     log = read_jd(reader, engine, levels)
     progress.phase("Items, categories, sessions")
-    ordered = build(log, engine, seed)
+    ordered = build(log, engine, seed, item_paths(base, log.separator) if base is not None else None)
     n_items = int(engine.collect(ordered.items.count().as_table()).column(0)[0].as_py())
     return StoredLog(
         preparation=Preparation(format=log.format),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from hup.data.dataset import Dataset
 from hup.data.engines.choose import EngineName
 from hup.data.engines.engine import TableSource
 from hup.data.engines.table_files import ENDINGS
-from hup.data.sources import COMPRESSED, find_sources, is_uri
+from hup.data.sources import COMPRESSED, SourceFile, find_sources, is_uri
 from hup.data.tables.mapping import Mapping, load_mapping
 from hup.errors import HupError
 
@@ -40,6 +41,15 @@ class LogSource:
     mapping: Mapping | None
     near: tuple[Path, ...]
 
+    @property
+    def words(self) -> str:
+        """The arguments that name this log in a command of a shell; of files the first, which stands for all."""
+        tables = self.tables
+        if tables.query is None:
+            return shlex.quote(str(tables.files[0].path)) if tables.files else "SOURCE"
+        database = [str(tables.database)] if tables.database is not None else []
+        return shlex.join([*database, "--query", tables.query])
+
     def refuse_unused(self, sequence: dict[str, Any]) -> None:
         """Refuse options that JD lines have no use for.
 
@@ -55,6 +65,9 @@ class LogSource:
 
     def refuse_known(self, base: Dataset) -> None:
         """Refuse files that are in the dataset already, by name and size.
+
+        Events of tables are known by their times, too. JD lines have none: for them this alone guards against reading
+        a file twice, and one that was renamed or has grown is not noticed.
 
         Raises
         ------
@@ -97,23 +110,45 @@ def find_log(
         If sources are missing, or do not go with the options.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
+    if query is not None and format == "jd":
+        raise HupError("A query gives rows of event tables (--format events); JD lines are read from files.")
     mapping = map if map is None or isinstance(map, Mapping) else load_mapping(map)
     beside_mapping = (Path(map).parent,) if isinstance(map, str | Path) and Path(map).is_file() else ()
     if query is not None:
-        tables = _query_source(query, given, engine)
+        tables = query_source(query, given, engine)
         near = (*([tables.database.parent] if tables.database else [Path()]), *beside_mapping)
         return LogSource("events", tables, mapping, near)
     uris = [str(source) for source in given if is_uri(str(source))]
     if uris:
         _check_uris(uris, given, engine)
+        if mapping is not None and not beside_mapping:
+            _refuse_side_tables(mapping)
         return LogSource("events", TableSource(uris=tuple(uris)), mapping, beside_mapping)
+    if format != "jd":
+        refuse_databases(given)
     files = tuple(find_sources(given, out, note))
-    chosen = format or ("events" if mapping is not None or all(_is_table(file.path) for file in files) else "jd")
+    chosen = format or ("events" if mapping is not None else _format_of(files))
     if chosen == "jd" and (mapping is not None or engine == "spark"):
         what = "a mapping" if mapping is not None else "Spark"
         raise HupError(f"{what} is for event tables (--format events); JD lines are read as they are, by DuckDB.")
     folders = dict.fromkeys(file.path.parent for file in files)
     return LogSource(chosen, TableSource(files=files), mapping, (*folders, *beside_mapping))
+
+
+def _format_of(files: Sequence[SourceFile]) -> LogFormat:
+    tables = [file.path for file in files if _is_table(file.path)]
+    others = [file.path for file in files if not _is_table(file.path)]
+    if tables and others:
+        raise HupError(
+            f"There are tables of events ({_some(tables)}) and other files ({_some(others)}), which would be JD lines. "
+            "Say which by --format events or --format jd, or name the files that are the log, for example by a "
+            f"pattern such as '{tables[0].parent}/*{tables[0].suffix}'."
+        )
+    return "events" if tables else "jd"
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
 
 
 def _is_table(path: Path) -> bool:
@@ -122,7 +157,36 @@ def _is_table(path: Path) -> bool:
     return ending in ENDINGS and ending != ".txt"
 
 
-def _query_source(query: str, given: Sequence[str | Path], engine: EngineName) -> TableSource:
+def refuse_databases(given: Sequence[str | Path]) -> None:
+    """Refuse DuckDB files as sources of their own.
+
+    Raises
+    ------
+    HupError
+        Naming the first such file, and what to add.
+    """
+    for source in given:
+        if Path(source).suffix.lower() in DATABASES and not Path(source).is_dir():
+            raise HupError(f"{source} is a database: say what to read by --query, such as 'SELECT * FROM events'.")
+
+
+def query_source(query: str, given: Sequence[str | Path], engine: EngineName) -> TableSource:
+    """Give the source that a query is.
+
+    Parameters
+    ----------
+    query : str
+        SQL.
+    given : sequence of paths
+        At most one DuckDB file, over which the query is.
+    engine : EngineName
+        What runs it.
+
+    Raises
+    ------
+    HupError
+        If `given` is anything else, or the file is not there.
+    """
     if not given:
         return TableSource(query=query)
     database = Path(given[0])
@@ -134,6 +198,18 @@ def _query_source(query: str, given: Sequence[str | Path], engine: EngineName) -
     if not database.is_file():
         raise HupError(f"There is no database {database}.")
     return TableSource(query=query, database=database)
+
+
+def _refuse_side_tables(mapping: Mapping) -> None:
+    """Refuse tables that the mapping names, where no folder of this machine is known in which they could be."""
+    rules = mapping.categories
+    for table in (rules.items, rules.parents):
+        if table is not None:
+            raise HupError(
+                f"The mapping names the table {' or '.join(table.file)}, which is not looked for where Spark reads "
+                "events. Copy it to a folder of this machine, put the mapping there, too, as a TOML file, and name "
+                "that by --map."
+            )
 
 
 def _check_uris(uris: Sequence[str], given: Sequence[str | Path], engine: EngineName) -> None:

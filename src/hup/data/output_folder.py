@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hup.errors import HupError
@@ -14,7 +14,11 @@ from hup.errors import HupError
 
 @contextmanager
 def output_folder(
-    out: Path, overwrite: bool, is_ours: Callable[[Path], bool], note: Callable[[str], None]
+    out: Path,
+    overwrite: bool,
+    is_ours: Callable[[Path], bool],
+    note: Callable[[str], None],
+    check_replaced: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
     """Give a folder to fill, which becomes `out` when the block ends well and goes when it does not.
 
@@ -30,15 +34,18 @@ def output_folder(
         Tells whether an existing folder is of the kind that may be replaced.
     note : callable
         Told about leftovers that were removed.
+    check_replaced : callable, optional
+        Given the folder that is about to be replaced, when no other run reaches it any more under the name `out`; it
+        is not there if `out` was not. If it raises, that folder stays.
 
     Raises
     ------
     HupError
-        If `out` exists and may not be replaced, or cannot be written.
+        If `out` exists and may not be replaced, or cannot be written; what was at `out` is there still.
     """
+    recover(out, note)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(out, note)
         _refuse_existing(out, overwrite, is_ours)
         partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
         partial.mkdir()
@@ -46,7 +53,7 @@ def output_folder(
         raise HupError(f"{out} cannot be written: {error.strerror or error}.") from error
     try:
         yield partial
-        _publish(partial, out, overwrite)
+        _publish(partial, out, overwrite, check_replaced)
     except OSError as error:
         raise HupError(f"{out} cannot be written: {error}.") from error
     finally:
@@ -62,16 +69,46 @@ def _refuse_existing(out: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         raise HupError(f"{out} exists and was not made by this command; it is not replaced. Choose another --out.")
 
 
-def _publish(partial: Path, out: Path, overwrite: bool) -> None:
+def _publish(partial: Path, out: Path, overwrite: bool, check_replaced: Callable[[Path], None] | None) -> None:
     replaced = out.with_name(f"{out.name}.replaced-{os.getpid()}")
-    if overwrite and out.exists():
-        out.rename(replaced)
-    partial.rename(out)
+    try:
+        if overwrite and out.exists():
+            out.rename(replaced)
+        if check_replaced is not None:
+            check_replaced(replaced)
+        partial.rename(out)
+    except BaseException:
+        if replaced.exists() and not out.exists():
+            # Should this fail, too, the next run gives the old one back; the first error tells more.
+            with suppress(OSError):
+                replaced.rename(out)
+        raise
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def recover(out: Path, note: Callable[[str], None]) -> None:
+    """Remove folders of dead runs; a run killed while it replaced `out` gives the old one back.
+
+    Parameters
+    ----------
+    out : Path
+        A folder that `output_folder` makes; need not be there.
+    note : callable
+        Told what was done.
+
+    Raises
+    ------
+    HupError
+        If leftovers cannot be removed or given back.
+    """
+    try:
+        if out.parent.is_dir():
+            _clear_leftovers(out, note)
+    except OSError as error:
+        raise HupError(f"{out} cannot be written: {error}.") from error
+
+
 def _clear_leftovers(out: Path, note: Callable[[str], None]) -> None:
-    """Remove folders of dead runs; a run killed while it replaced `out` gives the old one back."""
     pattern = re.compile(re.escape(out.name) + r"\.(partial|replaced)-(\d+)")
     for path in sorted(out.parent.iterdir()):
         match = pattern.fullmatch(path.name)

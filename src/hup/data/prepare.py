@@ -5,25 +5,27 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hup.data.append import extended
 from hup.data.assemble import Assembly, check_rejects, write_dataset
-from hup.data.dataset import MANIFEST, Dataset
+from hup.data.dataset import MANIFEST, Dataset, read_manifest
 from hup.data.engines.choose import EngineName, open_engine
 from hup.data.engines.engine import Engine
 from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
-from hup.data.output_folder import output_folder
+from hup.data.output_folder import output_folder, recover
 from hup.data.prepare_options import check_options
 from hup.data.progress import Progress
 from hup.data.split import check_shares
 from hup.data.stored_log import StoredLog
-from hup.data.tables.mapping import Mapping
+from hup.data.tables.mapping import Mapping, load_mapping
 from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
 
@@ -131,8 +133,6 @@ def prepare(
     )
     progress = progress or Progress()
     target = remote_target(out, engine)
-    out = _named(Path(out)) if target is None else local_twin(target)
-    source = find_log(sources, out, format, map, query, engine, progress.note)
     changes = {
         "by": sequence,
         "idle_gap_minutes": idle_gap_minutes,
@@ -141,27 +141,30 @@ def prepare(
         "dwell_cap_seconds": dwell_cap_seconds,
     }
     options = TableOptions(split=method, levels=levels, sequence={k: v for k, v in changes.items() if v is not None})
-    source.refuse_unused(options.sequence)
-    with (
-        output_folder(out, overwrite, is_dataset, progress.note) as folder,
-        _work_folder(folder) as work,
-        open_engine(engine, work, memory_limit, spark_master) as running,
-    ):
-        if target is not None:
-            check_remote(running, target, overwrite)
-        assembly = Assembly(folder, _clear_kept_rejects(out), method, max_reject_share)
-        log = _read(source, running, work, options, progress)
-        write_dataset(log, check_rejects(log, assembly, progress), assembly, progress)
-        if target is not None:
-            progress.phase(f"Copying to {target}")
-            send(running, folder, target, overwrite)
-    return Dataset.open(out)
+    with nullcontext(_named(Path(out))) if target is None else local_twin(target) as place:
+        source = find_log(sources, place, format, map, query, engine, progress.note)
+        source.refuse_unused(options.sequence)
+        with (
+            output_folder(place, overwrite, is_dataset, progress.note) as folder,
+            _work_folder(folder) as work,
+            open_engine(engine, work, memory_limit, spark_master) as running,
+        ):
+            if target is not None:
+                check_remote(running, target, overwrite)
+            assembly = Assembly(folder, _clear_kept_rejects(place), method, max_reject_share)
+            log = _read(source, running, work, options, progress)
+            write_dataset(log, check_rejects(log, assembly, progress), assembly, progress)
+            if target is not None:
+                progress.phase(f"Copying to {target}")
+                send(running, folder, target, overwrite)
+        return Dataset.open(place)
 
 
 def append(
     dataset: str | Path,
     sources: str | Path | Sequence[str | Path] = (),
     *,
+    map: str | Path | Mapping | None = None,
     query: str | None = None,
     max_reject_share: float = 0.05,
     engine: EngineName = "duckdb",
@@ -173,12 +176,16 @@ def append(
 
     Items, categories and behaviors keep their codes, and items their categories; new ones follow. The new sessions
     come after the old ones, and the split is drawn anew by its shares. Events of tables must be later than the last
-    one of the dataset; a session that goes on beyond it begins anew there. The folder is replaced when all is done.
+    one of the dataset; a session that goes on beyond it begins anew there. JD lines have no times: there a file that is
+    in the dataset already is known by its name and size alone. The folder is replaced when all is done.
 
     Parameters
     ----------
     dataset : path
         A dataset folder, split in time.
+    map : str, path or Mapping, optional
+        Not needed, as the dataset keeps its mapping, unless tables that it names lie beside the mapping file. It must
+        mean the same columns; its sequence rules do not count, as those of the dataset are used again.
     sources, query, max_reject_share, engine, spark_master, memory_limit, progress
         As for `prepare`.
 
@@ -189,21 +196,27 @@ def append(
     Raises
     ------
     HupError
-        As for `prepare`; and if the dataset is split at random, or a source is in it already.
+        As for `prepare`; and if the dataset is split at random, `map` is another mapping than that of the dataset, a
+        source is in it already, or another run changed it meanwhile.
     """
     check_options(None, None, max_reject_share, "time", 0, engine)
+    progress = progress or Progress()
     out = _named(Path(dataset))
+    recover(out, progress.note)
     base = Dataset.open(out)
     made, method = base.manifest.preparation, base.manifest.split
     if method.method != "time":
         raise HupError(f"{out} is split at random; only a dataset that is split in time can be appended to.")
-    progress = progress or Progress()
     mapping = Mapping.validated(made.mapping, f"mapping in {out / MANIFEST}") if made.mapping is not None else None
-    source = find_log(sources, out, "events" if mapping is not None else "jd", mapping, query, engine, progress.note)
+    if map is not None and mapping is not None:
+        _refuse_other_mapping(map, mapping, out)
+    format: LogFormat = "events" if mapping is not None else "jd"
+    source = find_log(sources, out, format, mapping if map is None else map, query, engine, progress.note)
+    source = replace(source, mapping=mapping)
     source.refuse_known(base)
     options = TableOptions(split=method, levels=base.levels, sequence=dict(made.sequence or {}), base=base)
     with (
-        output_folder(out, True, is_dataset, progress.note) as folder,
+        output_folder(out, True, is_dataset, progress.note, partial(_refuse_changed, base)) as folder,
         _work_folder(folder) as work,
         open_engine(engine, work, memory_limit, spark_master) as running,
     ):
@@ -221,8 +234,47 @@ def is_dataset(folder: Path) -> bool:
 
 def _read(source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress) -> StoredLog:
     if source.format == "jd":
-        return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed)
+        return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed, options.base)
     return table_log(source, engine, work, options, progress, now_ms=time.time_ns() // 1_000_000)
+
+
+def _refuse_other_mapping(map: str | Path | Mapping, known: Mapping, out: Path) -> None:
+    """Refuse a mapping by which rows would mean something else than in the dataset."""
+    given = map if isinstance(map, Mapping) else load_mapping(map)
+    unlike = _first_difference(_meaning(given), _meaning(known))
+    if unlike is not None:
+        key, found, expected = unlike
+        raise HupError(
+            f"--map differs from the mapping that {out} was made with: {key} is {found!r}, there {expected!r}. "
+            "Name the same mapping, or prepare the whole log anew with the other one."
+        )
+
+
+def _meaning(mapping: Mapping) -> dict[str, Any]:
+    """Give what a mapping says about rows: without its name, and without sequence rules, which are options, too."""
+    return mapping.model_dump(mode="json", exclude={"name", "sequence"})
+
+
+def _first_difference(given: Any, known: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Find where two trees differ: key, and what either has there."""
+    if isinstance(given, dict) and isinstance(known, dict):
+        parts = [(f"{key}.{name}".lstrip("."), given.get(name), known.get(name)) for name in {**given, **known}]
+    elif isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
+        pairs = enumerate(zip(given, known, strict=True))
+        parts = [(f"{key}[{place}]", one, other) for place, (one, other) in pairs]
+    else:
+        return None if given == known else (key, given, known)
+    return next((found for name, one, other in parts if (found := _first_difference(one, other, name))), None)
+
+
+def _refuse_changed(base: Dataset, folder: Path) -> None:
+    """Refuse to replace another dataset than that which was appended to: what came meanwhile would be lost."""
+    try:
+        is_same = read_manifest(folder).fingerprint == base.fingerprint
+    except HupError:
+        is_same = False
+    if not is_same:
+        raise HupError(f"{base.path} was changed meanwhile, and stays as it is now; run the command again.")
 
 
 def _named(out: Path) -> Path:

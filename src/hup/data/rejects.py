@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from hup.data.file_reject import FileReject
 from hup.data.manifest import Rejects
+from hup.errors import HupError
 
 DROPPED, SESSION_DROPPED, RECATEGORISED, NOTED = "dropped", "session dropped", "recategorised", "noted"
 """Effects: the row or token is not used, its session is not used, it is used otherwise, it only matters to know."""
@@ -120,8 +121,7 @@ def write_rejects(
     tally = RejectTally()
     with pq.ParquetWriter(path, SCHEMA) as writer:
         if earlier is not None:
-            for group in pq.ParquetFile(earlier).iter_batches():
-                writer.write_batch(group)
+            _copy(earlier, writer)
         if file_rejects:
             about_files = [{"token": None, "effect": DROPPED, **vars(row)} for row in file_rejects]
             writer.write_table(pa.Table.from_pylist(about_files, schema=SCHEMA))
@@ -132,6 +132,17 @@ def write_rejects(
             writer.write_batch(rows)
             tally.add(rows)
     return tally
+
+
+def _copy(earlier: Path, writer: pq.ParquetWriter) -> None:
+    try:
+        with pq.ParquetFile(earlier) as file:
+            for rows in file.iter_batches():
+                writer.write_batch(rows)
+    except (pa.ArrowException, OSError) as error:
+        raise HupError(
+            f"{earlier} does not read as rejected rows ({error}). Remove it, or make the dataset again."
+        ) from error
 
 
 def _cut(rows: pa.RecordBatch) -> pa.RecordBatch:

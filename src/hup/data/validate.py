@@ -6,9 +6,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
@@ -22,7 +24,7 @@ from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import TimeRange
 from hup.data.prepare_options import check_options
 from hup.data.progress import Progress
-from hup.data.rejects import DROPPED, RejectTally
+from hup.data.rejects import DROPPED, NOTED, RejectTally
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.item_table import category_source
 from hup.data.tables.log import BAD_COLUMNS, read_log
@@ -53,7 +55,8 @@ class ValidationReport:
     users, sessions, items : int or None
         Distinct ones among usable rows; None where the log does not name them.
     sessions_with_target : int or None
-        Sessions of the log with two items or more, which alone can be used; None where sessions are yet to be cut.
+        Sessions of the log with two different items or more, which alone can be used; None where sessions are yet to be
+        cut.
     behaviors : dict of str to int
         Usable rows of each behavior.
     categories : list of int
@@ -95,6 +98,9 @@ def validate(
     progress: Progress | None = None,
 ) -> ValidationReport:
     """Check a log without preparing it.
+
+    What does not fit into memory goes to the system's temporary folder; the environment variable ``TMPDIR`` names
+    another one.
 
     Parameters
     ----------
@@ -161,23 +167,16 @@ def _of_tables(
     now_ms = time.time_ns() // 1_000_000
     log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms)
     progress.phase("Counting")
-    tally = _tallied(
-        bad_rows(log.files, log.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS), engine), log.file_rejects
-    )
     good = log.good
     categories = category_source(source, mapping, engine, progress, now_ms)
+    bad = bad_rows(log.files, log.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS), engine)
+    beside = (bad_rows(side.files, side.rows, engine, NOTED) for side in categories.bad)
+    tally = _tallied(chain(bad, *beside), [*log.file_rejects, *categories.file_rejects])
     raw = engine.collect(categories.of_events(good).select("category").distinct().order_by("category"))["category"]
     resolved = categories.resolve(raw.to_pylist(), mapping, levels)
     span = engine.collect(good.aggregate(first=_.time_ms.min(), last=_.time_ms.max())).to_pylist()[0]
-    sessions = with_target = None
-    if mapping.sequence_by == "session":
-        keyed = good.group_by(user=_.user.fill_null(""), session=_.session).aggregate(
-            low=_["item"].min(), high=_["item"].max()
-        )
-        row = engine.collect(
-            keyed.aggregate(n=_.count(), two=(_.low != _.high).cast("int64").sum().fill_null(0))
-        ).to_pylist()[0]
-        sessions, with_target = row["n"], row["two"]
+    by_session = mapping.sequence_by == "session"
+    keys = _count_keys(good, engine, by_session)
     return ValidationReport(
         format="events",
         rows=log.counts.asked_for,
@@ -186,15 +185,15 @@ def _of_tables(
         examples=tally.examples,
         left_out=log.counts.left_out,
         notes=[*log.guesses, *categories.notes, *resolved.notes],
-        users=_distinct(engine, good, "user") or None,
-        sessions=sessions,
-        sessions_with_target=with_target,
+        users=keys["users"] or None,
+        sessions=keys["keys"] if by_session else None,
+        sessions_with_target=keys["with_target"] if by_session else None,
         items=_distinct(engine, good, "item"),
         behaviors=dict(sorted(log.counts.behaviors.items(), key=lambda pair: (-pair[1], pair[0]))),
         categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
         time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
         problem=tally.problem(log.counts.asked_for, limit, "rows")
-        or _without_target(with_target if log.counts.good else 0),
+        or _without_target(keys["with_target"], "session" if by_session else "user"),
     )
 
 
@@ -207,6 +206,15 @@ def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileRejec
     return tally
 
 
+def _count_keys(good: ir.Table, engine: Engine, by_session: bool) -> dict[str, int]:
+    """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
+    keyed = good.group_by("user", "session") if by_session else good.group_by("user")
+    spans = keyed.aggregate(low=_["item"].min(), high=_["item"].max())
+    two = (_.low != _.high).cast("int64").sum().fill_null(0)
+    counts = engine.collect(spans.aggregate(users=_.user.nunique(), keys=_.count(), with_target=two))
+    return {name: int(count) for name, count in counts.to_pylist()[0].items()}
+
+
 def _distinct(engine: Engine, table: ibis.Table, column: str) -> int:
     return int(engine.collect(table.aggregate(n=table[column].nunique()))["n"][0].as_py())
 
@@ -215,5 +223,6 @@ def _categories(paths: Sequence[Sequence[str]], levels: int) -> list[int]:
     return [len({tuple(path[: level + 1]) for path in paths}) for level in range(levels)]
 
 
-def _without_target(sessions: int | None) -> str | None:
-    return "No session has two items, and so none has a target: nothing can be learnt." if sessions == 0 else None
+def _without_target(n: int, what: str = "session") -> str | None:
+    """Say so if none of `n` sessions, or users, of whose events sessions are made, can be used."""
+    return f"No {what} has two different items, and so none has a target: nothing can be learnt." if n == 0 else None

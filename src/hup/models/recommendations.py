@@ -102,7 +102,7 @@ def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> l
     found = {
         seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
         for seen in state.items.values()
-        if seen.path[k - 1] >= n_known and seen.names[0] != NO_CATEGORY
+        if seen.path[k - 1] >= n_known and seen.names[:k] != (NO_CATEGORY,) * k
     }
     return list(found.values())
 

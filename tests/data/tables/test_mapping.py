@@ -316,7 +316,7 @@ def mappings(draw):
                 {
                     "by": st.sampled_from(["gap", "user"]),
                     "idle_gap_minutes": st.floats(1e-3, 1e6),
-                    "last_events": st.integers(1, 9),
+                    "last_events": st.integers(2, 9),
                 }
             ),
         ),

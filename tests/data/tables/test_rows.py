@@ -11,9 +11,10 @@ import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.engine import RawTable
+from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.plain_text import id_text, number_text
-from hup.data.tables.rows import COLUMNS, SEPARATOR, typed_rows
+from hup.data.tables.rows import COLUMNS, typed_rows
 from hup.errors import HupError
 
 SECOND = 1_569_888_000  # 2019-10-01 00:00:00 UTC
@@ -152,6 +153,20 @@ def test_event_ids_sort_as_numbers(engine):
     assert sorted(keys[:3]) == [keys[2], keys[0], keys[1]]
     assert keys[3:] == ["x9", "09", None, str(2**63)]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("value", ["9\n", "9\r\n", "9\u2028", "\n9", "9 ", "9z"])
+def test_event_ids_with_blanks_are_no_numbers(engine, value):
+    found, _ = typed(engine, [{"e": value}], tables={**TABLE, "event_id": "e"})
+    assert found[0]["event_id"] == value
+
+
+@pytest.mark.slow
+def test_event_ids_are_the_same_on_spark(engine, spark):
+    ids = ["9", "10", "9\n", "9\r\n", "9\r", "9\u2028", "\n9", "9 ", "9z", "x9", "09", "0", None]
+    tables = {**TABLE, "event_id": "e"}
+    here, there = (typed(each, [{"e": value} for value in ids], tables=tables)[0] for each in (engine, spark))
+    assert there == here
 
 
 def test_numbers_as_text(engine):

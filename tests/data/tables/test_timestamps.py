@@ -17,7 +17,7 @@ from hup.data.tables.mapping_rules import TimestampRule
 from hup.data.tables.plain_text import present
 from hup.data.tables.stages import stage
 from hup.data.tables.times import shown_time, with_time_parts
-from hup.data.tables.timestamps import decide_reading, time_column, time_ms
+from hup.data.tables.timestamps import decide_reading, time_ms
 from hup.data.tables.zones import zone_changes
 from hup.errors import HupError
 
@@ -322,10 +322,3 @@ def test_iso_text_writes_as_python_does(engine):
     table = engine.register("ms", pa.table({"n": range(len(moments)), "ms": [to_ms(moment) for moment in moments]}))
     found = engine.collect(table.select("n", text=iso_text(table.ms)).order_by("n"))["text"].to_pylist()
     assert found == [f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC" for moment in moments]
-
-
-def test_time_column_adds_times_to_any_table(engine):
-    table = engine.register("side", pa.table({"item": list("abcd"), "when": [OCTOBER * 1000, 5, None, OCTOBER * 1000]}))
-    timed = time_column(table, "when", TimestampRule(column=("when",)), engine, NOW, "items.csv")
-    assert timed.columns == ("item", "when", "time_ms")
-    assert engine.collect(timed.order_by("item"))["time_ms"].to_pylist() == [OCTOBER * 1000, None, None, OCTOBER * 1000]

@@ -82,7 +82,13 @@ def _names(file: SourceFile, line: bytes, delimiter: str) -> tuple[str, ...]:
             f"{file.path}, line 1: the header is not UTF-8 text. Convert the file to UTF-8, or, if it has no header, "
             "give the names of its columns in the mapping (header = [...])."
         )
-    return tuple(next(csv.reader([line.decode()], delimiter=delimiter), ()))
+    try:
+        return tuple(next(csv.reader([line.decode()], delimiter=delimiter), ()))
+    except csv.Error as error:
+        raise HupError(
+            f"{file.path}, line 1: the header cannot be read ({error}). Do lines end in a carriage return alone, as on "
+            "old Macs? Convert them: tr '\\r' '\\n' < OLD > NEW."
+        ) from None
 
 
 def check_csv_columns(file: SourceFile, head: CsvHead, wanted: Sequence[str], delimiter: str) -> None:

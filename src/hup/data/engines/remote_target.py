@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from hup.data.engines.choose import EngineName
@@ -26,9 +29,20 @@ def remote_target(out: str | Path, engine: EngineName) -> str | None:
     return str(out)
 
 
-def local_twin(target: str) -> Path:
-    """Give a temporary place for the folder before it is copied."""
-    return Path(tempfile.mkdtemp(prefix="hup-")) / (PurePosixPath(target).name or "dataset")
+@contextmanager
+def local_twin(target: str) -> Iterator[Path]:
+    """Give a temporary place for the folder before it is copied; it stays only if the block ends well.
+
+    Of a block that fails, at most a file beside the folder stays, such as a list of rejects that the error names.
+    """
+    twin = Path(tempfile.mkdtemp(prefix="hup-")) / (PurePosixPath(target).name or "dataset")
+    try:
+        yield twin
+    except BaseException:
+        shutil.rmtree(twin, ignore_errors=True)
+        with suppress(OSError):
+            twin.parent.rmdir()
+        raise
 
 
 def check_remote(engine: Engine, target: str, overwrite: bool) -> None:

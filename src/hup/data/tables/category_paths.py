@@ -127,11 +127,12 @@ def resolve_paths(
 
 def _note(raw: Sequence[str | None], rows: Bools, sentence: str) -> str:
     """Give a sentence with the number of `rows` and examples of `raw`."""
-    examples = [_shown(raw[row] or "") for row in np.flatnonzero(rows)[:_SHOWN]]
+    examples = [shown_path(raw[row] or "") for row in np.flatnonzero(rows)[:_SHOWN]]
     return f"{sentence}: {int(rows.sum()):,}, such as {'; '.join(examples)}."
 
 
-def _shown(text: str) -> str:
+def shown_path(text: str) -> str:
+    """Write a raw category for people."""
     return " > ".join(clean_name(part) or "…" for part in text.split(SEPARATOR))
 
 

@@ -86,6 +86,10 @@ class CutSessions:
     counts: HistoryCounts
     used_by_file: Ints
 
+    def categories(self) -> npt.NDArray[np.int32]:
+        """Map the category code that each event saw its item in; 0 where the rows had none."""
+        return map_column(self.folder / "events", "category", np.int32)
+
     def events(self) -> dict[str, npt.NDArray[Any]]:
         """Map ``item_id``, ``behavior``, ``interval`` and ``dwell`` of the events, session after session."""
         return {name: map_column(self.folder / "events", name, dtype) for name, dtype in _EVENT_COLUMNS.items()}
@@ -109,8 +113,8 @@ def write_histories(
     folder : Path
         Where to write.
     batches : iterable of RecordBatch
-        ``key``, ``file``, ``item_id``, ``behavior``, ``time_ms`` and, where the log has them, ``event_id``,
-        ``interval`` and ``dwell``, in order of key, time, event id and place.
+        ``key``, ``file``, ``item_id``, ``behavior``, ``time_ms`` and, where the log has them, ``category`` (a code),
+        ``event_id``, ``interval`` and ``dwell``, in order of key, time, event id and place.
     rules : HistoryRules
         What a session is.
     n_files : int
@@ -130,7 +134,7 @@ def write_histories(
     cut_keys: set[int] = set()
     last_key = None
     with (
-        open_columns(folder / "events", _EVENT_COLUMNS) as event_columns,
+        open_columns(folder / "events", {**_EVENT_COLUMNS, "category": np.int32}) as event_columns,
         open_sessions(folder / "sessions", folder / "short") as sessions,
     ):
         for block in key_blocks(batches, advance):
@@ -145,7 +149,11 @@ def write_histories(
             used, begins = _of_sessions(newest, begins, is_used)
             dwell, n_capped = dwells(used, begins, rules.dwell_cap_ms)
             event_columns.append(
-                item_id=used.item_id, behavior=used.behavior, interval=intervals(used, begins), dwell=dwell
+                item_id=used.item_id,
+                category=used.category if used.category is not None else np.zeros(len(used), np.int32),
+                behavior=used.behavior,
+                interval=intervals(used, begins),
+                dwell=dwell,
             )
             used_by_file += np.bincount(used.file, minlength=n_files)
             counts.update(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths
+from hup.data.tables.item_pairs import ItemPairs, by_category
 from hup.data.taxonomy import NO_CATEGORY
 
 Ints = npt.NDArray[np.int64]
@@ -56,82 +57,60 @@ class ItemPaths:
             yield items.take(part["item_id"].combine_chunks()), sentences
 
 
-def choose_paths(pairs: pa.Table, resolved: ResolvedPaths, used: Ints, known: Sequence[str | None] = ()) -> ItemPaths:
+def choose_paths(
+    pairs: ItemPairs, resolved: ResolvedPaths, n_items: int, known: Sequence[str | None] = ()
+) -> ItemPaths:
     """Choose the path of each item: the one that most of its training events saw, then most of all its events.
 
-    Of equals it is the one seen first, then the first by name. An item is in no category only if no row states one.
+    Of equals it is the one seen first, then the first by name. An item is in no category only if no event states one.
     The validation and test splits thus decide only about items that training has not seen.
 
     Parameters
     ----------
-    pairs : Table
-        ``item_id``, ``category`` (code into `resolved`), ``events``, ``train_events``, ``first_ms``; a row for each
-        distinct pair.
+    pairs : ItemPairs
+        How often used events saw items in categories; these are codes into `resolved`.
     resolved : ResolvedPaths
         The full path of each raw category.
-    used : ndarray of int64, shape (items,)
-        Events of each item in the dataset; items without any are not counted.
+    n_items : int
+        Number of items; those without an event have a path that means nothing.
     known : sequence of str or None, optional
-        Paths that items have already, by item id; these stay.
+        Paths that items have already, by item id; these stay, and only other items are counted as without category,
+        extended or cut.
     """
+    nothing = SEPARATOR.join([NO_CATEGORY] * resolved.levels)
     settled = [path for path in known if path is not None]
-    names, code = np.unique(np.array([*resolved.paths, *settled], dtype=object), return_inverse=True)
+    names, code = np.unique(np.array([*resolved.paths, *settled, nothing], dtype=object), return_inverse=True)
     path_of = code[: len(resolved.paths)]
-    pair = _distinct_pairs(pairs, path_of, len(names))
-    nowhere = np.flatnonzero(names == SEPARATOR.join([NO_CATEGORY] * resolved.levels))
-    missing = np.isin(pair.path, nowhere)
-    best = np.lexsort((pair.path, pair.first_ms, -pair.events, -pair.train_events, missing, pair.item))
-    item, path, events, missing = pair.item[best], pair.path[best], pair.events[best], missing[best]
+    pair = by_category(replace(pairs, category=path_of[pairs.category].astype(np.int64)), len(names))
+    missing = pair.category == code[-1]
+    best = np.lexsort((pair.category, pair.first, -pair.events, -pair.train_events, missing, pair.item))
+    item, path, events, missing = pair.item[best], pair.category[best], pair.events[best], missing[best]
     is_first = np.diff(item, prepend=-1) != 0
-    chosen = np.empty(len(used), np.int64)
+    chosen = np.full(n_items, code[-1], np.int64)
     chosen[item[is_first]] = path[is_first]
+    is_known = np.zeros(n_items, bool)
     if settled:
-        has_path = np.array([path is not None for path in known])
-        chosen[has_path] = code[len(resolved.paths) :]
-    other = (path != chosen[item]) & ~missing & (used[item] > 0)
-    moves = pa.table(
-        {
-            "item_id": pa.array(item[other]),
-            "path": pa.array(names[chosen[item[other]]], pa.string()),
-            "other": pa.array(names[path[other]], pa.string()),
-            "events": pa.array(events[other]),
-        }
-    )
-    in_none = np.isin(chosen, nowhere) & (used > 0)
+        is_known[:] = [path is not None for path in known]
+        chosen[is_known] = code[len(resolved.paths) : -1]
+    used = np.bincount(item, weights=events, minlength=n_items).astype(np.int64)
+    other = (path != chosen[item]) & ~missing
+    in_none = (chosen == code[-1]) & (used > 0)
+    new = chosen[(used > 0) & ~is_known]
     return ItemPaths(
         paths=pa.array(names[chosen], pa.string()),
-        without=(int(in_none.sum()), int(used[in_none].sum())),
-        extended=_flagged(chosen[used > 0], path_of, resolved.extended, len(names)),
-        cut=_flagged(chosen[used > 0], path_of, resolved.cut, len(names)),
+        without=(int((in_none & ~is_known).sum()), int(used[in_none].sum())),
+        extended=_flagged(new, path_of, resolved.extended, len(names)),
+        cut=_flagged(new, path_of, resolved.cut, len(names)),
         moved_items=len(np.unique(item[other])),
         moved_events=int(events[other].sum()),
-        moves=moves,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Distinct pairs of item and path, in order of item; raw categories of one path are one."""
-
-    item: Ints
-    path: Ints
-    events: Ints
-    train_events: Ints
-    first_ms: Ints
-
-
-def _distinct_pairs(pairs: pa.Table, path_of: npt.NDArray[Any], n_paths: int) -> _Pairs:
-    column = {name: pairs[name].to_numpy().astype(np.int64) for name in pairs.column_names}
-    item, path = column["item_id"], path_of[column["category"]].astype(np.int64)
-    key = item * n_paths + path
-    order = np.argsort(key, kind="stable")
-    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-    return _Pairs(
-        item=item[order][starts],
-        path=path[order][starts],
-        events=np.add.reduceat(column["events"][order], starts),
-        train_events=np.add.reduceat(column["train_events"][order], starts),
-        first_ms=np.minimum.reduceat(column["first_ms"][order], starts),
+        moves=pa.table(
+            {
+                "item_id": pa.array(item[other]),
+                "path": pa.array(names[chosen[item[other]]], pa.string()),
+                "other": pa.array(names[path[other]], pa.string()),
+                "events": pa.array(events[other]),
+            }
+        ),
     )
 
 

@@ -30,6 +30,8 @@ class Block:
         Where the rows come from.
     item_id : ndarray of int32
         What was looked at.
+    category : ndarray of int32 or None
+        Which category the row saw the item in.
     behavior : ndarray of uint8
         What was done.
     time_ms : ndarray of int64
@@ -43,6 +45,7 @@ class Block:
     key: Ints
     file: npt.NDArray[np.int32]
     item_id: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int32] | None
     behavior: npt.NDArray[np.uint8]
     time_ms: Ints
     event_id: pa.Array | None

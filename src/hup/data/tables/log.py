@@ -22,6 +22,7 @@ from hup.errors import HupError
 
 CHECKED = "checked_rows"
 BAD_COLUMNS = ("file", "row", "text", "reason")
+EMPTY_LINE = "empty line"
 NOT_LATER = "event is not later than the last one of the dataset"
 
 
@@ -118,6 +119,8 @@ def read_log(
         guesses |= dict.fromkeys(typed.guesses)
         raws.append(raw)
     rows = reduce(lambda first, second: ibis.union(first, second), parts)
+    # Blank lines say nothing that could be lost.
+    rows = rows.filter(rows.reason.isnull() | (rows.reason != EMPTY_LINE))
     if after_ms is not None:
         rows = _later_than(rows, after_ms)
     checked = engine.view(CHECKED, rows)

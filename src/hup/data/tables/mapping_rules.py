@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
@@ -278,8 +277,8 @@ class SequenceRules(Section):
         None, description="session: its id; gap: cut at idle times; user: whole histories. None: session where mapped"
     )
     idle_gap_minutes: PositiveFloat = 30.0
-    window: PositiveInt = Field(200, description="by user: histories are cut into windows of at most so many events")
-    last_events: PositiveInt | None = Field(None, description="keep only so many last events of a sequence")
+    window: int = Field(200, ge=2, description="by user: histories are cut into windows of at most so many events")
+    last_events: int | None = Field(None, ge=2, description="keep only so many last events of a sequence")
     dwell_cap_seconds: PositiveFloat = Field(1800.0, description="longer dwells count as this")
     drop_repeated_rows: bool = Field(False, description="rows of the same time, item and behavior are one")
 

@@ -12,9 +12,9 @@ from ibis import _
 
 from hup.data.behaviors import Behavior
 from hup.data.engines.engine import Engine
+from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.log import TableLog
 from hup.data.tables.mapping import BehaviorRules
-from hup.data.tables.rows import SEPARATOR
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
@@ -28,12 +28,14 @@ class NumberedLog:
     Attributes
     ----------
     events : Table
-        In order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` int32, ``behavior``
-        uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the log has them.
+        In order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` and ``category`` int32,
+        ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the log has them.
     items : Table
         ``item`` and ``item_id``, kept by the engine.
     n_items : int
         Their number.
+    categories : list of str or None
+        Raw categories by code; None: the row states none.
     keys : pa.Table
         ``user`` and ``session`` (null where the log has none) of each history, by key.
     behaviors : tuple of Behavior
@@ -43,12 +45,19 @@ class NumberedLog:
     events: ir.Table
     items: ir.Table
     n_items: int
+    categories: list[str | None]
     keys: pa.Table
     behaviors: tuple[Behavior, ...]
 
 
 def number(
-    log: TableLog, engine: Engine, *, by_session: bool, rules: BehaviorRules, known: tuple[Behavior, ...] = ()
+    log: TableLog,
+    assigned: ir.Table | None,
+    engine: Engine,
+    *,
+    by_session: bool,
+    rules: BehaviorRules,
+    known: tuple[Behavior, ...] = (),
 ) -> NumberedLog:
     """Give numbers to the names in usable rows.
 
@@ -56,8 +65,10 @@ def number(
     ----------
     log : TableLog
         The rows.
+    assigned : Table, optional
+        Categories of items over time, as `CategorySource.assigned`, where events do not state them.
     engine : Engine
-        Keeps the tables ``items`` and ``keys``.
+        Keeps the tables ``items``, ``categories`` and ``keys``.
     by_session : bool
         Whether a history is a session of the log, or else all that a user did.
     rules : BehaviorRules
@@ -73,20 +84,39 @@ def number(
     behaviors = _behaviors(log.counts.behaviors, rules, known)
     items = engine.materialise("items", _numbered_items(log.good))
     n_items = int(engine.collect(items.aggregate(n=_.count()))["n"][0].as_py())
-    keyed = log.good.mutate(
-        user_key=_.user.fill_null(""), session_key=_.session.fill_null("") if by_session else ibis.literal("")
+    good = log.good if assigned is None else _with_assigned(log.good, assigned)
+    keyed = good.mutate(
+        user_key=_.user.fill_null(""),
+        session_key=_.session.fill_null("") if by_session else ibis.literal(""),
+        category_key=_.category.fill_null(""),
     )
-    keys = engine.materialise("keys", _numbered_keys(keyed))
+    categories = engine.materialise("categories", _numbered_categories(keyed))
+    keys = engine.materialise("keys", _numbered_keys(keyed, by_session))
     ids_are_whole = log.counts.ids_are_whole
     if not by_session and log.counts.has_sessions:
         keyed, ids_are_whole = keyed.mutate(event_id=_of_session(keyed)), False
+    joined = (
+        keyed.inner_join(items, "item")
+        .inner_join(categories, "category_key")
+        .inner_join(keys, ["user_key", "session_key"])
+    )
+    raw = engine.collect(categories.order_by("category_code"))["category_key"].to_pylist()
     return NumberedLog(
-        events=_in_order(keyed, items, keys, behaviors, log, ids_are_whole),
+        events=_in_order(joined, behaviors, log, ids_are_whole),
         items=items,
         n_items=n_items,
-        keys=_names(engine.collect(keys.order_by("key"))),
+        categories=[category or None for category in raw],
+        keys=_names(engine.collect(keys.select("key", "known_user", "session_key").distinct().order_by("key"))),
         behaviors=behaviors,
     )
+
+
+def _with_assigned(good: ir.Table, assigned: ir.Table) -> ir.Table:
+    """Give events the category that their item had at their time."""
+    held = assigned.select(held_item=_["item"], held_category=_.category, since_ms=_.since_ms, until_ms=_.until_ms)
+    at_the_time = [good["item"] == held.held_item, good.time_ms >= held.since_ms, good.time_ms < held.until_ms]
+    joined = good.left_join(held, at_the_time)
+    return joined.mutate(category=_.held_category).drop("held_item", "held_category", "since_ms", "until_ms")
 
 
 def _of_session(good: ir.Table) -> ir.StringValue:
@@ -99,48 +129,61 @@ def _numbered_items(good: ir.Table) -> ir.Table:
     return names.select("item", item_id=ibis.row_number().over(order_by="item").cast("int32"))
 
 
-def _numbered_keys(keyed: ir.Table) -> ir.Table:
+def _numbered_categories(keyed: ir.Table) -> ir.Table:
+    names = keyed.select("category_key").distinct()
+    return names.mutate(category_code=ibis.row_number().over(order_by="category_key").cast("int32"))
+
+
+def _numbered_keys(keyed: ir.Table, by_session: bool) -> ir.Table:
+    """Give keys to names; rows of a session that name no user go to its only user, who logged in late."""
     names = keyed.select("user_key", "session_key").distinct()
-    return names.mutate(key=ibis.row_number().over(order_by=["user_key", "session_key"]).cast("int64"))
+    if by_session:
+        session = ibis.window(group_by="session_key")
+        named = names.mutate(
+            n_users=(_.user_key != "").cast("int64").sum().over(session), last_user=_.user_key.max().over(session)
+        )
+        is_late = (named.user_key == "") & (named.n_users == 1)
+        names = named.select(
+            "user_key", "session_key", known_user=ibis.ifelse(is_late, named.last_user, named.user_key)
+        )
+    else:
+        names = names.mutate(known_user=_.user_key)
+    return names.mutate(key=ibis.dense_rank().over(order_by=["known_user", "session_key"]).cast("int64"))
 
 
 def _names(keys: pa.Table) -> pa.Table:
     """Give names by key; what the log lacks is null."""
     columns = {}
-    for name in ("user", "session"):
-        text = keys[f"{name}_key"].cast(pa.large_string())
+    for name, column in (("user", "known_user"), ("session", "session_key")):
+        text = keys[column].cast(pa.large_string())
         columns[name] = pa.compute.if_else(pa.compute.equal(text, ""), pa.scalar(None, pa.large_string()), text)
     return pa.table(columns)
 
 
-def _in_order(
-    keyed: ir.Table,
-    items: ir.Table,
-    keys: ir.Table,
-    behaviors: tuple[Behavior, ...],
-    log: TableLog,
-    ids_are_whole: bool,
-) -> ir.Table:
+def _in_order(joined: ir.Table, behaviors: tuple[Behavior, ...], log: TableLog, ids_are_whole: bool) -> ir.Table:
     codes = [(behavior.code, code) for code, behavior in enumerate(behaviors)]
     columns = log.counts.columns
-    joined = keyed.inner_join(items, "item").inner_join(keys, ["user_key", "session_key"])
     if ids_are_whole:
         joined = joined.mutate(event_id=_.event_id.cast("int64"))  # takes a third of the room
     by_event = [ibis.asc("event_id", nulls_first=True)] if "event_id" in columns else []
+    # A log without a usable row has no behaviors.
+    code = _.behavior.cases(*codes, else_=None) if codes else ibis.literal(0)
     chosen = joined.select(
         "key",
         "file",
         "item_id",
         "time_ms",
         *columns,
-        behavior=_.behavior.cases(*codes, else_=None).cast("uint8"),
+        category=_.category_code,
+        behavior=code.cast("uint8"),
         # One number rather than two: what is sorted by is written to disk, too.
         place=_.file.cast("int64") * ROWS_OF_A_FILE + _.row.fill_null(0),
     )
-    # Rows of a query have no place; there what they say decides.
-    last = ["place"] if log.placed else ["item_id", "behavior"]
+    # Rows of a query have no place; there all that they say decides.
+    stated = [ibis.asc(name, nulls_first=True) for name in columns if name != "event_id"]
+    last = ["place"] if log.placed else ["item_id", "behavior", *stated, "category"]
     ordered = chosen.order_by("key", "time_ms", *by_event, *last)
-    return ordered.select("key", "file", "item_id", "behavior", "time_ms", *columns)
+    return ordered.select("key", "file", "item_id", "category", "behavior", "time_ms", *columns)
 
 
 def _behaviors(found: Iterable[str], rules: BehaviorRules, known: tuple[Behavior, ...]) -> tuple[Behavior, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from ibis import _
 
 from hup.data.append import known_paths
 from hup.data.dataset import Dataset
@@ -24,11 +22,13 @@ from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.split import split_bounds
 from hup.data.stored_log import StoredLog
-from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths
+from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.category_tree import CategoryTree
 from hup.data.tables.histories import CutSessions, write_histories
+from hup.data.tables.item_pairs import ItemPairs, count_pairs
 from hup.data.tables.item_paths import ItemPaths, choose_paths
 from hup.data.tables.item_table import CategorySource, category_source
+from hup.data.tables.key_blocks import LONGEST_KEY
 from hup.data.tables.log import read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import number
@@ -36,8 +36,6 @@ from hup.data.tables.origins import TableOrigins
 from hup.data.tables.session_cuts import HistoryRules
 from hup.data.tables.stored_order import batches, stored_order
 from hup.errors import HupError
-
-COUNTED_ROWS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -92,27 +90,27 @@ def table_log(
     ends = base.manifest.time.last_ms if base is not None and base.manifest.time is not None else None
     progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
     log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms, after_ms=ends)
-    for guess in log.guesses:
+    for guess in (*log.guesses, *_never_met(mapping, log.counts.behaviors)):
         progress.note(guess)
     progress.phase("Users, sessions, items")
     known = tuple(base.manifest.behaviors) if base is not None else ()
-    numbered = number(
-        log,
-        engine,
-        by_session=mapping.sequence_by == "session",
-        rules=mapping.behaviors,
-        known=known,
-    )
+    categories = category_source(source, mapping, engine, progress, now_ms)
+    by_session = mapping.sequence_by == "session"
+    numbered = number(log, categories.assigned, engine, by_session=by_session, rules=mapping.behaviors, known=known)
     progress.phase("Cutting sessions", log.counts.good, "events")
     rules = _rules(mapping)
     sessions = write_histories(work, engine.stream(numbered.events), rules, len(log.files), progress.advance)
     order = stored_order(sessions.sessions, options.split.seed)
-    categories = category_source(source, mapping, engine, progress, now_ms)
-    trained = _end_of_training(sessions, order, options.split)
-    pairs = _pairs(log.good, numbered.items, categories, trained, engine)
+    for note in _remarks(sessions, rules):
+        progress.note(note)
     bad = log.only_bad(engine)
+    n_train = _places_of_training(len(order), options)
+    pairs = count_pairs(sessions, order, n_train, len(numbered.categories))
     names = engine.collect(numbered.items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
-    resolved, paths = _paths(pairs, categories, mapping, options, _used(sessions, numbered.n_items), names)
+    known_of = known_paths(base, names, SEPARATOR) if base is not None else ()
+    pairs, raw = _used_categories(pairs, numbered.categories)
+    resolved = categories.resolve(raw, mapping, options.levels)
+    paths = choose_paths(pairs, resolved, numbered.n_items, known_of)
     for note in (*categories.notes, *resolved.notes):
         progress.note(note)
     origins = TableOrigins(log, numbered.keys, sessions, order, by=rules.by)
@@ -127,9 +125,9 @@ def table_log(
         batches=partial(batches, sessions, order),
         items=lambda: items,
         n_items=numbered.n_items,
-        rejects=partial(_rejects, log.files, bad, engine, origins, paths, names),
+        rejects=partial(_rejects, log.files, bad, categories, engine, origins, paths, names),
         rows=log.counts.asked_for,
-        file_rejects=log.file_rejects,
+        file_rejects=[*log.file_rejects, *categories.file_rejects],
         origins=origins,
         left_out={**log.counts.left_out, **_left_out(sessions)},
         tree=partial(_tree_counts, categories.tree, paths),
@@ -149,10 +147,9 @@ def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) 
         columns = engine.columns(source.tables, Dialect())
         mapping = standard_mapping(columns)
         if mapping is None:
-            place = source.tables.files[0].path if source.tables.files else "SOURCE"
             raise HupError(
                 f"What do these columns mean? Found: {', '.join(columns)}. Write it down with "
-                f"`hup map {place} --out mapping.toml`, look it over, and add --map mapping.toml."
+                f"`hup map {source.words} --out mapping.toml`, look it over, and add --map mapping.toml."
             )
     return mapping.with_sequence(**sequence) if sequence else mapping
 
@@ -179,50 +176,38 @@ def _preparation(mapping: Mapping) -> Preparation:
     )
 
 
-def _end_of_training(sessions: CutSessions, order: npt.NDArray[np.int64], split: Split) -> int:
-    """Give the last moment of the training split, ms; a random split ends when the log does."""
-    if not len(order):
-        return 0
-    end = sessions.sessions.end_ms
-    if split.method == "random":
-        return int(end.max())
-    bounds = split_bounds(len(order), split.shares)
-    return int(end[order[bounds.train[1] - 1]])
+def _places_of_training(n_sessions: int, options: TableOptions) -> int:
+    """Count the new sessions that will be for training, once they stand behind those that are there."""
+    before = len(options.base) if options.base is not None else 0
+    bounds = split_bounds(before + n_sessions, options.split.shares)
+    return max(0, bounds.train[1] - before)
 
 
-def _pairs(good: ir.Table, items: ir.Table, categories: CategorySource, trained: int, engine: Engine) -> pa.Table:
-    """Count the events of each item in each raw category."""
-    seen = categories.of_events(good)
-    counted = seen.group_by("item", "category").aggregate(
-        events=_.count(), train_events=(_.time_ms <= trained).cast("int64").sum(), first_ms=_.time_ms.min()
-    )
-    # Joined when there are few rows left.
-    numbered = counted.inner_join(items, "item").drop("item")
-    return engine.collect(numbered.order_by("item_id", ibis.asc("category", nulls_first=True)))
+def _used_categories(pairs: ItemPairs, raw: list[str | None]) -> tuple[ItemPairs, list[str | None]]:
+    """Leave out raw categories that no used event has, so that they do not deepen the tree."""
+    used, code = np.unique(pairs.category, return_inverse=True)
+    return replace(pairs, category=code.astype(np.int64)), [raw[place] for place in used]
 
 
-def _used(sessions: CutSessions, n_items: int) -> npt.NDArray[np.int64]:
-    """Count the events of each item that the dataset gets."""
-    items = sessions.events()["item_id"]
-    used = np.zeros(n_items, np.int64)
-    for start in range(0, len(items), COUNTED_ROWS):
-        used += np.bincount(items[start : start + COUNTED_ROWS], minlength=n_items)
-    return used
+def _never_met(mapping: Mapping, found: Collection[str]) -> Iterator[str]:
+    rules = mapping.behaviors
+    for name in rules.keep or ():
+        if rules.names.get(name, name) not in found:
+            yield f"Behavior {name!r}, which the mapping keeps, is never met. Is it spelt as in the table?"
 
 
-def _paths(
-    pairs: pa.Table,
-    categories: CategorySource,
-    mapping: Mapping,
-    options: TableOptions,
-    used: npt.NDArray[np.int64],
-    names: pa.LargeStringArray,
-) -> tuple[ResolvedPaths, ItemPaths]:
-    raw = pairs["category"].cast(pa.large_string()).combine_chunks().dictionary_encode(null_encoding="encode")
-    resolved = categories.resolve(raw.dictionary.to_pylist(), mapping, options.levels)
-    coded = pairs.set_column(pairs.schema.get_field_index("category"), "category", raw.indices)
-    known = known_paths(options.base, names, SEPARATOR) if options.base is not None else ()
-    return resolved, choose_paths(coded, resolved, used, known)
+def _remarks(sessions: CutSessions, rules: HistoryRules) -> Iterator[str]:
+    counts = sessions.counts
+    if counts.capped_dwells:
+        yield (
+            f"{counts.capped_dwells:,} item visits were longer than {rules.dwell_cap_ms / 1000:g} s and count as that "
+            "(--dwell-cap)."
+        )
+    if counts.cut_keys:
+        yield (
+            f"{counts.cut_keys:,} histories have more than {LONGEST_KEY:,} events, as only robots have; each is taken "
+            "in pieces of that many."
+        )
 
 
 def _left_out(sessions: CutSessions) -> dict[str, int]:
@@ -252,6 +237,7 @@ def _tree_counts(tree: CategoryTree | None, paths: ItemPaths) -> TreeCounts:
 def _rejects(
     files: Sequence[str],
     bad: ir.Table,
+    categories: CategorySource,
     engine: Engine,
     origins: TableOrigins,
     paths: ItemPaths,
@@ -259,18 +245,20 @@ def _rejects(
 ) -> Iterator[pa.RecordBatch]:
     """Yield bad rows in log order, then sessions without a target, then what was odd about items and categories."""
     yield from bad_rows(files, bad, engine)
+    for side in categories.bad:
+        yield from bad_rows(side.files, side.rows, engine, effect=NOTED)
     yield from origins.short_sessions()
     for items, sentences in paths.move_rows(names):
         yield _noted(items, sentences)
 
 
-def bad_rows(files: Sequence[str], bad: ir.Table, engine: Engine) -> Iterator[pa.RecordBatch]:
+def bad_rows(files: Sequence[str], bad: ir.Table, engine: Engine, effect: str = DROPPED) -> Iterator[pa.RecordBatch]:
     """Yield rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
     names = pa.array(files, pa.string())
     for batch in engine.stream(bad.order_by("file", ibis.asc("row", nulls_first=True), "text", "reason")):
         columns = [names.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
-        effect = pa.repeat(pa.scalar(DROPPED), len(batch))
-        yield pa.record_batch([*(c.cast(f.type) for c, f in zip(columns, SCHEMA, strict=False)), effect], SCHEMA)
+        typed = (column.cast(field.type) for column, field in zip(columns, SCHEMA, strict=False))
+        yield pa.record_batch([*typed, pa.repeat(pa.scalar(effect), len(batch))], SCHEMA)
 
 
 def _noted(names: pa.Array, sentences: Sequence[str]) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from hup.data.engines.engine import PLACE_COLUMNS, Engine, RawTable
+from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.iso_times import DAY_MS
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
@@ -24,9 +25,9 @@ COLUMNS = (
     *("user", "session", "event_id", "time_ms", "item", "category", "behavior", "interval", "dwell"),
     *("file", "row", "reason", "text", "left_out"),
 )
-SEPARATOR = "\x1f"
 EVENT_ID_DIGITS = 19
-_WHOLE = "^(0|[1-9][0-9]{0,18})$"
+#: Not $, which for Java, and thus Spark, is also before a line break at the end.
+_WHOLE = r"^(0|[1-9][0-9]{0,18})\z"
 _TEXT_CHARACTERS = 1000
 _MOST_OFFSET = 10**14
 
@@ -156,7 +157,6 @@ def _judged(
     checks = _checks(timed, mapping.sequence_by, bound.offset is not None, reading.least_ms, now_ms)
     judged = stage(timed.mutate(left_out=is_left_out, reason=ibis.cases(*checks, else_=None)))
     reason = ibis.ifelse(judged.left_out, ibis.null("string"), judged.reason)
-    values = ibis.ifelse(judged.problem.notnull(), judged.raw_text, _values(judged, bound))
     nothing = ibis.null("float32")
     return judged.select(
         "user",
@@ -172,7 +172,7 @@ def _judged(
         interval=judged.interval if bound.interval else nothing,
         dwell=judged.dwell if bound.dwell else nothing,
         reason=reason,
-        text=ibis.ifelse(reason.isnull(), ibis.null("string"), values.substr(0, _TEXT_CHARACTERS)),
+        text=ibis.ifelse(reason.isnull(), ibis.null("string"), row_text(judged, _values(judged, bound))),
     ).select(*COLUMNS)
 
 
@@ -185,16 +185,12 @@ def _checks(
     for role in ("item", owner):
         yield rows[role].isnull(), ibis.literal(f"{role} is missing")
     yield has_no_time(rows), ibis.literal("timestamp is missing")
-    # Not a column of its own: written out for every row it would take longer than all else.
-    shown = shown_time(rows)
     if has_offset:
         yield rows.offset_text.isnull(), ibis.literal("timestamp offset is missing")
         wrong_offset = rows.offset_number.isnull() | (rows.offset_number > _MOST_OFFSET)
         yield wrong_offset, ibis.literal("timestamp offset is not a length of time: ") + rows.offset_text
-    yield rows.time_ms.isnull(), ibis.literal("timestamp is not a time: ") + shown
-    early = "timestamp is before 1973: " if least_ms else "timestamp is before 1970: "
-    yield rows.time_ms < least_ms, ibis.literal(early) + shown
-    yield rows.time_ms > now_ms + DAY_MS, ibis.literal("timestamp is in the future: ") + shown
+    yield from time_checks(rows, least_ms)
+    yield rows.time_ms > now_ms + DAY_MS, ibis.literal("timestamp is in the future: ") + shown_time(rows)
     yield rows.told_behavior.isnull(), ibis.literal("behavior is missing")
     for role in ("interval", "dwell"):
         if f"{role}_problem" in rows.columns:
@@ -202,8 +198,32 @@ def _checks(
             yield problem.notnull(), problem
 
 
-def _values(rows: ir.Table, bound: BoundColumns) -> ir.StringValue:
-    """Write the mapped values of a row as ``column=value, column=value``."""
+def time_checks(rows: ir.Table, least_ms: int) -> Iterator[tuple[ir.BooleanValue, ir.StringValue]]:
+    """List why a time that is there cannot be used: condition and reason.
+
+    Parameters
+    ----------
+    rows : Table
+        Made by `with_time_parts`, with ``time_ms``.
+    least_ms : int
+        Earlier times are not believed.
+    """
+    # Not a column of its own: written out for every row it would take longer than all else.
+    shown = shown_time(rows)
+    yield rows.time_ms.isnull(), ibis.literal("timestamp is not a time: ") + shown
+    early = "timestamp is before 1973: " if least_ms else "timestamp is before 1970: "
+    yield rows.time_ms < least_ms, ibis.literal(early) + shown
+
+
+def row_text(rows: ir.Table, values: AnyMapping[str, ir.StringValue]) -> ir.StringValue:
+    """Write a row as ``column=value, column=value``; one that did not parse (``problem``) as its ``raw_text``."""
+    parts = [ibis.literal(f"{name}=") + value.fill_null("") for name, value in values.items()]
+    written = ibis.literal(", ").join(parts)
+    return ibis.ifelse(rows.problem.notnull(), rows.raw_text, written).substr(0, _TEXT_CHARACTERS)
+
+
+def _values(rows: ir.Table, bound: BoundColumns) -> dict[str, ir.StringValue]:
+    """Give the mapped values of a row by column."""
     shown: dict[str, ir.StringValue] = {}
     for name, column in (
         (bound.user, rows.user),
@@ -216,8 +236,7 @@ def _values(rows: ir.Table, bound: BoundColumns) -> ir.StringValue:
     ):
         if name:
             shown.setdefault(name, column)
-    parts = [ibis.literal(f"{name}=") + column.fill_null("") for name, column in shown.items()]
-    return ibis.literal(", ").join(parts)
+    return shown
 
 
 def _sortable(event_id: ir.StringValue) -> ir.StringValue:

@@ -13,9 +13,6 @@ import ibis.expr.types as ir
 from hup.data.engines.engine import Engine
 from hup.data.tables.iso_times import DAY_MS
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.plain_text import present
-from hup.data.tables.stages import stage
-from hup.data.tables.times import with_time_parts
 from hup.data.tables.zones import zone_offset
 from hup.errors import HupError
 
@@ -111,6 +108,8 @@ def decide_reading(
             _check_unit(likely, rule, found, column, where)
             unit = likely
             guesses += _unit_guesses(likely, found, column)
+        elif unit is None and found.walls >= found.numbers:
+            guesses.append(f"{column}: {found.numbers:,} numbers among dates are times of no unit; not used.")
         elif unit is None:
             raise HupError(
                 f"{where}: most numbers in {column!r} are in no unit a time after 1973, so that none can be guessed. "
@@ -126,42 +125,12 @@ def decide_reading(
         unit=unit,
         reads_walls=reads_walls,
         zone=rule.zone,
-        first_wall=found.first_wall or 0,
-        last_wall=found.last_wall or 0,
+        # What lies outside is refused for its year, whatever its zone; 9999-12-31 often means "never".
+        first_wall=max(found.first_wall or 0, LEAST_MS - 2 * DAY_MS),
+        last_wall=min(found.last_wall or 0, now_ms + 2 * DAY_MS),
         least_ms=least_ms,
         guesses=tuple(guesses),
     )
-
-
-def time_column(table: ir.Table, column: str, rule: TimestampRule, engine: Engine, now_ms: int, where: str) -> ir.Table:
-    """Add column ``time_ms``: int64 milliseconds since 1970 UTC, null where there is no time after 1973.
-
-    Parameters
-    ----------
-    table : Table
-        It is read once here; the result reads it again.
-    column : str
-        Of the times, however they are written.
-    rule : TimestampRule
-        Unit and zone.
-    engine : Engine
-        Runs one aggregation.
-    now_ms : int
-        The present, milliseconds since 1970 UTC.
-    where : str
-        Of the table, for errors.
-
-    Raises
-    ------
-    HupError
-        As `with_time_parts` and `decide_reading`.
-    """
-    told = stage(table.mutate(told_time=present(table[column], ())))
-    parts = stage(with_time_parts(told, "told_time", where))
-    reading = decide_reading(parts, rule, column, engine, now_ms, where)
-    timed = stage(parts.mutate(time_ms=time_ms(parts, reading)))
-    believed = ibis.ifelse(timed.time_ms >= reading.least_ms, timed.time_ms, ibis.null("int64"))
-    return timed.select(*(name for name in table.columns if name != "time_ms"), time_ms=believed)
 
 
 def _look(parts: ir.Table, engine: Engine, now_ms: int) -> _Found:
