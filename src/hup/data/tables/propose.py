@@ -111,6 +111,11 @@ def propose_mapping(sample: pa.Table, delimiter: str = ",", header: Sequence[str
         return _guessed(profiles, sample, delimiter, header)
     choices = tuple(_known_choices(mapping, profiles))
     tree = mapping.model_dump(mode="json", exclude_defaults=True)
+    if known_as == "standard" and delimiter != ",":
+        # Own names need no mapping, but a delimiter of its own needs one to say so.
+        tree = {**tree, "name": None, "tables": [{**table, "delimiter": delimiter} for table in tree["tables"]]}
+        known_as, mapping = None, Mapping.validated(tree)
+        tree = mapping.model_dump(mode="json", exclude_defaults=True)
     return Proposal(mapping, tree, choices, known_as, tuple(_null_remarks(profiles.values(), mapping.nulls)))
 
 
