@@ -92,11 +92,25 @@ def test_an_item_that_moved_keeps_its_category(tmp_path):
 def test_what_is_there_is_not_read_twice(tmp_path):
     rows = table(tmp_path / "1.csv", range(30), 1)
     prepare(tmp_path / "1.csv", out=tmp_path / "grown")
-    with pytest.raises(HupError, match=r"1\.csv is in .*grown already \(same name and size\)"):
-        append(tmp_path / "grown", tmp_path / "1.csv")
     (tmp_path / "renamed.csv").write_text("\n".join((HEADER, *rows)) + "\n")
-    with pytest.raises(HupError, match=r"100\.0% .*not later than the last one of the dataset"):
-        append(tmp_path / "grown", tmp_path / "renamed.csv")
+    for name in ("1.csv", "renamed.csv"):
+        with pytest.raises(HupError, match=r"100\.0% .*not later than the last one of the dataset"):
+            append(tmp_path / "grown", tmp_path / name)
+
+
+def test_a_new_day_may_come_under_the_old_name(tmp_path):
+    rows = table(tmp_path / "days.csv", range(100, 130), 1)
+    prepare(tmp_path / "days.csv", out=tmp_path / "grown")
+    later = [row.replace(",s1", ",s2").replace(",17000", ",17100") for row in rows]
+    (tmp_path / "days.csv").write_text("\n".join((HEADER, *later)) + "\n")
+    assert len(append(tmp_path / "grown", tmp_path / "days.csv")) == 60
+
+
+def test_jd_lines_are_known_by_name_and_size(tmp_path):
+    (tmp_path / "1.txt").write_text("1+1+5+3+4 2+2+6+3+4\n")
+    prepare(tmp_path / "1.txt", out=tmp_path / "grown")
+    with pytest.raises(HupError, match=r"1\.txt is in .*grown already \(same name and size\)"):
+        append(tmp_path / "grown", tmp_path / "1.txt")
 
 
 def test_late_events_are_listed(tmp_path):

@@ -64,16 +64,18 @@ class LogSource:
             )
 
     def refuse_known(self, base: Dataset) -> None:
-        """Refuse files that are in the dataset already, by name and size.
+        """Refuse files that are in the dataset already, by name and size, where times do not tell.
 
-        Events of tables are known by their times, too. JD lines have none: for them this alone guards against reading
-        a file twice, and one that was renamed or has grown is not noticed.
+        Event tables have times: what is not later than the dataset is left out, and a new day may come under an old
+        name. JD lines have none.
 
         Raises
         ------
         HupError
             Naming the first such file.
         """
+        if base.manifest.time is not None:
+            return
         known = {(source.file, source.bytes) for source in base.manifest.sources}
         for file in self.tables.files:
             if (file.name, file.bytes) in known:
