@@ -14,7 +14,14 @@ from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
 from hup.data.engines.engine import Dialect, RawTable
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
 from hup.data.engines.parquet_files import check_parquet_columns, parquet_head, parquet_rows, parquet_scan
-from hup.data.engines.table_files import check_wanted, require_rows, table_format
+from hup.data.engines.table_files import (
+    check_wanted,
+    given_rejects,
+    require_columns,
+    require_rows,
+    table_format,
+    text_columns,
+)
 from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
@@ -52,19 +59,19 @@ class DuckDBFiles:
         match table_format(files):
             case "parquet":
                 heads = [(file, parquet_head(file)) for file in files]
-                _require_columns([(head.names, head.reject(file)) for file, head in heads])
+                require_columns([(head.names, head.reject(file)) for file, head in heads])
                 filled = [file for file, head in heads if head.names]
                 return dict(self._view(f"SELECT * FROM {parquet_scan(filled)}").schema().items())
             case "csv":
                 csv_heads = [csv_head(file, dialect) for file in files]
-                return _texts([(head.names, head.reject) for head in csv_heads])
+                return text_columns([(head.names, head.reject) for head in csv_heads])
             case "jsonl":
                 jsonl_heads = [jsonl_head(file) for file in files]
-                return _texts([(head.names, head.reject) for head in jsonl_heads])
+                return text_columns([(head.names, head.reject) for head in jsonl_heads])
             case "arrow":
                 arrow_heads = [arrow_head(file) for file in files]
                 schema = common_schema(files, arrow_heads)
-                _require_columns([(schema.names, head.reject) for head in arrow_heads])
+                require_columns([(schema.names, head.reject) for head in arrow_heads])
                 return dict(ibis.Schema.from_pyarrow(schema).items())
 
     def read(
@@ -92,7 +99,7 @@ class DuckDBFiles:
 
     def _parquet(self, files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[ir.Table, list[FileReject]]:
         heads = [parquet_head(file) for file in files]
-        rejects = _given(head.reject(file) for file, head in zip(files, heads, strict=True))
+        rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
         require_rows(len(files), rejects)
         numbers = [number for number, head in enumerate(heads) if head.rows]
         for number in numbers:
@@ -106,7 +113,7 @@ class DuckDBFiles:
         for file, head in zip(files, heads, strict=True):
             if head.names:
                 check_csv_columns(file, head, wanted, dialect.delimiter)
-        rejects = _given(head.reject for head in heads)
+        rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
         stream = CsvStream(files, heads, dialect, wanted, progress, rejects)
         return self._stream(stream.schema, stream.batches())[1], rejects
@@ -115,7 +122,7 @@ class DuckDBFiles:
         self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
     ) -> tuple[ir.Table, list[FileReject]]:
         heads = [jsonl_head(file) for file in files]
-        rejects = _given(head.reject for head in heads)
+        rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
         check_jsonl_columns(files, heads, wanted)
         lines, _ = self._stream(JSONL_SCHEMA, JsonlStream(files, heads, progress, rejects).batches())
@@ -127,22 +134,8 @@ class DuckDBFiles:
         heads = [arrow_head(file) for file in files]
         for file, head in zip(files, heads, strict=True):
             check_arrow_columns(file, head, wanted)
-        rejects = _given(head.reject for head in heads)
+        rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
         schema = common_schema(files, heads)
         stream = ArrowStream(files, heads, [schema.field(name) for name in wanted], progress)
         return self._stream(stream.schema, stream.batches())[1], rejects
-
-
-def _given(rejects: Iterator[FileReject | None]) -> list[FileReject]:
-    return [reject for reject in rejects if reject is not None]
-
-
-def _require_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> None:
-    """Refuse files none of which has columns; a file without rows may well have some."""
-    require_rows(len(heads), [reject for names, reject in heads if reject is not None and not names])
-
-
-def _texts(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> Columns:
-    _require_columns(heads)
-    return {name: dt.string for names, _reject in heads for name in names}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -17,7 +16,16 @@ from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_lines import Parse, parsed_lines
 from hup.data.engines.spark_parquet import check_footers, parquet_footer, parquet_rows, quoted
 from hup.data.engines.spark_text import CsvLines, JsonLines, text_schema
-from hup.data.engines.table_files import EMPTY, check_columns, check_wanted, require_rows, table_format
+from hup.data.engines.table_files import (
+    EMPTY,
+    check_columns,
+    check_wanted,
+    given_rejects,
+    require_columns,
+    require_rows,
+    table_format,
+    text_columns,
+)
 from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
@@ -53,9 +61,9 @@ class SparkTables:
             case "parquet":
                 return self._parquet_columns(files)
             case "csv":
-                return _texts([(head.names, head.reject) for head in (csv_head(file, dialect) for file in files)])
+                return text_columns([(head.names, head.reject) for head in (csv_head(file, dialect) for file in files)])
             case _:
-                return _texts([(head.names, head.reject) for head in map(jsonl_head, files)])
+                return text_columns([(head.names, head.reject) for head in map(jsonl_head, files)])
 
     def read(
         self, files: Sequence[SourceFile], dialect: Dialect, columns: Sequence[str], progress: Progress
@@ -138,7 +146,7 @@ class SparkTables:
 
     def _parquet_columns(self, files: Sequence[SourceFile]) -> Columns:
         footers = [parquet_footer(file) for file in files]
-        _require_columns(
+        require_columns(
             [(footer.schema.names, footer.reject(file)) for file, footer in zip(files, footers, strict=True)]
         )
         found: Columns = {}
@@ -155,7 +163,7 @@ class SparkTables:
 
     def _parquet(self, files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[Any, list[FileReject]]:
         footers = [parquet_footer(file) for file in files]
-        rejects = _given(footer.reject(file) for file, footer in zip(files, footers, strict=True))
+        rejects = given_rejects(footer.reject(file) for file, footer in zip(files, footers, strict=True))
         require_rows(len(files), rejects)
         numbers = [number for number, footer in enumerate(footers) if footer.rows]
         chosen, known = [files[number] for number in numbers], [footers[number] for number in numbers]
@@ -169,7 +177,7 @@ class SparkTables:
         for file, head in zip(files, heads, strict=True):
             if head.names:
                 check_csv_columns(file, head, wanted, dialect.delimiter)
-        rejects = _given(head.reject for head in heads)
+        rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
         numbers = [number for number, head in enumerate(heads) if head.reject is None]
         parse = CsvLines(dialect.delimiter, {number: heads[number].names for number in numbers}, wanted)
@@ -178,7 +186,7 @@ class SparkTables:
 
     def _jsonl(self, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> tuple[Any, list[FileReject]]:
         heads = [jsonl_head(file) for file in files]
-        rejects = _given(head.reject for head in heads)
+        rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
         check_jsonl_columns(files, heads, wanted)
         numbers = [number for number, head in enumerate(heads) if head.reject is None]
@@ -217,17 +225,3 @@ def column_types(frame: Any) -> Columns:
         except NotImplementedError:
             found[column.name] = dt.unknown
     return found
-
-
-def _given(rejects: Iterable[FileReject | None]) -> list[FileReject]:
-    return [reject for reject in rejects if reject is not None]
-
-
-def _require_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> None:
-    """Refuse files none of which has columns; a file without rows may well have some."""
-    require_rows(len(heads), [reject for names, reject in heads if reject is not None and not names])
-
-
-def _texts(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> Columns:
-    _require_columns(heads)
-    return {name: ibis.dtype("string") for names, _reject in heads for name in names}

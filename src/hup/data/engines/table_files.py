@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import ibis.expr.datatypes as dt
+
 from hup.data.blocks import StreamBroken
 from hup.data.engines.engine import PLACE_COLUMNS
 from hup.data.file_reject import FileReject
@@ -143,6 +145,33 @@ def require_rows(n_files: int, rejects: Sequence[FileReject]) -> None:
     named = "; ".join(f"{reject.file}: {reject.reason}" for reject in rejects[:5])
     more = f" and {len(rejects) - 5} more" if len(rejects) > 5 else ""
     raise HupError(f"There is nothing to read: {named}{more}.")
+
+
+def given_rejects(rejects: Iterable[FileReject | None]) -> list[FileReject]:
+    """List the files that were rejected, of which others are None."""
+    return [reject for reject in rejects if reject is not None]
+
+
+def require_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> None:
+    """Refuse files none of which has columns; a file without rows may well have some.
+
+    Parameters
+    ----------
+    heads : sequence of tuple
+        Names of the columns of each file, and why it has no rows, if so.
+
+    Raises
+    ------
+    HupError
+        As `require_rows`.
+    """
+    require_rows(len(heads), [reject for names, reject in heads if reject is not None and not names])
+
+
+def text_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> dict[str, dt.DataType]:
+    """Give the columns of text files together, all of them text; parameters and errors as `require_columns`."""
+    require_columns(heads)
+    return {name: dt.string for names, _reject in heads for name in names}
 
 
 def first_lines(path: Path, count: int) -> tuple[list[bytes], str | None]:

@@ -79,15 +79,15 @@ class CategorySource:
         return resolve_paths(raw, mapping.categories, levels, self.tree)
 
     def of_events(self, good: ir.Table) -> ir.Table:
-        """Give ``item``, ``time_ms`` and raw ``category`` (null: none) of usable rows."""
+        """Give usable rows with the raw category (null: none) that their item had at their time."""
         if self.assigned is None:
-            return good.select("item", "time_ms", "category")
-        table = self.assigned
-        held = good.left_join(
-            table,
-            [good["item"] == table["item"], good.time_ms >= table.since_ms, good.time_ms < table.until_ms],
+            return good
+        held = self.assigned.select(
+            held_item=_["item"], held_category=_.category, since_ms=_.since_ms, until_ms=_.until_ms
         )
-        return held.select(item=good["item"], time_ms=good.time_ms, category=table.category)
+        at_the_time = [good["item"] == held.held_item, good.time_ms >= held.since_ms, good.time_ms < held.until_ms]
+        joined = good.left_join(held, at_the_time)
+        return joined.mutate(category=_.held_category).drop("held_item", "held_category", "since_ms", "until_ms")
 
 
 def category_source(

@@ -13,6 +13,7 @@ from ibis import _
 from hup.data.behaviors import Behavior
 from hup.data.engines.engine import Engine
 from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.item_table import CategorySource
 from hup.data.tables.log import TableLog
 from hup.data.tables.mapping import BehaviorRules
 from hup.errors import HupError
@@ -30,10 +31,8 @@ class NumberedLog:
     events : Table
         In order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` and ``category`` int32,
         ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the log has them.
-    items : Table
-        ``item`` and ``item_id``, kept by the engine.
-    n_items : int
-        Their number.
+    items : LargeStringArray
+        Names of the items by ``item_id``.
     categories : list of str or None
         Raw categories by code; None: the row states none.
     keys : pa.Table
@@ -43,8 +42,7 @@ class NumberedLog:
     """
 
     events: ir.Table
-    items: ir.Table
-    n_items: int
+    items: pa.LargeStringArray
     categories: list[str | None]
     keys: pa.Table
     behaviors: tuple[Behavior, ...]
@@ -52,7 +50,7 @@ class NumberedLog:
 
 def number(
     log: TableLog,
-    assigned: ir.Table | None,
+    categories: CategorySource,
     engine: Engine,
     *,
     by_session: bool,
@@ -65,8 +63,8 @@ def number(
     ----------
     log : TableLog
         The rows.
-    assigned : Table, optional
-        Categories of items over time, as `CategorySource.assigned`, where events do not state them.
+    categories : CategorySource
+        Where the categories of the rows come from.
     engine : Engine
         Keeps the tables ``items``, ``categories`` and ``keys``.
     by_session : bool
@@ -83,40 +81,28 @@ def number(
     """
     behaviors = _behaviors(log.counts.behaviors, rules, known)
     items = engine.materialise("items", _numbered_items(log.good))
-    n_items = int(engine.collect(items.aggregate(n=_.count()))["n"][0].as_py())
-    good = log.good if assigned is None else _with_assigned(log.good, assigned)
-    keyed = good.mutate(
+    keyed = categories.of_events(log.good).mutate(
         user_key=_.user.fill_null(""),
         session_key=_.session.fill_null("") if by_session else ibis.literal(""),
         category_key=_.category.fill_null(""),
     )
-    categories = engine.materialise("categories", _numbered_categories(keyed))
+    raw = engine.materialise("categories", _numbered_categories(keyed))
     keys = engine.materialise("keys", _numbered_keys(keyed, by_session))
     ids_are_whole = log.counts.ids_are_whole
     if not by_session and log.counts.has_sessions:
         keyed, ids_are_whole = keyed.mutate(event_id=_of_session(keyed)), False
     joined = (
-        keyed.inner_join(items, "item")
-        .inner_join(categories, "category_key")
-        .inner_join(keys, ["user_key", "session_key"])
+        keyed.inner_join(items, "item").inner_join(raw, "category_key").inner_join(keys, ["user_key", "session_key"])
     )
-    raw = engine.collect(categories.order_by("category_code"))["category_key"].to_pylist()
+    names = engine.collect(items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
+    raw_names = engine.collect(raw.order_by("category_code"))["category_key"].to_pylist()
     return NumberedLog(
         events=_in_order(joined, behaviors, log, ids_are_whole),
-        items=items,
-        n_items=n_items,
-        categories=[category or None for category in raw],
+        items=names,
+        categories=[category or None for category in raw_names],
         keys=_names(engine.collect(keys.select("key", "known_user", "session_key").distinct().order_by("key"))),
         behaviors=behaviors,
     )
-
-
-def _with_assigned(good: ir.Table, assigned: ir.Table) -> ir.Table:
-    """Give events the category that their item had at their time."""
-    held = assigned.select(held_item=_["item"], held_category=_.category, since_ms=_.since_ms, until_ms=_.until_ms)
-    at_the_time = [good["item"] == held.held_item, good.time_ms >= held.since_ms, good.time_ms < held.until_ms]
-    joined = good.left_join(held, at_the_time)
-    return joined.mutate(category=_.held_category).drop("held_item", "held_category", "since_ms", "until_ms")
 
 
 def _of_session(good: ir.Table) -> ir.StringValue:

@@ -96,7 +96,7 @@ def table_log(
     known = tuple(base.manifest.behaviors) if base is not None else ()
     categories = category_source(source, mapping, engine, progress, now_ms)
     by_session = mapping.sequence_by == "session"
-    numbered = number(log, categories.assigned, engine, by_session=by_session, rules=mapping.behaviors, known=known)
+    numbered = number(log, categories, engine, by_session=by_session, rules=mapping.behaviors, known=known)
     progress.phase("Cutting sessions", log.counts.good, "events")
     rules = _rules(mapping)
     sessions = write_histories(work, engine.stream(numbered.events), rules, len(log.files), progress.advance)
@@ -106,11 +106,11 @@ def table_log(
     bad = log.only_bad(engine)
     n_train = _places_of_training(len(order), options)
     pairs = count_pairs(sessions, order, n_train, len(numbered.categories))
-    names = engine.collect(numbered.items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
+    names = numbered.items
     known_of = known_paths(base, names, SEPARATOR) if base is not None else ()
     pairs, raw = _used_categories(pairs, numbered.categories)
     resolved = categories.resolve(raw, mapping, options.levels)
-    paths = choose_paths(pairs, resolved, numbered.n_items, known_of)
+    paths = choose_paths(pairs, resolved, len(names), known_of)
     for note in (*categories.notes, *resolved.notes):
         progress.note(note)
     origins = TableOrigins(log, numbered.keys, sessions, order, by=rules.by)
@@ -124,7 +124,7 @@ def table_log(
         n_sessions=len(order),
         batches=partial(batches, sessions, order),
         items=lambda: items,
-        n_items=numbered.n_items,
+        n_items=len(names),
         rejects=partial(_rejects, log.files, bad, categories, engine, origins, paths, names),
         rows=log.counts.asked_for,
         file_rejects=[*log.file_rejects, *categories.file_rejects],
