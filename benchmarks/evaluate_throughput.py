@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,15 +64,26 @@ def random_dataset(items: int, test_sessions: int, seed: int) -> Dataset:
             names=([str(code) for code in range(CATEGORIES)],),
             parents=(np.full(CATEGORIES, -1, dtype=np.int32),),
         ),
-        _sessions=pa.record_batch({"session": pa.array([str(i) for i in range(len(offsets) - 1)], pa.large_string())}),
-        _items=pa.record_batch({"item": pa.array([], pa.large_string())}),
+        _sessions=pa.record_batch(
+            {
+                "session": pa.array([str(i) for i in range(len(offsets) - 1)], pa.large_string()),
+                "user": pa.nulls(len(offsets) - 1, pa.large_string()),
+            }
+        ),
+        _items=pa.record_batch({"item": pa.array([str(i) for i in range(all_items)], pa.large_string())}),
     )
 
 
 class _RandomCosine(Recommender):
     """Random vectors; a profile is the vector of the item, or category, the user is on."""
 
-    name = "cosine"
+    kind = "cosine"
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return self._vectors
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._vectors = dict(tensors)
 
     def fit(self, dataset: Dataset) -> _RandomCosine:
         generator = torch.Generator().manual_seed(0)

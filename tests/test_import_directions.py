@@ -1,4 +1,4 @@
-"""Imports point one way: ``cli -> evaluation, serving, training -> models -> nn, retrieval -> data``."""
+"""Imports point one way: ``cli -> report, experiment -> evaluation, serving, training -> models -> nn, retrieval -> data``."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ MAY_IMPORT = {
     # Of the three beside each other, training stands on evaluation: epochs are chosen by the protocol itself.
     "training": {"errors", "files", "config", "data", "nn", "models", "evaluation"},
     "serving": {"errors", "files", "config", "data", "models"},
-    "cli": {"errors", "files", "config", "data", "models", "training", "evaluation", "serving"},
+    "experiment": {"errors", "files", "config", "data", "models", "evaluation", "training"},
+    "report": {"errors", "files", "config", "data", "models", "evaluation", "experiment"},
+    "cli": {
+        *("errors", "files", "config", "data", "models", "training", "evaluation", "serving", "experiment", "report"),
+    },
 }
 
 # Against the direction, and all there may be of it: (module, what it imports), inside a function or for types only.
 BACKWARDS = {
-    ("hup.models.hup", "hup.training"),  # HUP.fit: the loop knows models, so a model can name it only there
-    ("hup.models.hup", "hup.training.observer"),  # the type of its argument
+    ("hup.models.trained", "hup.training"),  # fit: the loop knows models, so a model can name it only there
+    ("hup.models.trained", "hup.training.observer"),  # the type of its argument
 }
 
 # `data` hands out tensors in these alone, and they are all of `data` that `nn`, which knows tensors only, may see.
-TORCH_IN_DATA = {"hup.data.batches", "hup.data.levels"}
+TORCH_IN_DATA = {"hup.data.batches", "hup.data.levels", "hup.data.runs"}
 FOREIGN_TO_NN = {"pathlib", "os", "pyarrow", "duckdb", "ibis", "json", "io", "tempfile", "typer", "rich"}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
     from hup.models.hup import HUP
+    from hup.models.kinds import load
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOMES = {
     "SimulatorConfig": "hup.data.simulator",
     "append": "hup.data.prepare",
     "evaluate": "hup.evaluation.protocol",
+    "load": "hup.models.kinds",
     "prepare": "hup.data.prepare",
     "propose_mapping": "hup.data.tables.propose",
     "simulate": "hup.data.simulator",
@@ -48,6 +50,7 @@ __all__ = [
     "__version__",
     "append",
     "evaluate",
+    "load",
     "prepare",
     "propose_mapping",
     "simulate",

@@ -23,12 +23,41 @@ from pydantic import (
 from hup.errors import HupError
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration: frozen, and with an error for every key that it lacks."""
+
     # Strict, as otherwise epochs=true would be 1 epoch.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @classmethod
+    def validated(cls, tree: dict[str, Any]) -> Self:
+        """Build from nested dictionaries, with a readable error for each key that is wrong."""
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise HupError("\n".join(_explain(cls, e["loc"], e["msg"], e["type"]) for e in error.errors())) from None
 
-class Sessions(_Section):
+    def changed(self, overrides: Iterable[str]) -> Self:
+        """Copy with single keys changed.
+
+        Parameters
+        ----------
+        overrides : iterable of str
+            ``"section.key=value"``, or ``"key=value"`` of this section; the value is read as TOML, or as text where it
+            is none.
+
+        Raises
+        ------
+        HupError
+            For an unknown key (it names the key and those that exist) or a value that does not fit.
+        """
+        tree = self.model_dump()
+        for override in [overrides] if isinstance(overrides, str) else overrides:
+            _set(tree, override)
+        return self.validated(tree)
+
+
+class Sessions(Section):
     """Which training sessions are used, and how much of each. Evaluation always uses every session, whole."""
 
     min_events: NonNegativeInt = Field(0, description="leave out shorter training sessions")
@@ -47,7 +76,7 @@ class Sessions(_Section):
         return None if value == 0 and value is not False else value
 
 
-class Embeddings(_Section):
+class Embeddings(Section):
     """Sizes of the embedding tables (§5.4), and where the vectors of items and categories come from."""
 
     item: PositiveInt = 30
@@ -70,19 +99,32 @@ class Embeddings(_Section):
     )
 
 
-class Network(_Section):
-    """The pyramid (Eq. 1-5)."""
+class Network(Section):
+    """The pyramid (Eq. 1-5), and what its ablations (§6.2) leave out of it."""
 
     hidden: PositiveInt = 100
+    single: bool = Field(False, description="instead of the pyramid, one layer over the micro-behaviors for each task")
+    micro: bool = Field(True, description="have the micro level")
+    micro_signals: bool = Field(True, description="show behavior, dwell and interval to the layer over micro-behaviors")
+    time_gate: bool = Field(True, description="time gates, which see the interval")
+    behavior_gate: bool = Field(True, description="behavior gates, which see the behavior type or the dwell")
     hard_gates: bool = Field(False, description="hard sigmoid in the gates")
-    category_gates: bool = Field(True, description="time and dwell gates at the category levels")
+    category_gates: bool = Field(True, description="time and dwell gates at the category levels, too")
+    attention: bool = Field(True, description="attention; without it a profile is made of the last output")
     attention_hidden: NonNegativeInt = Field(20, description="hidden units of the attention network; 0 = one layer")
     attention_tanh: bool = Field(False, description="pass attention scores through tanh")
-    category_attention_signal: bool = Field(True, description="show the dwell to the attention of category levels")
+    attention_signal: bool = Field(True, description="show behavior type and dwell to the attention")
+    category_attention_signal: bool = Field(True, description="show the dwell to the attention of category levels, too")
     head_tanh: bool = Field(False, description="tanh after the dense layer that makes the profile")
 
+    @model_validator(mode="after")
+    def _one_way_without_pyramid(self) -> Self:
+        if self.single and not self.micro:
+            raise ValueError("single reads the micro-behaviors, so micro = false has no sense with it")
+        return self
 
-class Loss(_Section):
+
+class Loss(Section):
     """Weights of the levels in the loss (Eq. 7)."""
 
     lambda_micro: NonNegativeFloat = 0.0
@@ -96,7 +138,7 @@ class Loss(_Section):
         return self
 
 
-class Training(_Section):
+class Training(Section):
     """The loop."""
 
     epochs: PositiveInt = 100
@@ -110,8 +152,15 @@ class Training(_Section):
     seed: int = Field(0, ge=0, le=2**32 - 2, description="gensim's generator takes 32 bits")
 
 
-class Config(_Section):
-    """Everything that decides what a training run does, besides the dataset.
+class TrainedConfig(Section):
+    """What every model that is trained by gradient descent has in its configuration."""
+
+    sessions: Sessions = Sessions()
+    training: Training = Training()
+
+
+class Config(TrainedConfig):
+    """Everything that decides what a training run of HUP does, besides the dataset.
 
     Examples
     --------
@@ -120,11 +169,15 @@ class Config(_Section):
     """
 
     name: str = "custom"
-    sessions: Sessions = Sessions()
     embeddings: Embeddings = Embeddings()
     network: Network = Network()
     loss: Loss = Loss()
-    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _micro_loss_needs_the_level(self) -> Self:
+        if self.loss.lambda_micro and (self.network.single or not self.network.micro):
+            raise ValueError("loss.lambda_micro is above 0, but there is no micro level to train")
+        return self
 
     @classmethod
     def preset(cls, name: str, overrides: Iterable[str] = ()) -> Config:
@@ -149,14 +202,6 @@ class Config(_Section):
             _set(tree, override)
         return cls.validated({"name": name, **tree})
 
-    @classmethod
-    def validated(cls, tree: dict[str, Any]) -> Config:
-        """Build from nested dictionaries, with a readable error for each key that is wrong."""
-        try:
-            return cls.model_validate(tree)
-        except ValidationError as error:
-            raise HupError("\n".join(_explain(e["loc"], e["msg"], e["type"]) for e in error.errors())) from None
-
 
 def preset_names() -> list[str]:
     """Names of the presets that come with HUP."""
@@ -180,11 +225,11 @@ def _set(tree: dict[str, Any], override: str) -> None:
     tree[leaf] = value
 
 
-def _explain(location: tuple[int | str, ...], message: str, kind: str) -> str:
+def _explain(root: type[BaseModel], location: tuple[int | str, ...], message: str, kind: str) -> str:
     key = ".".join(str(part) for part in location)
     if kind != "extra_forbidden":
         return f"Configuration key {key}: {message.removeprefix('Value error, ')}."
-    section: type[BaseModel] = Config
+    section = root
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
         assert isinstance(annotation, type)

@@ -86,10 +86,10 @@ def test_the_same_seed_gives_the_same_weights(shop, trained, tmp_path):
     ("options", "message"),
     [
         (("--preset", "best"), "There is no preset 'best'. Presets: authors, paper."),
-        (("--set", "network.width=3"), "There is no configuration key network.width. Keys there: hidden, hard_gates"),
+        (("--set", "network.width=3"), "There is no configuration key network.width. Keys there: hidden, single"),
         (
             ("--set", "net.hidden=3"),
-            "There is no configuration key net. Keys there: name, sessions, embeddings, network",
+            "There is no configuration key net. Keys there: sessions, training, name, embeddings, network",
         ),
         (("--set", "network.hidden=wide"), "Configuration key network.hidden: Input should be a valid integer"),
         (("--set", "network.hidden=0"), "Configuration key network.hidden: Input should be greater than 0."),
@@ -158,3 +158,21 @@ def test_a_folder_of_something_else_is_left_alone(shop, tmp_path):
         said = refusal(shop / "dataset", "--out", tmp_path, *TINY, *options)
         assert "holds thesis.tex, which is not of a model" in said
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_baseline_comes_out(shop, tmp_path):
+    done = run(shop / "dataset", "--model", "popularity", "--out", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    assert load(tmp_path / "model").kind == "popularity"
+    assert "holds a finished model" in refusal(shop / "dataset", "--model", "popularity", "--out", tmp_path / "model")
+    assert run(shop / "dataset", "--model", "recency", "--out", tmp_path / "model", "--overwrite").exit_code == 0
+    assert load(tmp_path / "model").kind == "recency"
+
+
+def test_a_baseline_that_is_not_there_or_has_no_such_setting_is_told(shop, tmp_path):
+    out = tmp_path / "model"
+    assert "no model 'magic'. Models: " in refusal(shop / "dataset", "--model", "magic", "--out", out)
+    for options, key in ((("--epochs", 3), "training"), (("--seed", 3), "seed"), (("--set", "depth=3"), "depth")):
+        assert f"no configuration key {key}" in refusal(shop / "dataset", "--model", "recency", "--out", out, *options)
+    assert run(shop / "dataset", "--model", "recency", "--preset", "paper", "--out", out).exit_code == 2
+    assert not out.exists()

@@ -29,6 +29,11 @@ class Log:
     offsets: np.ndarray
     taxonomy: SimpleNamespace
 
+    @property
+    def user_codes(self) -> np.ndarray:
+        """Two sessions a user, and the first of nobody known."""
+        return np.arange(len(self.offsets) - 1) // 2 - 1
+
     @classmethod
     def of(cls, sessions: list[list[int]]) -> Log:
         """Every event has times and a behavior of its own, so that none can take another's place unseen."""
@@ -115,6 +120,13 @@ def test_kinds_of_tensors():
     assert set(kinds.values()) == {torch.int64}
     assert targets.item.dtype == targets.categories.dtype == torch.int64
     assert histories.levels == 2
+
+
+def test_whose_sessions_and_which_ones_is_told():
+    log = Log.of([[0, 1], [2, 2, 3], [4, 4], [1, 0]])  # the third has no target
+    histories, _ = histories_and_targets(log, np.array([3, 2, 0]))
+    assert histories.index.tolist() == [3, 0]
+    assert histories.user.tolist() == [0, -1]
 
 
 def test_the_time_to_the_target_is_hidden_by_default():

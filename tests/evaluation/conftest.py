@@ -68,7 +68,10 @@ def dataset_in_memory(
             ),
         ),
         _sessions=pa.record_batch(
-            {"session": pa.array([f"toy.txt:{line}" for line in range(1, len(sessions) + 1)], pa.large_string())}
+            {
+                "session": pa.array([f"toy.txt:{line}" for line in range(1, len(sessions) + 1)], pa.large_string()),
+                "user": pa.nulls(len(sessions), pa.large_string()),
+            }
         ),
         _items=pa.record_batch({"item": pa.array(list(items), pa.large_string())}),
     )

@@ -33,7 +33,13 @@ def angles(n: int) -> np.ndarray:
 class Toy(Recommender):
     """Scores by :func:`toy_score`; no two of its items' vectors are equally near to a third."""
 
-    name = "toy"
+    kind = "toy"
+
+    def tensors(self):
+        return {}
+
+    def restore(self, tensors):
+        raise NotImplementedError
 
     def fit(self, dataset):
         self.sizes = protocol.vocabulary_sizes(dataset)
@@ -171,7 +177,7 @@ def test_the_rows_are_fitted_on_training_alone(make_dataset):
     other = [*sessions[:1], ["c", "c", "b", "c", "b", "a", "b", "a", "c"], *sessions[2:]]
     for log in (sessions, other):
         fitted = Recency().fit(make_dataset(log, paths, bounds))
-        assert fitted._popularity.grades("item").tolist() == [2, 1]
+        assert fitted.grades("item").tolist() == [2, 1]
 
 
 def test_a_model_that_is_a_baseline_stands_once(make_dataset):

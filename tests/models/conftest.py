@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zlib import crc32
 
+import numpy as np
 import pytest
 import torch
 
@@ -66,3 +69,28 @@ def dataset(request, shops) -> Dataset:
 @pytest.fixture(scope="session")
 def tiny() -> Config:
     return Config.preset("paper", TINY)
+
+
+def toy_log(
+    sessions: list[list[int]], paths: np.ndarray, n_items: int, n_categories: tuple[int, ...], train: int
+) -> Any:
+    """What counting models read of a dataset; the first ``train`` sessions are its training split."""
+    items = [item for session in sessions for item in session]
+    log = SimpleNamespace(
+        levels=len(n_categories),
+        n_train_items=n_items,
+        n_train_categories=n_categories,
+        behaviors=[],
+        fingerprint="f" * 64,
+        manifest=SimpleNamespace(split=SimpleNamespace(bounds=None)),
+        offsets=np.concatenate([[0], np.cumsum([len(session) for session in sessions])]).astype(np.int64),
+        item=np.array(items, dtype=np.int32),
+        taxonomy=SimpleNamespace(
+            paths=paths,
+            names=tuple([str(code) for code in range(n)] for n in n_categories),
+            parents=tuple(np.full(n, -1) if k == 0 else np.zeros(n, dtype=int) for k, n in enumerate(n_categories)),
+        ),
+        sessions=lambda split: {"train": range(train)}[split],
+    )
+    log.item_names = lambda: [str(code) for code in range(n_items)]
+    return log

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ import torch
 from torch import Tensor
 
 import hup.models
-from hup.config import Config
+from hup.config import Config, Section
 from hup.data.batches import Histories, histories_and_targets
 from hup.data.dataset import Dataset
+from hup.data.events import Event
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation import evaluate
+from hup.models import load, model_class
+from hup.models.ablations import ABLATIONS
 from hup.models.base import Recommender, Scores
+from hup.models.hup import HUP
+from hup.models.kinds import KINDS
 
 
 def found_recommenders() -> list[type[Recommender]]:
@@ -41,9 +47,43 @@ def found_recommenders() -> list[type[Recommender]]:
 
 RECOMMENDERS = found_recommenders()
 
+#: So that all are fitted at once, and none chooses anything by the validation split.
+QUICK = (
+    "training.epochs=1",
+    "network.hidden=8",
+    "embeddings.skipgram_epochs=2",
+    "epochs=2",
+    "iterations=2",
+    "weights={item=[0.5, 0.5], category=[0.5, 0.5]}",
+)
 
-def make(kind: type[Recommender], tiny: Config) -> Recommender:
-    return kind(tiny) if "config" in inspect.signature(kind).parameters else kind()
+
+@dataclass(frozen=True)
+class Made:
+    """One way of making a recommender."""
+
+    kind: type[Recommender]
+    overrides: tuple[str, ...] = ()
+
+    def __call__(self) -> Recommender:
+        config = Config.preset("paper") if self.kind is HUP else self.kind.options()
+        return self.kind(config.changed([*known_keys(config, QUICK), *self.overrides]))
+
+
+def known_keys(config: Section, overrides: Iterable[str]) -> list[str]:
+    """Those of the overrides whose key the configuration has."""
+    tree = config.model_dump()
+
+    def has(key: str) -> bool:
+        *sections, leaf = key.split(".")
+        found = reduce(lambda node, name: node.get(name, {}), sections, tree)
+        return leaf in found
+
+    return [override for override in overrides if has(override.partition("=")[0])]
+
+
+MAKERS = {kind.kind: Made(kind) for kind in RECOMMENDERS}
+MAKERS |= {f"hup-{name}": Made(HUP, overrides) for name, overrides in ABLATIONS.items()}
 
 
 @pytest.fixture(scope="module", params=["K=1", "K=3", "K=1, bare", "K=3, bare"])
@@ -51,14 +91,14 @@ def dataset(request, shops, bare_shops) -> Dataset:
     return {"K=1": shops[1], "K=3": shops[3], **bare_shops}[request.param]
 
 
-@pytest.fixture(scope="module", params=RECOMMENDERS, ids=lambda kind: kind.__name__)
-def kind(request) -> type[Recommender]:
-    return request.param
+@pytest.fixture(scope="module", params=MAKERS)
+def make(request) -> Made:
+    return MAKERS[request.param]
 
 
 @pytest.fixture(scope="module")
-def model(kind, dataset, tiny) -> Recommender:
-    model = make(kind, tiny)
+def model(make, dataset) -> Recommender:
+    model = make()
     assert model.fit(dataset) is model
     return model
 
@@ -108,10 +148,18 @@ def test_the_walk_finds_them():
     assert {"HUP", "Popularity", "Recency"} <= {kind.__name__ for kind in RECOMMENDERS}
 
 
-def test_each_has_a_name_of_its_own():
-    names = [kind.name for kind in RECOMMENDERS]
-    assert len(set(names)) == len(names)
-    assert all(name == name.strip() and name for name in names)
+def test_each_has_a_kind_of_its_own_by_which_it_is_found():
+    kinds = [kind.kind for kind in RECOMMENDERS]
+    assert len(set(kinds)) == len(kinds)
+    assert {kind: model_class(kind) for kind in KINDS} == {kind.kind: kind for kind in RECOMMENDERS}
+
+
+@pytest.mark.parametrize("kind", RECOMMENDERS, ids=lambda kind: kind.kind)
+def test_settings_to_try_are_valid_and_differ(kind):
+    config = Config.preset("paper") if kind is HUP else kind.options()
+    tried = [config.changed(overrides) for overrides in kind.tuning]
+    assert kind.tuning[0] == ()
+    assert len({found.model_dump_json() for found in tried}) == len(tried)
 
 
 def test_the_shops_hold_what_training_lacks(dataset):
@@ -229,9 +277,9 @@ def test_a_level_that_is_not_there_is_told(model, dataset):
             model.score(histories(dataset), level)
 
 
-def test_an_unfitted_model_says_so(kind, dataset, tiny):
+def test_an_unfitted_model_says_so(make, dataset):
     with pytest.raises(HupError, match="fit"):
-        make(kind, tiny).score(histories(dataset), "item")
+        make().score(histories(dataset), "item")
 
 
 def test_no_category_takes_nobodys_place(model, dataset):
@@ -265,8 +313,8 @@ def test_the_bare_shops_are_bare(bare_shops):
 # ---------------------------------------------------------------------- fit
 
 
-def test_fitting_again_gives_the_same(model, kind, dataset, tiny):
-    again = make(kind, tiny).fit(dataset)
+def test_fitting_again_gives_the_same(model, make, dataset):
+    again = make().fit(dataset)
     for level in levels_of(dataset):
         assert torch.equal(again.score(histories(dataset), level).known, model.score(histories(dataset), level).known)
 
@@ -301,20 +349,20 @@ def zip_levels(dataset: Dataset) -> Iterator[tuple[list[str], int]]:
     return zip(dataset.taxonomy.names, dataset.n_train_categories, strict=True)
 
 
-def test_only_training_sessions_are_learned_from(model, kind, dataset, tiny):
+def test_only_training_sessions_are_learned_from(model, make, dataset):
     """One epoch leaves nothing to select, so here the validation split must not matter either."""
-    other = make(kind, tiny).fit(with_other_sessions(dataset))
+    other = make().fit(with_other_sessions(dataset))
     for level in levels_of(dataset):
         assert_same(by_code(other.score(histories(dataset), level)), by_code(model.score(histories(dataset), level)))
 
 
-def test_training_sessions_do_matter(model, kind, dataset, tiny):
+def test_training_sessions_do_matter(model, make, dataset):
     """The test above can fail: what it alters would show if it were read."""
     bounds = dataset.manifest.split.bounds
     item = dataset.item.copy()
     end = dataset.offsets[bounds.train[1]]
     item[:end] = np.random.default_rng(5).permutation(item[:end])
-    other = make(kind, tiny).fit(replace(dataset, item=item))
+    other = make().fit(replace(dataset, item=item))
     scores: list[Tensor] = [m.score(histories(dataset), "item").known for m in (other, model)]
     assert not torch.allclose(*scores)
 
@@ -322,12 +370,82 @@ def test_training_sessions_do_matter(model, kind, dataset, tiny):
 # ---------------------------------------------------------------------- folders
 
 
-@pytest.mark.parametrize("kind", [k for k in RECOMMENDERS if hasattr(k, "save_pretrained")], indirect=True)
-def test_a_saved_model_scores_the_same(model, kind, dataset, tmp_path: Path):
+def test_a_saved_model_scores_the_same(model, dataset, tmp_path: Path):
+    model.name = "called otherwise"
     model.save_pretrained(tmp_path / "model")
-    opened = kind.from_pretrained(tmp_path / "model")
+    model.name = model.kind
+    opened = load(tmp_path / "model")
+    assert type(opened) is type(model)
+    assert opened.name == "called otherwise"
+    assert opened.config == model.config
     for level in levels_of(dataset):
         before, after = (m.score(histories(dataset), level) for m in (model, opened))
         assert torch.equal(before.known, after.known)
         assert torch.equal(before.own, after.own)
         assert torch.equal(before.own_codes, after.own_codes)
+
+
+def test_a_folder_with_damaged_weights_is_told(model, tmp_path: Path):
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(HupError, match=r"model\.safetensors does not fit"):
+        load(tmp_path / "model")
+
+
+def test_a_folder_of_another_model_is_told(model, tmp_path: Path):
+    model.save_pretrained(tmp_path / "model")
+    other = next(kind for kind in RECOMMENDERS if kind is not type(model))
+    with pytest.raises(HupError, match=f"is of a model '{model.kind}', expected '{other.kind}'"):
+        other.from_pretrained(tmp_path / "model")
+
+
+# ---------------------------------------------------------------------- recommend
+
+
+def events_of(dataset: Dataset, session: int) -> list[Event]:
+    """A test session's history, as a shop would send it."""
+    tree, names = dataset.taxonomy, dataset.item_names()
+    given = histories(dataset, [session])
+    return [
+        Event(
+            item=names[item],
+            behavior=dataset.behaviors[behavior].code,
+            categories=tree.path_names(dataset.levels, int(tree.paths[item, -1])),
+            interval=None if np.isnan(interval) else interval,
+            dwell=None if np.isnan(dwell) else dwell,
+        )
+        for item, behavior, interval, dwell in zip(
+            given.item.tolist(), given.behavior.tolist(), given.interval.tolist(), given.dwell.tolist(), strict=True
+        )
+    ]
+
+
+def test_recommendations_are_the_best_scores(model, dataset):
+    for session in list(dataset.sessions("test"))[:5]:
+        given = histories(dataset, [session])
+        for level in levels_of(dataset):
+            scores = by_code(model.score(given, level))[0]
+            if level == "item":
+                scores.pop(int(given.item[-1]))
+            else:
+                scores.pop(dataset.taxonomy.no_category[int(level[9:]) - 1], None)
+            found = model.recommend(events_of(dataset, session), level, k=5)
+            assert found.level == level
+            assert len(found.ranked) == min(5, len(scores))
+            best = sorted(scores.values(), reverse=True)[:5]
+            np.testing.assert_allclose([one.score for one in found.ranked], best, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_session_is_answered_with_popularity(model):
+    answer = model.recommend([], k=3)
+    assert answer.basis == "popularity"
+    assert [one.score for one in answer.ranked] == sorted((one.score for one in answer.ranked), reverse=True)
+
+
+def test_a_wrong_question_is_told(model, dataset):
+    with pytest.raises(HupError, match="k is 0"):
+        model.recommend([], k=0)
+    with pytest.raises(HupError, match="no level 'brand'"):
+        model.recommend([], "brand")
+    with pytest.raises(HupError, match="no timestamps"):
+        model.recommend([Event("x", "1")], now=3.0)

@@ -398,7 +398,7 @@ def test_where_vectors_come_from(shops, inputs, targets):
     model = HUP(config)
     network = model.initialise(shops[3], model.skipgram(shops[3])).network
     for level in ("item", "category_3", "category_1"):
-        read, aimed_at = network.input_table(level), network.target_table(level)
+        read, aimed_at = network.input_tables(level)[0], network.target_table(level)
         assert aimed_at.weight.requires_grad == (targets == "trainable")
         assert (read is aimed_at) == (inputs == "targets")
         equal = torch.equal(read.weight, aimed_at.weight)
@@ -433,7 +433,7 @@ def test_a_folder_holds_the_whole_model(shops, preset, tmp_path):
     before, after = model.network.state_dict(), opened.network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert (opened.network.input_table("item") is opened.network.target_table("item")) == (preset == "authors")
+    assert (opened.network.input_tables("item")[0] is opened.network.target_table("item")) == (preset == "authors")
     for session in dataset.sessions("test")[:3]:
         events = history(dataset, session)
         for level in model.levels:
@@ -508,7 +508,7 @@ DAMAGE = {
     ),
     "another format": (
         lambda folder: edit_config(folder, format_version=99),
-        "format_version 99; this version .* reads 1",
+        "format_version 99; this version .* reads 2",
     ),
     "another model": (lambda folder: edit_config(folder, model="pop"), "is of a model 'pop', expected 'hup'"),
     "no buckets": (
@@ -521,8 +521,8 @@ DAMAGE = {
     "cut weights": (cut_weights, "model.safetensors does not fit"),
     "other sizes": (wide, "model.safetensors does not fit the model's configuration: tensor .* expected"),
     "tensor missing": (
-        lambda folder: edit_weights(folder, **{"item_inputs.weight": None}),
-        "model.safetensors does not fit .*tensor item_inputs.weight",
+        lambda folder: edit_weights(folder, **{"inputs.micro.items.weight": None}),
+        "model.safetensors does not fit .*tensor inputs.micro.items.weight",
     ),
     "tensor too many": (lambda folder: edit_weights(folder, more=torch.zeros(1)), "does not fit .*tensor more"),
     "no items": (lambda folder: (folder / "items.parquet").unlink(), "items.parquet is missing"),

@@ -13,15 +13,17 @@ import hup
 from hup.data.batches import Histories, open_item_run, ragged_arange
 from hup.data.events import Event
 from hup.data.levels import pyramid_steps
+from hup.models.ablations import ABLATIONS
 from hup.models.hup import HUP
+from hup.models.session_reader import SessionReader
 
 TOLERANCE = 1e-5
 CHUNK = 250  # sessions a batch: the prefixes of more at once would fill the memory
 
 
-def random_weights(dataset: hup.Dataset, preset: str = "paper") -> HUP:
+def random_weights(dataset: hup.Dataset, preset: str = "paper", overrides: tuple[str, ...] = ()) -> HUP:
     """Make a model whose weights are large enough for every gate and every step to matter."""
-    model = HUP(preset).initialise(dataset)
+    model = HUP(hup.Config.preset(preset, overrides)).initialise(dataset)
     torch.manual_seed(1)
     for parameter in model.network.parameters():
         torch.nn.init.normal_(parameter.data, std=0.3)
@@ -153,6 +155,14 @@ def test_three_levels_with_unknown_items(simulated, preset):
     assert assert_live_equals_batch(model, simulated, sessions) == events * 5
 
 
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_every_ablation(simulated, ablation):
+    model = random_weights(simulated, "paper", ABLATIONS[ablation])
+    sessions = np.arange(0, len(simulated), 3)
+    events = int(np.diff(simulated.offsets)[sessions].sum())
+    assert assert_live_equals_batch(model, simulated, sessions) == events * len(model.network.level_names)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("name", ["appliances", "computers"])
@@ -182,12 +192,12 @@ def test_the_clock_counts_at_query_time(simulated):
     log = live_events(simulated, 3)
     # Timestamps alone: intervals and dwells follow from them.
     events = [Event(e.item, e.behavior, e.timestamp, e.categories) for e in log]
-    live = model._live()
+    reader = SessionReader(model.vocabulary)
     state = None
     for number, event in enumerate(events, 1):
         state = model.update(state, event)
         for now in (None, event.timestamp, event.timestamp + 30.0, event.timestamp + 5000.0):
-            histories = live.histories([events[:number]], [now])
+            histories = reader.histories([events[:number]], [now])
             with torch.inference_mode():
                 batch = model.network(histories, pyramid_steps(histories, model.buckets))
             for name, vector in model.profile(state, now).items():

@@ -1,32 +1,26 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-import hup.models.popularity as popularity
+import hup.data.runs as runs
 from hup.data.batches import Histories
+from hup.data.runs import run_counts
 from hup.errors import HupError
-from hup.models.popularity import Popularity, run_counts
+from hup.models.popularity import Popularity
+
+from .conftest import toy_log
 
 # Items 0 … 5 under (category_1, category_2); item 5 has no known category. The last session is no training session.
 PATHS = np.array([[0, 0], [0, 1], [1, 2], [0, 0], [1, 3], [-1, -1]], dtype=np.int32)
 SESSIONS = [[0, 0, 1, 0], [0, 3, 3, 2], [5, 2, 2], [4, 1, 1, 4]]
 
 
-def log(train: int = 3) -> SimpleNamespace:
-    """What popularity reads of a dataset."""
-    return SimpleNamespace(
-        levels=2,
-        n_train_items=6,
-        n_train_categories=(2, 4),
-        offsets=np.concatenate([[0], np.cumsum([len(session) for session in SESSIONS])]),
-        item=np.array([item for session in SESSIONS for item in session], dtype=np.int32),
-        taxonomy=SimpleNamespace(paths=PATHS),
-        sessions=lambda split: {"train": range(train)}[split],
-    )
+def log(train: int = 3) -> Any:
+    return toy_log(SESSIONS, PATHS, 6, (2, 4), train)
 
 
 def histories(*items: list[int], paths: np.ndarray = PATHS) -> Histories:
@@ -43,7 +37,7 @@ def histories(*items: list[int], paths: np.ndarray = PATHS) -> Histories:
 
 @pytest.mark.parametrize("events_per_block", [1, 2, 5, 1_000])
 def test_runs_are_counted_on_training_alone(monkeypatch, events_per_block):
-    monkeypatch.setattr(popularity, "EVENTS_PER_BLOCK", events_per_block)
+    monkeypatch.setattr(runs, "EVENTS_PER_BLOCK", events_per_block)
     # 0 runs twice in the first session and once in the second, whose first event goes on with no run.
     assert run_counts(log(), "item").tolist() == [3, 1, 2, 1, 0, 1]
     assert run_counts(log(), "category_1").tolist() == [2, 2]
@@ -68,7 +62,9 @@ def test_what_training_never_saw_is_last():
 
 
 def test_an_unknown_level_and_an_unfitted_model_are_told():
-    with pytest.raises(HupError, match="no level 'category_3'; its levels are: item, category_1, category_2"):
+    with pytest.raises(
+        HupError, match="has no level 'category_3'; its levels are: item, category_2, category_1"
+    ):
         Popularity().fit(log()).grades("category_3")
-    with pytest.raises(HupError, match=r"call fit\(dataset\) first"):
+    with pytest.raises(HupError, match=r"is not fitted: call fit\(dataset\)"):
         Popularity().score(histories([1]), "item")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,8 @@ from hypothesis import strategies as st
 from hup.data.batches import Histories
 from hup.models.recency import Recency
 
+from .conftest import toy_log
+
 N_KNOWN = 8
 # Item i is visited 8 - i times in training, so popularity falls with the code; 5, 6 and 7 are of one category.
 PATHS = np.array([[0, 0], [0, 1], [0, 2], [1, 3], [1, 4], [2, 5], [2, 5], [2, 5], *([[9, 9]] * 4)], dtype=np.int32)
@@ -19,16 +19,7 @@ PATHS = np.array([[0, 0], [0, 1], [0, 2], [1, 3], [1, 4], [2, 5], [2, 5], [2, 5]
 @pytest.fixture(scope="module")
 def model() -> Recency:
     visits = [item for times in range(N_KNOWN, 0, -1) for item in range(times)]
-    log = SimpleNamespace(
-        levels=2,
-        n_train_items=N_KNOWN,
-        n_train_categories=(3, 6),
-        offsets=np.array([0, len(visits)]),
-        item=np.array(visits, dtype=np.int32),
-        taxonomy=SimpleNamespace(paths=PATHS),
-        sessions=lambda split: {"train": range(1)}[split],
-    )
-    return Recency().fit(log)
+    return Recency().fit(toy_log([visits], PATHS, N_KNOWN, (3, 6), 1))
 
 
 def histories(*items: list[int]) -> Histories:

@@ -66,11 +66,12 @@ def evaluate(
     from hup.data.dataset import Dataset
     from hup.evaluation import evaluate as run
     from hup.models import load
+    from hup.models.trained import TrainedRecommender
 
     opened = Dataset.open(dataset)
     recommender = load(model)
-    trained_with = recommender.config.sessions.last_interval
-    if last_interval.value != trained_with:
+    trained_with = recommender.config.sessions.last_interval if isinstance(recommender, TrainedRecommender) else None
+    if trained_with is not None and last_interval.value != trained_with:
         note(
             f"The model was trained with sessions.last_interval={trained_with}; --last-interval {last_interval.value} "
             f"shows it something else than it learned from."

@@ -223,7 +223,7 @@ def _number(value: float) -> str:
 def _print_model(folder: Path, as_json: bool) -> None:
     from hup.models.model_folder import read_config, read_json
 
-    content = {"config": read_config(folder, "hup")}
+    content = {"config": read_config(folder)}
     if (folder / "metrics.json").is_file():
         content["metrics"] = read_json(folder / "metrics.json")
     if as_json:

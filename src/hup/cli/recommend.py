@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hup.models.recommendations import Recommendations
 
 REASONS_SHOWN = 3
+SCORE_TITLES = {"profile": "cosine", "score": "score", "popularity": "share"}
 
 
 class SessionFormat(StrEnum):
@@ -45,6 +47,7 @@ def recommend(
     """
     from hup.data.events import events_from_jd, events_from_jsonl
     from hup.models import load
+    from hup.models.hup import HUP
 
     recommender = load(model)
     read = events_from_jd if format is SessionFormat.JD else events_from_jsonl
@@ -58,9 +61,14 @@ def recommend(
         )
     if not events:
         note("The session is empty: this is what is popular.")
-    state = recommender.state(events)
+    # Folded once for all levels.
+    ask = (
+        partial(recommender.recommend, recommender.state(events))
+        if isinstance(recommender, HUP)
+        else partial(recommender.recommend, events)
+    )
     levels = list(recommender.levels) if level == "all" else [level]
-    answers = [recommender.recommend(state, name, k, now) for name in levels]
+    answers = [ask(name, k, now) for name in levels]
     if as_json:
         typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
         return
@@ -87,7 +95,7 @@ def _print(answer: Recommendations) -> None:
     table.add_column("rank", justify="right")
     table.add_column("item" if answer.level == "item" else "category")
     table.add_column("categories")
-    table.add_column("cosine" if answer.basis == "profile" else "share", justify="right")
+    table.add_column(SCORE_TITLES[answer.basis], justify="right")
     table.add_column("in session")
     for place, found in enumerate(answer.ranked, 1):
         names = escape(found.name), escape(" > ".join(found.path))

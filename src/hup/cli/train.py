@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hup.cli.console import console, note, progress_bars
-from hup.errors import HupError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from hup.models.base import Recommender
 
 NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 
@@ -19,7 +20,12 @@ NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 def train(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder, from `hup prepare`.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    preset: Annotated[str, typer.Option(help="Configuration to start from: paper or authors.")] = "paper",
+    model: Annotated[
+        str, typer.Option(help="Kind of model: hup, or any baseline, for example vsknn or gru4rec.")
+    ] = "hup",
+    preset: Annotated[
+        str | None, typer.Option(help="Configuration of HUP to start from: paper (default) or authors.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs; short for --set training.epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; short for --set training.seed=N.")] = None,
     set_: Annotated[
@@ -32,34 +38,29 @@ def train(
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")] = None,
 ) -> None:
-    """Fit HUP on the training split; the epoch is chosen on the validation split.
+    """Fit HUP, or another model, on the training split; the epoch is chosen on the validation split.
 
     Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
     weights. The log of all epochs is in OUT/log.jsonl.
     """
-    from hup.config import Config
     from hup.data.dataset import Dataset
-    from hup.models.hup import HUP
-    from hup.training import Observer
+    from hup.training import Observer, fit
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
-    overrides = list(set_ or [])
-    overrides += [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
-    config = Config.preset(preset, overrides)
+    recommender = _model(model, preset, list(set_ or []), epochs, seed)
     data = Dataset.open(dataset)
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
-    model = HUP(config)
 
     class Screen(Observer):
         """Shows the run as progress bars and one line an epoch."""
 
         def __init__(self) -> None:
             self.bars = progress_bars()
-            self.task = self.bars.add_task("skip-gram vectors and weights", total=None)
+            self.task = self.bars.add_task("getting ready", total=None)
 
         def note(self, message: str) -> None:
             note(message)
@@ -76,12 +77,28 @@ def train(
     screen = Screen()
     with screen.bars:
         try:
-            model.fit(data, out=out, resume=resume, overwrite=overwrite, observer=screen)
+            fit(recommender, data, out, resume=resume, overwrite=overwrite, observer=screen)
         except KeyboardInterrupt:
             note(f"Stopped. The same command goes on after the last whole epoch: hup train {dataset} --out {out} …")
             raise
-    console.print(_summary(model.metrics))
+    if recommender.metrics:
+        console.print(_summary(recommender.metrics))
     note(f"Model in {out}. Next: hup evaluate {out} {dataset}")
+
+
+def _model(kind: str, preset: str | None, overrides: list[str], epochs: int | None, seed: int | None) -> Recommender:
+    """Make an unfitted model; presets are HUP's."""
+    from hup.config import Config
+    from hup.models import model_class
+
+    found = model_class(kind)
+    if preset is not None and kind != "hup":
+        raise typer.BadParameter(f"--preset is for --model hup; {kind} has none. Change single keys with --set.")
+    if epochs is not None:
+        overrides.append(f"training.epochs={epochs}")
+    if seed is not None:
+        overrides.append(f"{'training.seed' if 'training' in found.options.model_fields else 'seed'}={seed}")
+    return found(Config.preset(preset or "paper", overrides) if kind == "hup" else found.options().changed(overrides))
 
 
 def _epoch_line(record: dict[str, Any]) -> str:
@@ -103,8 +120,6 @@ def _percent(value: float | None) -> str:
 def _summary(metrics: dict[str, Any]) -> Table:
     from rich.table import Table
 
-    if not metrics:
-        raise HupError("The finished model has no metrics.json; train it again with --overwrite.")
     validation = metrics["validation"] or {}
     if validation:
         stopped = ", stopped early" if metrics["stopped_early"] else ""
@@ -114,9 +129,10 @@ def _summary(metrics: dict[str, Any]) -> Table:
     table = Table(title=title)
     for name in ("level", "Recall", "MRR", "mean cosine of targets", "their effective rank"):
         table.add_column(name, justify="left" if name == "level" else "right")
-    for level, spread in metrics["collapse"].items():
-        if level.endswith("_inputs"):
-            continue  # in metrics.json
+    collapse = metrics["collapse"]
+    for level in validation or [name for name in collapse if "_inputs" not in name]:
         figures = [_percent(value) for value in validation.get(level, {}).values()] or [NOTHING, NOTHING]
-        table.add_row(level, *figures, f"{spread['mean_cosine']:.3f}", f"{spread['effective_rank']:.1f}")
+        spread = collapse.get(level)
+        spreads = (f"{spread['mean_cosine']:.3f}", f"{spread['effective_rank']:.1f}") if spread else (NOTHING, NOTHING)
+        table.add_row(level, *figures, *spreads)
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -46,6 +46,10 @@ class Histories:
         ``(N,)`` int64, ``-1`` = unknown.
     interval, dwell : Tensor
         ``(N,)`` float32 seconds. NaN = not known yet: the open event's interval, the open item run's dwell.
+    user : Tensor or None
+        ``(B,)`` int64, whose history it is (``Dataset.user_codes``); -1, or None for all, where that is not known.
+    index : Tensor or None
+        ``(B,)`` int64, the session's index in its dataset; None live.
     """
 
     offsets: Tensor
@@ -54,6 +58,8 @@ class Histories:
     behavior: Tensor
     interval: Tensor
     dwell: Tensor
+    user: Tensor | None = None
+    index: Tensor | None = None
 
     def __len__(self) -> int:
         return self.offsets.numel() - 1
@@ -105,7 +111,8 @@ class Histories:
 
     def to(self, device: torch.device | str) -> Self:
         """Move every tensor to a device."""
-        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
 
 
 @dataclass(frozen=True)
@@ -180,12 +187,14 @@ def histories_and_targets(
     usable = history_length > 0
     target_item = item[ends - 1][usable].astype(np.int64)
     return (
-        _histories(dataset, start[usable], history_length[usable], last_interval),
+        _histories(dataset, sessions[usable], start[usable], history_length[usable], last_interval),
         Targets(torch.from_numpy(target_item), torch.from_numpy(dataset.taxonomy.paths[target_item].astype(np.int64))),
     )
 
 
-def _histories(dataset: Dataset, start: np.ndarray, length: np.ndarray, last_interval: LastInterval) -> Histories:
+def _histories(
+    dataset: Dataset, sessions: np.ndarray, start: np.ndarray, length: np.ndarray, last_interval: LastInterval
+) -> Histories:
     at = ragged_arange(start, length)
     ends = np.cumsum(length)
     item = dataset.item[at].astype(np.int64)
@@ -200,6 +209,8 @@ def _histories(dataset: Dataset, start: np.ndarray, length: np.ndarray, last_int
         behavior=torch.from_numpy(dataset.behavior[at].astype(np.int64)),
         interval=torch.from_numpy(interval),
         dwell=torch.from_numpy(dwell),
+        user=torch.from_numpy(dataset.user_codes[sessions]),
+        index=torch.from_numpy(sessions),
     )
 
 

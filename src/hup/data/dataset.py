@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,13 @@ class Dataset:
     def times(self) -> tuple[pa.Int64Array, pa.Int64Array]:
         """Give :meth:`session_times` of all sessions, start and end, as Arrow arrays with nulls."""
         return self._sessions.column("start"), self._sessions.column("end")
+
+    @cached_property
+    def user_codes(self) -> npt.NDArray[np.int64]:
+        """User of every session, in order of first appearance, so that users of training come first; -1 = not known."""
+        codes = self.users().dictionary_encode().indices.fill_null(-1)
+        array: npt.NDArray[np.int64] = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+        return array
 
     def n_users(self) -> int | None:
         """Count the users; None where the log does not name them."""

@@ -1,5 +1,5 @@
 """Recommenders: HUP and, one file each, what it is compared with."""
 
-from hup.models.hup import load
+from hup.models.kinds import load, model_class
 
-__all__ = ["load"]
+__all__ = ["load", "model_class"]

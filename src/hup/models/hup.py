@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,38 +11,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hup.config import Config
-from hup.data.batches import Histories
-from hup.data.dataset import Behavior, Dataset
+from hup.config import Config, Section
+from hup.data.batches import Histories, Targets
+from hup.data.dataset import Dataset
 from hup.data.events import Event, in_time_order
-from hup.data.levels import Buckets, pyramid_steps
-from hup.data.manifest import SplitBounds
+from hup.data.levels import level_names, pyramid_steps
 from hup.errors import HupError
-from hup.models.base import Recommender, Scores
+from hup.models.attention import AttentionColumn
+from hup.models.base import Scores
 from hup.models.live import LiveProfiles, ProfileState
-from hup.models.model_folder import (
-    CONFIG,
-    FORMAT_VERSION,
-    METRICS,
-    load_weights,
-    read_config,
-    read_json,
-    save_weights,
-    write_json,
-)
 from hup.models.recommendations import Recommendations, own_candidates, popular, rank, reasons
 from hup.models.skipgram import skipgram_vectors
-from hup.models.vocabulary import Vocabulary
-from hup.nn.pyramid import LevelProfile, Pyramid
-
-if TYPE_CHECKING:
-    from hup.training.observer import Observer
+from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
+from hup.nn.level import LevelProfile
+from hup.nn.losses import cosine_proximity
+from hup.nn.pyramid import Pyramid
 
 Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
-Part = TypeVar("Part")
 
 
-class HUP(Recommender):
+class HUP(TrainedRecommender):
     """Hierarchical user profiles (WSDM 2020).
 
     Parameters
@@ -58,127 +45,108 @@ class HUP(Recommender):
     >>> model.recommend(state, level="category_1", k=5)                     # doctest: +SKIP
     """
 
-    name: ClassVar[str] = "hup"
+    kind: ClassVar[str] = "hup"
+    options: ClassVar[type[Section]] = Config
+    # Sizes are the paper's; what it leaves open is worth trying.
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("training.learning_rate=0.003",),
+        ("embeddings.skipgram_window=2",),
+        ("embeddings.skipgram_window=10", "embeddings.skipgram_epochs=100"),
+        ("training.batch_size=32",),
+        ("embeddings.inputs='random'", "training.learning_rate=0.003"),
+    )
+    config: Config
 
     def __init__(self, config: Config | str = "paper") -> None:
-        self.config = Config.preset(config) if isinstance(config, str) else config
-        self.metrics: dict[str, Any] = {}
-        self.dataset_fingerprint: str | None = None
-        self.dataset_bounds: SplitBounds | None = None
-        self._network: Pyramid | None = None
-        self._vocabulary: Vocabulary | None = None
-        self._buckets: Buckets | None = None
+        super().__init__(Config.preset(config) if isinstance(config, str) else config)
         self._latest: tuple[Histories, dict[str, LevelProfile]] | None = None
 
     # ------------------------------------------------------------------ fit
 
-    def fit(
-        self,
-        dataset: Dataset,
-        *,
-        out: str | Path | None = None,
-        resume: bool = False,
-        overwrite: bool = False,
-        observer: Observer | None = None,
-    ) -> Self:
-        """Train on the training split; the best epoch on the validation split is kept.
-
-        Parameters
-        ----------
-        dataset : Dataset
-        out : path, optional
-            Model folder for checkpoints, log and the finished model; without it nothing is written. An unfinished run
-            of the same configuration and dataset in it is continued.
-        resume : bool
-            Also continue a finished run, up to a larger ``training.epochs``.
-        overwrite : bool
-            Start anew, whatever is in ``out``.
-        observer : Observer, optional
-            Told of every batch and epoch.
-
-        Raises
-        ------
-        HupError
-            If no training session is left after the filters of ``config.sessions``.
-        """
-        from hup.training import train  # the loop knows models, so the model can name it only here
-
-        path = None if out is None else Path(out)
-        train(self, dataset, out=path, resume=resume, overwrite=overwrite, observer=observer)
-        return self
-
-    def initialise(self, dataset: Dataset, vectors: Mapping[str, Tensor] | None = None) -> Self:
-        """Take the dataset's vocabulary and make a network of random weights and, where configured, skip-gram vectors.
-
-        The same configuration, seed included, gives the same weights.
-
-        Parameters
-        ----------
-        dataset : Dataset
-        vectors : mapping of str to Tensor, optional
-            Skip-gram vectors by level, from :meth:`skipgram`; those of a level that is not there stay random.
-        """
-        torch.manual_seed(self.config.training.seed)
-        self._attach(Vocabulary.of(dataset), _buckets(dataset), dataset.fingerprint)
-        self.dataset_bounds = dataset.manifest.split.bounds
-        embeddings = self.config.embeddings
-        for level, values in (vectors or {}).items():
-            if embeddings.targets == "skipgram":
-                self.network.target_table(level).weight.data.copy_(values)
-            if embeddings.inputs == "skipgram":
-                self.network.input_table(level).weight.data.copy_(values)
-        return self
-
-    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
-        sizes = self.config.embeddings
-        if "skipgram" not in (sizes.targets, sizes.inputs):
-            return {}
-        names = {"item": sizes.item, **{f"category_{k}": sizes.category for k in range(1, dataset.levels + 1)}}
-        return {
-            level: skipgram_vectors(
-                dataset,
-                level,
-                size,
-                window=sizes.skipgram_window,
-                epochs=sizes.skipgram_epochs,
-                budget=sizes.skipgram_budget,
-                seed=self.config.training.seed,
-            )
-            for level, size in names.items()
-        }
-
-    def _attach(self, vocabulary: Vocabulary, buckets: Buckets, fingerprint: str | None) -> None:
-        self._vocabulary, self._buckets, self.dataset_fingerprint = vocabulary, buckets, fingerprint
-        self._network = Pyramid(
+    def build(self) -> Pyramid:
+        """Make the pyramid."""
+        vocabulary, buckets = self.vocabulary, self.buckets
+        self._latest = None
+        return Pyramid(
             torch.from_numpy(vocabulary.paths),
             [vocabulary.ancestors(k) for k in range(1, vocabulary.levels + 1)],
             n_behaviors=len(vocabulary.behaviors),
             n_intervals=len(buckets.interval) + 2,
             n_dwells=len(buckets.dwell) + 2,
             config=self.config,
-        ).eval()
-        self._latest = None
+        )
+
+    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
+        sizes = self.config.embeddings
+        if "skipgram" not in (sizes.targets, sizes.inputs):
+            return {}
+        return {
+            level: skipgram_vectors(
+                dataset,
+                level,
+                sizes.item if level == "item" else sizes.category,
+                window=sizes.skipgram_window,
+                epochs=sizes.skipgram_epochs,
+                budget=sizes.skipgram_budget,
+                seed=self.config.training.seed,
+            )
+            for level in level_names(dataset.levels)[1:]
+        }
+
+    def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:
+        """Put skip-gram vectors into the tables that are to have them."""
+        embeddings = self.config.embeddings
+        for level, values in vectors.items():
+            if embeddings.targets == "skipgram":
+                self.network.target_table(level).weight.data.copy_(values)
+            if embeddings.inputs == "skipgram":
+                for table in self.network.input_tables(level):
+                    table.weight.data.copy_(values)
 
     @property
     def network(self) -> Pyramid:
-        """The network; an unfitted model has none."""
-        return _fitted(self._network)
+        """The pyramid; an unfitted model has none."""
+        network = super().network
+        assert isinstance(network, Pyramid)
+        return network
 
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Names and codes of the training split."""
-        return _fitted(self._vocabulary)
+    def level_weights(self) -> dict[str, float]:
+        """Weights of Eq. 7."""
+        weights = self.config.loss
+        category = dict.fromkeys(self.levels[1:], weights.lambda_category)
+        return {"micro": weights.lambda_micro, "item": weights.lambda_item, **category}
 
-    @property
-    def buckets(self) -> Buckets:
-        """Bucket edges of interval and dwell."""
-        return _fitted(self._buckets)
+    def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
+        """Negative cosine of every level that counts (Eq. 6), over the targets that count there."""
+        network = self.network
+        levels = [level for level, weight in self.level_weights().items() if weight > 0]
+        profiles = network(histories, pyramid_steps(histories, self.buckets), levels)
+        losses = {}
+        for level in levels:
+            table = network.target_table(level)
+            vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
+            wanted = targets.wanted(level, self.vocabulary.no_category)
+            loss = cosine_proximity(profiles[level].vector, vectors, wanted)
+            losses[level] = LevelLoss(loss, int(wanted.sum()))
+        return losses
 
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """Levels that can be recommended: item, category_K … category_1."""
-        return self.network.level_names[1:]
+    def watched(self) -> dict[str, WatchedTable]:
+        """Target tables by level, and the tables that are read as "LEVEL_inputs"."""
+        if self.config.embeddings.targets == "trainable":
+            remedy = "This loss has no negatives; freeze the targets with embeddings.targets=skipgram."
+        else:
+            remedy = "The training sessions may be too few, or too much alike, to learn vectors from."
+        tables = {}
+        for level in self.levels:
+            targets = self.network.target_table(level)
+            tables[level] = WatchedTable(targets.weight, remedy)
+            for number, inputs in enumerate(self.network.input_tables(level), 1):
+                if inputs is not targets:
+                    suffix = "inputs" if number == 1 else f"inputs_{number}"
+                    tables[f"{level}_{suffix}"] = WatchedTable(inputs.weight, None)
+        return tables
 
     # ------------------------------------------------------------------ rank
 
@@ -192,6 +160,20 @@ class HUP(Recommender):
     def item_vectors(self) -> Tensor:
         """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
         return self.network.item_targets.weight.detach()
+
+    def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
+        """Attention of every level over one history, bottom first; none for a model without attention."""
+        if not self.config.network.attention:
+            return ()
+        steps, network = pyramid_steps(histories, self.buckets), self.network
+        profiles, weights = self._profiles(histories), self.level_weights()
+        columns = []
+        for level, layout in zip(network.level_names, network.layout, strict=True):
+            closed = steps.levels[layout].events
+            last = torch.cat([closed, steps.open_events if layout == 0 else steps.queries])
+            first = torch.cat([last[:1] * 0, last[:-1] + 1])
+            columns.append(AttentionColumn(level, profiles[level].weights, first, last, weights[level] > 0))
+        return tuple(columns)
 
     def _profiles(self, histories: Histories) -> dict[str, LevelProfile]:
         """Profiles of all levels; kept for the latest batch, since callers ask level by level."""
@@ -296,97 +278,22 @@ class HUP(Recommender):
         HupError
             For a level that the model lacks, or ``k`` below 1.
         """
-        self._check_level(level)
-        if k < 1:
-            raise HupError(f"k is {k}, expected 1 or more.")
+        self._check_question(level, k)
         state = self.state(session)
         if not state.pending:
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         profile = self._live().profile(state, now, [level])[level]
-        own = own_candidates(self.vocabulary, state, level)
+        own = own_candidates(self.vocabulary, state.items, level)
         codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
         paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
         scores = self._score(profile.vector, level, codes, paths.view(1, len(own), self.vocabulary.levels))
-        ranked = rank(self.vocabulary, state, level, scores.known[0], scores.own[0], own, k)
-        return Recommendations(level, ranked, reasons(state, self.levels.index(level), profile.weights), "profile")
-
-    # ------------------------------------------------------------------ folders
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model folder: weights, vocabulary, metrics, and last the configuration, which makes it complete.
-
-        Raises
-        ------
-        HupError
-            If the folder cannot be written, or is a dataset or a file.
-        """
-        folder = Path(folder)
-        if folder.is_file() or (folder / "manifest.json").exists():
-            raise HupError(f"{folder} is no place for a model; choose an empty or new folder.")
-        # A model that is being replaced is no model until the new one is whole.
-        (folder / CONFIG).unlink(missing_ok=True)
-        save_weights(folder, self.network)
-        self.vocabulary.save(folder)
-        write_json(folder / METRICS, self.metrics)
-        content = {
-            "format_version": FORMAT_VERSION,
-            "model": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "behaviors": [behavior.model_dump() for behavior in self.vocabulary.behaviors],
-            "buckets": {"interval": self.buckets.interval, "dwell": self.buckets.dwell},
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
-        }
-        write_json(folder / CONFIG, content)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
-        """Open a model folder.
-
-        Raises
-        ------
-        HupError
-            If it is no complete model folder of this format.
-        """
-        folder = Path(folder)
-        content = read_config(folder, cls.name)
-        try:
-            model = cls(Config.validated(content["config"]))
-            behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
-            buckets = Buckets(tuple(content["buckets"]["interval"]), tuple(content["buckets"]["dwell"]))
-            fingerprint = content["dataset_fingerprint"]
-            bounds = content.get("dataset_bounds")
-            bounds = bounds and SplitBounds.model_validate(bounds)
-        except (HupError, KeyError, TypeError, ValueError) as error:
-            raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
-        model._attach(Vocabulary.load(folder, behaviors), buckets, fingerprint)
-        model.dataset_bounds = bounds
-        load_weights(folder, model.network)
-        if (folder / METRICS).is_file():
-            model.metrics = read_json(folder / METRICS)
-        return model
+        current = state.pending[-1].item
+        ranked = rank(self.vocabulary, state.items, current, level, scores.known[0], scores.own[0], own, k)
+        network = self.network
+        visited = state.visited(network.layout[network.level_names.index(level)])
+        return Recommendations(level, ranked, reasons(state.items, visited, level, profile.weights.tolist()), "profile")
 
     # ------------------------------------------------------------------ parts
 
     def _live(self) -> LiveProfiles:
         return LiveProfiles(self.network, self.vocabulary, self.buckets)
-
-    def _check_level(self, level: str) -> None:
-        if level not in self.levels:
-            raise HupError(f"The model has no level {level!r}; its levels are: {', '.join(self.levels)}.")
-
-
-def load(folder: str | Path) -> HUP:
-    """Open a model folder; the kind of model is written in it."""
-    return HUP.from_pretrained(folder)
-
-
-def _fitted(part: Part | None) -> Part:
-    if part is None:
-        raise HupError("This model is not fitted: call fit(dataset), or open one with HUP.from_pretrained(folder).")
-    return part
-
-
-def _buckets(dataset: Dataset) -> Buckets:
-    edges = dataset.manifest.buckets
-    return Buckets(tuple(edges.interval_upper_edges), tuple(edges.dwell_upper_edges))

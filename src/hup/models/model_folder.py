@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from hup.errors import HupError
 from hup.files import write_aside
 from hup.nn.weights import unshared
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:
@@ -42,13 +44,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_config(folder: Path, model: str) -> dict[str, Any]:
+def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Read ``config.json``, which is written last and so tells that the folder is complete.
 
     Raises
     ------
     HupError
-        If the folder holds no finished model of this kind and format.
+        If the folder holds no finished model of this format and, where one is named, kind.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -60,34 +62,45 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise HupError(f"{path} has format_version {version}; this version of HUP reads {FORMAT_VERSION}. Train again.")
-    if content.get("model") != model:
-        raise HupError(f"{path} is of a model {content.get('model')!r}, expected {model!r}.")
+    if kind is not None and content.get("model") != kind:
+        raise HupError(f"{path} is of a model {content.get('model')!r}, expected {kind!r}.")
     return content
 
 
-def save_weights(folder: Path, network: nn.Module) -> None:
+def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write ``model.safetensors``."""
     with write_aside(folder / WEIGHTS) as path:
-        save_file({name: tensor.contiguous() for name, tensor in unshared(network).items()}, path)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def load_weights(folder: Path, network: nn.Module) -> None:
-    """Read ``model.safetensors`` into a network.
+@contextmanager
+def load_tensors(folder: Path) -> Iterator[dict[str, Tensor]]:
+    """Read ``model.safetensors``; the block takes the tensors up, and may say with a RuntimeError what is wrong.
 
     Raises
     ------
     HupError
-        If the file is missing, damaged, or of another network.
+        If the file is missing, damaged, or of another model.
+    """
+    try:
+        yield load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {error}") from error
+
+
+def restore_network(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy tensors into a network.
+
+    Raises
+    ------
+    RuntimeError
+        If they are those of another network.
     """
     own = unshared(network)
-    try:
-        weights = load_file(folder / WEIGHTS)
-        if odd := weights.keys() ^ own.keys():
-            raise RuntimeError(f"tensor {min(odd)} is in one of them alone")
-        with torch.no_grad():
-            for name, tensor in own.items():
-                if tensor.shape != weights[name].shape:
-                    raise RuntimeError(f"tensor {name} is {list(weights[name].shape)}, expected {list(tensor.shape)}")
-                tensor.copy_(weights[name])
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {error}") from error
+    if odd := weights.keys() ^ own.keys():
+        raise RuntimeError(f"tensor {min(odd)} is in one of them alone")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tensor.shape != weights[name].shape:
+                raise RuntimeError(f"tensor {name} is {list(weights[name].shape)}, expected {list(tensor.shape)}")
+            tensor.copy_(weights[name])

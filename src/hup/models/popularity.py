@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -9,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.config import Section
 from hup.data.batches import Histories
 from hup.data.dataset import Dataset
-from hup.errors import HupError
 from hup.models.base import Recommender, Scores
 
-EVENTS_PER_BLOCK = 1 << 22
 EXACT_IN_FLOAT32 = 1 << 24  # whole numbers up to here
 
 
@@ -25,18 +25,25 @@ class Popularity(Recommender):
     are counted, as a long look at one item is one visit. Codes that training never saw share the last place.
     """
 
-    name: ClassVar[str] = "popularity"
+    kind: ClassVar[str] = "popularity"
 
-    def __init__(self) -> None:
-        self._grades: dict[str, Tensor] = {}
+    def __init__(self, config: Section | None = None) -> None:
+        super().__init__(config)
+        self._grades: dict[str, Tensor] | None = None
 
     def fit(self, dataset: Dataset) -> Self:
         """Count the runs of the training split."""
-        counts = {"item": run_counts(dataset, "item")}
-        for k in range(1, dataset.levels + 1):
-            counts[f"category_{k}"] = run_counts(dataset, f"category_{k}")
-        self._grades = {level: _grades(count) for level, count in counts.items()}
+        self._take(dataset)
+        self.restore({})
         return self
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing: the counts are the vocabulary's."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Grade the vocabulary's counts."""
+        self._grades = {level: _grades(count) for level, count in self.vocabulary.counts.items()}
 
     def grades(self, level: str) -> Tensor:
         """Popularity of every known code of a level as a small integer, ``(n_known,)`` float32, at least 1.
@@ -49,10 +56,8 @@ class Popularity(Recommender):
         HupError
             The model is not fitted, or knows no such level.
         """
-        if level not in self._grades:
-            known = ", ".join(self._grades) or "none: call fit(dataset) first"
-            raise HupError(f"{self.name} has no level {level!r}; its levels are: {known}.")
-        return self._grades[level]
+        self._check_level(level)
+        return self._fitted(self._grades)[level]
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by grade; the session's own unknown codes get 0."""
@@ -63,36 +68,6 @@ class Popularity(Recommender):
             own=torch.zeros(codes.shape, dtype=grades.dtype),
             own_codes=codes,
         )
-
-
-def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
-    """Count the runs of every code of a level in the training split, ``(n_known,)``.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    level : str
-        ``"item"`` or ``"category_k"``.
-    """
-    column = None if level == "item" else int(level.removeprefix("category_")) - 1
-    n_known = dataset.n_train_items if column is None else dataset.n_train_categories[column]
-    counts = np.zeros(n_known, dtype=np.int64)
-    train = dataset.sessions("train")
-    starts = dataset.offsets[train.start : train.stop]
-    last = int(dataset.offsets[train.stop])
-    for low in range(int(dataset.offsets[train.start]), last, EVENTS_PER_BLOCK):
-        high = min(low + EVENTS_PER_BLOCK, last)
-        # One event of the block before goes along, to tell whether the block's first event goes on with its run.
-        before = max(low - 1, 0)
-        codes = dataset.item[before:high]
-        if column is not None:
-            codes = dataset.taxonomy.paths[codes, column]
-        begins = np.ones(len(codes), dtype=bool)
-        begins[1:] = codes[1:] != codes[:-1]
-        begins[starts[np.searchsorted(starts, low) : np.searchsorted(starts, high)] - before] = True
-        visited = codes[low - before :][begins[low - before :]]
-        counts += np.bincount(visited[visited >= 0], minlength=n_known)
-    return counts
 
 
 def _grades(counts: NDArray[np.int64]) -> Tensor:

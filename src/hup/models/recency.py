@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from hup.data.batches import Histories
-from hup.data.dataset import Dataset
-from hup.models.base import Recommender, Scores
+from hup.models.base import Scores
 from hup.models.popularity import EXACT_IN_FLOAT32, Popularity
 
 
-class Recency(Recommender):
+class Recency(Popularity):
     """Rank what the session has visited by its last event, latest first; everything else below, by popularity.
 
     Nothing is learned but the popularity counts. The session's own codes never tie: each was last seen at an event of
     its own.
     """
 
-    name: ClassVar[str] = "recency"
-
-    def __init__(self) -> None:
-        self._popularity = Popularity()
-
-    def fit(self, dataset: Dataset) -> Self:
-        """Count popularity on the training split."""
-        self._popularity.fit(dataset)
-        return self
+    kind: ClassVar[str] = "recency"
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score known codes by popularity, and the session's own ones above all by the place of their last event."""
-        grades = self._popularity.grades(level)
+        grades = self.grades(level)
         n_known = len(grades)
         own_codes = histories.own_unknown(level, n_known).codes
         highest = n_known + int(histories.offsets.diff().max())

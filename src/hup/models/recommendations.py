@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.models.live import ProfileState
+from hup.models.session_reader import Seen
 from hup.models.vocabulary import Vocabulary
 
 
@@ -24,7 +24,8 @@ class Recommendation:
     ----------
     name : str
     score : float
-        Cosine of profile and target vector, in [-1, 1]; without a profile, the share of training runs.
+        What :attr:`Recommendations.basis` names: cosine of profile and target vector, in [-1, 1]; any number of which
+        a higher one is better; or the share of training runs.
     path : tuple of str
         Names of its categories, coarsest first (for a category: those above it, and itself).
     seen : bool
@@ -67,9 +68,10 @@ class Recommendations:
     ranked : tuple of Recommendation
         Best first.
     reasons : tuple of Reason
-        Items or categories of the session by the attention they got, most first.
+        Items or categories of the session by the attention they got, most first; none where a model has no attention.
     basis : str
-        ``"profile"``, or ``"popularity"`` where the session is empty.
+        What the scores are: ``"profile"`` (HUP), ``"score"`` (other models), or ``"popularity"`` where the session is
+        empty.
     """
 
     level: str
@@ -92,16 +94,17 @@ class OwnCandidate:
     names: tuple[str, ...]
 
 
-def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> list[OwnCandidate]:
-    """Items, or categories of a level, of the session that the vocabulary lacks; never "no category"."""
+def own_candidates(vocabulary: Vocabulary, items: Mapping[str, Seen], level: str) -> list[OwnCandidate]:
+    """Items, or categories of a level, of a session's items that the vocabulary lacks; never "no category"."""
     n_known = vocabulary.size(level)
     if level == "item":
-        items = state.items.items()
-        return [OwnCandidate(seen.code, seen.path, name, seen.names) for name, seen in items if seen.code >= n_known]
+        return [
+            OwnCandidate(seen.code, seen.path, name, seen.names) for name, seen in items.items() if seen.code >= n_known
+        ]
     k = int(level.removeprefix("category_"))
     found = {
         seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
-        for seen in state.items.values()
+        for seen in items.values()
         if seen.path[k - 1] >= n_known and seen.names[:k] != (NO_CATEGORY,) * k
     }
     return list(found.values())
@@ -109,7 +112,8 @@ def own_candidates(vocabulary: Vocabulary, state: ProfileState, level: str) -> l
 
 def rank(
     vocabulary: Vocabulary,
-    state: ProfileState,
+    items: Mapping[str, Seen],
+    current: str,
     level: str,
     known: Tensor,
     own: Tensor,
@@ -118,17 +122,17 @@ def rank(
 ) -> tuple[Recommendation, ...]:
     """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``.
 
-    Never the current item, and never "no category".
+    Never the current item, and never "no category". ``items`` are those of the session.
     """
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
     if level == "item":
-        current = state.items[state.pending[-1].item].code
-        values[current if current < len(known) else len(known) + codes.index(current)] = -torch.inf
+        here = items[current].code
+        values[here if here < len(known) else len(known) + codes.index(here)] = -torch.inf
     elif (none := _no_category(vocabulary, level)) >= 0:
         values[none] = -torch.inf
     best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
-    seen = _seen(state, level)
+    seen = _seen(items, level)
     ranked = []
     for place, score in zip(places.tolist(), best.tolist(), strict=True):
         if place < len(known):
@@ -154,32 +158,42 @@ def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation,
     return tuple(ranked)
 
 
-def reasons(state: ProfileState, number: int, weights: Tensor) -> tuple[Reason, ...]:
-    """Add up the attention on each item (level 0) or category (1 = category_K, …) of the session, most first."""
-    shares: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for item, weight in zip(state.run_items(number), weights.tolist(), strict=True):
-        shares[_run_name(state, item, number)] += weight
-    return tuple(Reason(name, weight, path) for (name, path), weight in shares.most_common())
+def reasons(
+    items: Mapping[str, Seen], visited: Sequence[str], level: str, weights: Sequence[float]
+) -> tuple[Reason, ...]:
+    """Add up the attention on each item or category of a session, most first.
 
-
-def _run_name(state: ProfileState, item: str, number: int) -> tuple[str, tuple[str, ...]]:
-    """Name and path of an item (level 0), or of its category at a level above."""
-    names = state.items[item].names
-    if number == 0:
-        return item, names
-    k = len(state.runs) - number
-    return names[k - 1], names[:k]
+    Parameters
+    ----------
+    items : mapping of str to Seen
+        Those of the session.
+    visited : sequence of str
+        The item that each weight belongs to.
+    level : str
+        Whose names to give: ``"item"`` or ``"category_k"``.
+    weights : sequence of float
+    """
+    shares: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+    for item, weight in zip(visited, weights, strict=True):
+        names = items[item].names
+        if level == "item":
+            shares[item, names] += weight
+        else:
+            k = int(level.removeprefix("category_"))
+            shares[names[k - 1], names[:k]] += weight
+    most_first = sorted(shares.items(), key=lambda share: -share[1])
+    return tuple(Reason(name, weight, path) for (name, path), weight in most_first)
 
 
 def _no_category(vocabulary: Vocabulary, level: str) -> int:
     return vocabulary.no_category[int(level.removeprefix("category_")) - 1]
 
 
-def _seen(state: ProfileState, level: str) -> set[int]:
+def _seen(items: Mapping[str, Seen], level: str) -> set[int]:
     if level == "item":
-        return {seen.code for seen in state.items.values()}
+        return {seen.code for seen in items.values()}
     k = int(level.removeprefix("category_"))
-    return {seen.path[k - 1] for seen in state.items.values()}
+    return {seen.path[k - 1] for seen in items.values()}
 
 
 def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:

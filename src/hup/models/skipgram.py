@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Dataset
-from hup.models.popularity import run_counts
+from hup.data.runs import run_counts
 
 
 class RunSequences:

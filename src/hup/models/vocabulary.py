@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Behavior, Dataset
+from hup.data.runs import run_counts
 from hup.data.taxonomy import NO_CATEGORY
 from hup.errors import HupError
 from hup.files import write_aside
-from hup.models.popularity import run_counts
 
 ITEMS, CATEGORIES = "items.parquet", "categories.parquet"
 IntArray = npt.NDArray[np.int64]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from hup.config import Config
 from hup.data.batches import Histories
 from hup.data.levels import LevelSteps, PyramidSteps, level_names
-from hup.nn.attention import Attention
-from hup.nn.behavior_lstm import BehaviorLSTM
+from hup.nn.inputs import Inputs
+from hup.nn.level import Level, LevelProfile
 from hup.nn.tables import VectorTable
 
 
@@ -25,75 +25,11 @@ class Closed:
     signal: Tensor
 
 
-@dataclass(frozen=True)
-class LevelProfile:
-    """Profile of one level for ``Q`` queries.
-
-    Attributes
-    ----------
-    vector : Tensor
-        ``(Q, d)``, p_l of §4.5.
-    weights : Tensor
-        ``(P,)`` attention weights α of all pairs, query by query.
-    step, query : Tensor
-        ``(P,)``; the pair's step (closed steps first, then open ones) and its query.
-    """
-
-    vector: Tensor
-    weights: Tensor
-    step: Tensor
-    query: Tensor
-
-
-class Level(nn.Module):
-    """One level: Behavior-LSTM, attention, dense layer.
-
-    Parameters
-    ----------
-    input_size : int
-    signal_size : int
-        Size of the embedding of behavior type (micro level) or dwell (levels above).
-    output_size : int
-        Size of the profile.
-    config : Config
-    gates, signal : bool
-        Whether the recurrent layer has time and behavior gates, and the attention its signal.
-    """
-
-    def __init__(
-        self, input_size: int, signal_size: int, output_size: int, config: Config, *, gates: bool, signal: bool
-    ) -> None:
-        super().__init__()
-        network, hidden = config.network, config.network.hidden
-        self.rnn = BehaviorLSTM(
-            input_size,
-            hidden,
-            config.embeddings.interval if gates else 0,
-            signal_size if gates else 0,
-            hard_gates=network.hard_gates,
-        )
-        self.attention = Attention(
-            hidden, signal_size if signal else 0, network.attention_hidden, squash=network.attention_tanh
-        )
-        self.head = nn.Linear(hidden, output_size)
-        self.tanh = network.head_tanh
-
-    def run(
-        self, x: Tensor, interval: Tensor, signal: Tensor, lengths: Tensor, state: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Run the recurrence over ragged sequences; see :meth:`BehaviorLSTM.run`."""
-        gates = self.rnn.interval_size > 0
-        return self.rnn.run(x, interval if gates else None, signal if gates else None, lengths, state)
-
-    def profile(self, y: Tensor, signal: Tensor, last: Tensor, step: Tensor, query: Tensor) -> LevelProfile:
-        """Attend over ``y`` and make the profile; see :meth:`Attention.forward`."""
-        context, weights = self.attention(y, signal if self.attention.signal else None, last, step, query)
-        vector = self.head(context)
-        return LevelProfile(torch.tanh(vector) if self.tanh else vector, weights, step, query)
-
-
 class Pyramid(nn.Module):
     """All levels over shared embedding tables.
+
+    Of the ablations, ``network.micro = false`` leaves the lowest level out, and ``network.single = true`` makes every
+    level a layer of its own over the micro-behaviors, with tables of its own, so that no task learns from another.
 
     Parameters
     ----------
@@ -105,6 +41,13 @@ class Pyramid(nn.Module):
     n_intervals, n_dwells : int
         Buckets, "not known" included.
     config : Config
+
+    Attributes
+    ----------
+    level_names : tuple of str
+        Levels that there are, bottom first.
+    layout : tuple of int
+        For each of them, which of ``PyramidSteps.levels`` are its steps.
     """
 
     def __init__(
@@ -117,46 +60,52 @@ class Pyramid(nn.Module):
         config: Config,
     ) -> None:
         super().__init__()
-        sizes = config.embeddings
+        sizes, network = config.embeddings, config.network
         depth = len(category_ancestors)
-        self.level_names = level_names(depth)
-        self.hidden_size = config.network.hidden
+        names = level_names(depth)
+        self.level_names = names if network.micro and not network.single else names[1:]
+        self.layout = tuple(0 if network.single else names.index(name) for name in self.level_names)
+        self.hidden_size = network.hidden
         trainable = sizes.targets == "trainable"
         self.item_targets = VectorTable(item_paths, sizes.item, trainable=trainable)
         self.category_targets = nn.ModuleList(
             VectorTable(a, sizes.category, trainable=trainable) for a in category_ancestors
         )
-        own_inputs = sizes.inputs != "targets"
-        self.item_inputs = VectorTable(item_paths, sizes.item) if own_inputs else self.item_targets
-        self.category_inputs = (
-            nn.ModuleList(VectorTable(a, sizes.category) for a in category_ancestors)
-            if own_inputs
-            else self.category_targets
-        )
-        self.behavior = VectorTable(torch.zeros(n_behaviors, 0, dtype=torch.long), sizes.behavior)
-        self.interval = nn.Embedding(n_intervals, sizes.interval)
-        self.dwell = nn.Embedding(n_dwells, sizes.dwell)
-        for table in (self.interval, self.dwell):
-            nn.init.uniform_(table.weight, -0.05, 0.05)
 
-        micro_input = sizes.item + depth * sizes.category + sizes.behavior + sizes.dwell + sizes.interval
-        hidden, network = config.network.hidden, config.network
-        levels = [
-            Level(micro_input, sizes.behavior, sizes.item, config, gates=True, signal=True),
-            Level(sizes.item + hidden, sizes.dwell, sizes.item, config, gates=True, signal=True),
-        ]
-        for _ in range(depth):
-            levels.append(
-                Level(
-                    sizes.category + hidden,
-                    sizes.dwell,
-                    sizes.category,
-                    config,
-                    gates=network.category_gates,
-                    signal=network.category_attention_signal,
-                )
+        def inputs() -> Inputs:
+            own = sizes.inputs != "targets"
+            return Inputs(
+                VectorTable(item_paths, sizes.item) if own else self.item_targets,
+                nn.ModuleList(VectorTable(a, sizes.category) for a in category_ancestors)
+                if own
+                else self.category_targets,
+                n_behaviors,
+                n_intervals,
+                n_dwells,
+                sizes,
+                micro_signals=network.micro_signals,
             )
-        self.levels = nn.ModuleDict(dict(zip(self.level_names, levels, strict=True)))
+
+        shared = None if network.single else inputs()
+        self.inputs = nn.ModuleDict({name: shared or inputs() for name in self.level_names})
+        self.levels = nn.ModuleDict()
+        for number, name in enumerate(self.level_names):
+            is_category = name.startswith("category_")
+            output = sizes.category if is_category else sizes.item
+            if self.layout[number] == 0:
+                made = Level(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
+            else:
+                below = network.hidden if number else 0
+                made = Level(
+                    output + below,
+                    sizes.interval,
+                    sizes.dwell,
+                    output,
+                    network,
+                    gates=network.category_gates or not is_category,
+                    signal=network.category_attention_signal or not is_category,
+                )
+            self.levels[name] = made
 
     def target_table(self, level: str) -> VectorTable:
         """Vectors that profiles of a level are compared with; the micro level's are the items'."""
@@ -166,11 +115,13 @@ class Pyramid(nn.Module):
         assert isinstance(table, VectorTable)
         return table
 
-    def input_table(self, level: str) -> VectorTable:
-        """Vectors that the layer of a level reads, "item" or "category_k"."""
-        table = self.item_inputs if level == "item" else self.category_inputs[int(level.removeprefix("category_")) - 1]
-        assert isinstance(table, VectorTable)
-        return table
+    def input_tables(self, level: str) -> list[VectorTable]:
+        """Tables that are read of "item" or "category_k": one, or with ``network.single`` one a task."""
+        tables: dict[int, VectorTable] = {}
+        for name in self.level_names:
+            table = self._inputs(name).table(level)
+            tables.setdefault(id(table), table)
+        return list(tables.values())
 
     def forward(
         self, histories: Histories, steps: PyramidSteps, levels: Sequence[str] | None = None
@@ -200,21 +151,21 @@ class Pyramid(nn.Module):
             ``(h, c)``, each ``(B, H)``, of every level before the first step; default zeros.
         """
         closed: list[Closed] = []
-        for number, (name, of) in enumerate(zip(self.level_names, steps.levels, strict=True)):
-            level = self._level(name)
-            zeros = self.interval.weight.new_zeros(of.lengths.numel(), level.rnn.hidden_size)
+        for number, name in enumerate(self.level_names):
+            level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
+            zeros = inputs.interval.weight.new_zeros(of.lengths.numel(), level.rnn.hidden_size)
             state = (zeros, zeros) if before is None else before[number]
-            if number == 0:
-                x = self._micro_input(histories, of.events, of.interval, of.dwell)
-                signal = self._behavior(histories.behavior[of.events])
+            if self.layout[number] == 0:
+                x = inputs.micro(histories, of.events, of.interval, of.dwell)
                 codes = histories.behavior[of.events]
+                signal = inputs.behaviors(codes)
             else:
-                x = torch.cat(
-                    [self._vector(name, histories, of.events), closed[-1].hidden.index_select(0, of.below)], dim=1
-                )
-                signal = self.dwell(of.dwell)
+                x = inputs.vector(name, histories, of.events)
+                if closed:
+                    x = torch.cat([x, closed[-1].hidden.index_select(0, of.below)], dim=1)
                 codes = of.dwell
-            hidden, cell = level.run(x, self.interval(of.interval), signal, of.lengths, state)
+                signal = inputs.dwell(codes)
+            hidden, cell = level.run(x, inputs.interval(of.interval), signal, of.lengths, state)
             closed.append(Closed(hidden, cell, codes))
         return closed
 
@@ -236,25 +187,31 @@ class Pyramid(nn.Module):
         """
         profiles: dict[str, LevelProfile] = {}
         below = None
-        for number, (name, of) in enumerate(zip(self.level_names, steps.levels, strict=True)):
-            level, memory = self._level(name), closed[number]
+        for number, name in enumerate(self.level_names):
+            level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
+            memory, over_events = closed[number], self.layout[number] == 0
             state = (_before(memory.hidden, of), _before(memory.cell, of))
-            if number == 0:
+            if over_events:
                 dwell = torch.repeat_interleave(of.open_dwell, steps.open_lengths)
-                x = self._micro_input(histories, steps.open_events, steps.open_interval, dwell)
-                codes, lengths = histories.behavior[steps.open_events], steps.open_lengths
-                interval, signal = steps.open_interval, self._behavior(codes)
+                x = inputs.micro(histories, steps.open_events, steps.open_interval, dwell)
+                codes, lengths, interval = (
+                    histories.behavior[steps.open_events],
+                    steps.open_lengths,
+                    steps.open_interval,
+                )
+                signal = inputs.behaviors(codes)
             else:
-                assert below is not None
-                x = torch.cat([self._vector(name, histories, steps.queries), below], dim=1)
+                x = inputs.vector(name, histories, steps.queries)
+                if below is not None:
+                    x = torch.cat([x, below], dim=1)
                 codes, lengths = of.open_dwell, torch.ones_like(of.open_dwell)
-                interval, signal = steps.open_interval[steps.open_lengths.cumsum(0) - 1], self.dwell(codes)
-            y, _ = level.run(x, self.interval(interval), signal, lengths, state)
+                interval, signal = steps.open_interval[steps.open_lengths.cumsum(0) - 1], inputs.dwell(codes)
+            y, _ = level.run(x, inputs.interval(interval), signal, lengths, state)
             below = y.index_select(0, lengths.cumsum(0) - 1)
             if levels is None or name in levels:
                 step, query = _pairs(of, memory.hidden.shape[0], lengths)
                 signals = torch.cat([memory.signal, codes])
-                embedded = self._behavior(signals) if number == 0 else self.dwell(signals)
+                embedded = inputs.behaviors(signals) if over_events else inputs.dwell(signals)
                 profiles[name] = level.profile(torch.cat([memory.hidden, y]), embedded, below, step, query)
         return profiles
 
@@ -263,34 +220,10 @@ class Pyramid(nn.Module):
         assert isinstance(level, Level)
         return level
 
-    def _behavior(self, codes: Tensor) -> Tensor:
-        vectors: Tensor = self.behavior(codes, codes.unsqueeze(-1)[..., :0])
-        return vectors
-
-    def _vector(self, level: str, histories: Histories, events: Tensor) -> Tensor:
-        """e_v, or e_c of a level, at some events."""
-        if level == "item":
-            vectors: Tensor = self.item_inputs(histories.item[events], histories.categories[events])
-            return vectors
-        k = int(level.removeprefix("category_"))
-        categories = histories.categories[events]
-        vectors = self.category_inputs[k - 1](categories[:, k - 1], categories[:, : k - 1])
-        return vectors
-
-    def _micro_input(self, histories: Histories, events: Tensor, interval: Tensor, dwell: Tensor) -> Tensor:
-        """e_i of §4.1: item, categories (coarsest first), behavior, dwell and interval, side by side."""
-        categories = [self._vector(f"category_{k}", histories, events) for k in range(1, histories.levels + 1)]
-        behavior = self._behavior(histories.behavior[events])
-        return torch.cat(
-            [
-                self._vector("item", histories, events),
-                *categories,
-                behavior,
-                self.dwell(dwell),
-                self.interval(interval),
-            ],
-            dim=1,
-        )
+    def _inputs(self, name: str) -> Inputs:
+        inputs = self.inputs[name]
+        assert isinstance(inputs, Inputs)
+        return inputs
 
 
 def _before(states: Tensor, of: LevelSteps) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from hup.config import Config
+from hup.config import Section
 from hup.errors import HupError
 from hup.files import write_aside
 from hup.models.model_folder import CONFIG, METRICS, WEIGHTS, read_json
@@ -35,11 +35,12 @@ class RunFolder:
         self.log = self.path / LOG
 
     def prepare(
-        self, wanted: Progress, *, resume: bool, overwrite: bool, note: Callable[[str], None]
+        self, wanted: Progress, options: Section, *, resume: bool, overwrite: bool, note: Callable[[str], None]
     ) -> Progress | None:
         """Make the folder ready and return the run to continue, if there is one.
 
-        A finished model stays until a new one takes its place, also with ``overwrite``.
+        A finished model stays until a new one takes its place, also with ``overwrite``. ``options`` is the
+        configuration that is wanted.
 
         Raises
         ------
@@ -48,7 +49,7 @@ class RunFolder:
         """
         if resume and overwrite:
             raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
-        self._refuse_foreign()
+        self.refuse_foreign()
         try:
             if overwrite:
                 shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
@@ -57,8 +58,7 @@ class RunFolder:
         except OSError as error:
             raise HupError(f"{self.path} cannot be written: {error.strerror or error}.") from error
         found = read_progress(self.last) if self.last.is_file() else None
-        has_model = (self.path / CONFIG).is_file()
-        if has_model and not (resume or overwrite) and (found is None or found.saved):
+        if self.holds_model and not (resume or overwrite) and (found is None or found.saved):
             raise HupError(
                 f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs."
             )
@@ -66,14 +66,32 @@ class RunFolder:
             if resume:
                 note(f"Nothing to resume in {self.path}: starting from the beginning.")
             return None
-        self._check_same(found, wanted)
+        self._check_same(found, wanted, options)
         return found
+
+    @property
+    def holds_model(self) -> bool:
+        """Whether a finished model is in the folder."""
+        return (self.path / CONFIG).is_file()
+
+    def forget_run(self) -> None:
+        """Remove checkpoints, log and evaluations of what stood here before."""
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
+        self.forget_evaluations()
 
     def forget_evaluations(self) -> None:
         """Remove what was measured of the model that stood here before."""
         shutil.rmtree(self.path / "evaluation", ignore_errors=True)
 
-    def _refuse_foreign(self) -> None:
+    def refuse_foreign(self) -> None:
+        """Check that nothing but a model or a run lies in the folder.
+
+        Raises
+        ------
+        HupError
+            If something does.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise HupError(f"{self.path} is a file, expected a folder to write the model to.")
         names = {path.name for path in self.path.glob("*")} | {path.name for path in self.path.glob(".*")}
@@ -83,11 +101,11 @@ class RunFolder:
         if (self.path / CONFIG).is_file() and "format_version" not in read_json(self.path / CONFIG):
             raise HupError(f"{self.path / CONFIG} is not of a model of HUP. Choose an empty or new folder.")
 
-    def _check_same(self, found: Progress, wanted: Progress) -> None:
+    def _check_same(self, found: Progress, wanted: Progress, options: Section) -> None:
         if found.dataset_fingerprint != wanted.dataset_fingerprint:
             raise HupError(f"The run in {self.path} is on another dataset. Add --overwrite to start anew.")
         # Through the configuration, so that a key that came later has its default there.
-        before = Config.validated(found.config).model_dump(mode="json")
+        before = type(options).validated(found.config).model_dump(mode="json")
         for key, old, new in _differences(before, wanted.config):
             # More epochs is what resuming is for.
             if key != "training.epochs":

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hup.config import Config
-from hup.data.batches import Histories, Targets, batches
+from hup.data.batches import batches
 from hup.data.dataset import Dataset
-from hup.data.levels import pyramid_steps
 from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.nn.collapse import Spread, spread
-from hup.nn.losses import cosine_proximity
+from hup.models.trained import TrainedRecommender
+from hup.nn.collapse import spread
 from hup.nn.weights import unshared
 from hup.training.checkpoint import (
     Progress,
@@ -36,12 +35,9 @@ from hup.training.folder import RunFolder
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions
 
-if TYPE_CHECKING:
-    from hup.models.hup import HUP
-
 
 def train(
-    model: HUP,
+    model: TrainedRecommender,
     dataset: Dataset,
     *,
     out: Path | None = None,
@@ -49,14 +45,14 @@ def train(
     overwrite: bool = False,
     observer: Observer | None = None,
 ) -> None:
-    """Train a HUP model in place.
+    """Train a model in place.
 
     The same configuration (seed included), dataset and number of threads give the same weights, also when the run is
     killed and goes on from its last checkpoint.
 
     Parameters
     ----------
-    model : HUP
+    model : TrainedRecommender
         Its configuration decides all but the data.
     dataset : Dataset
         Training split to learn from; validation split, where there is one, to choose the epoch.
@@ -82,7 +78,7 @@ def train(
     folder = None if out is None else RunFolder(out)
     found = None
     if folder is not None:
-        found = folder.prepare(progress, resume=resume, overwrite=overwrite, note=observer.note)
+        found = folder.prepare(progress, config, resume=resume, overwrite=overwrite, note=observer.note)
         if found is not None and found.saved and (found.stopped or len(found.history) >= config.training.epochs):
             observer.note(f"Nothing to do: {out} is finished after {len(found.history)} epochs.")
             _adopt(model, folder)
@@ -95,8 +91,9 @@ def train(
         run.finish()
 
 
-def _adopt(model: HUP, folder: RunFolder) -> None:
+def _adopt(model: TrainedRecommender, folder: RunFolder) -> None:
     finished = type(model).from_pretrained(folder.path)
+    finished.name = model.name
     model.__dict__.update(finished.__dict__)
 
 
@@ -105,7 +102,7 @@ class _Run:
 
     def __init__(
         self,
-        model: HUP,
+        model: TrainedRecommender,
         dataset: Dataset,
         sessions: npt.NDArray[np.int64],
         progress: Progress,
@@ -114,12 +111,9 @@ class _Run:
     ) -> None:
         self.model, self.dataset, self.sessions = model, dataset, sessions
         self.progress, self.folder, self.observer = progress, folder, observer
-        self.config: Config = model.config
+        self.config = model.config
         self.best: dict[str, Tensor] = {}
         self.alarmed: set[str] = set()
-        weights = self.config.loss
-        self.level_weights = {"micro": weights.lambda_micro, "item": weights.lambda_item}
-        self.level_weights |= {f"category_{k}": weights.lambda_category for k in range(1, dataset.levels + 1)}
 
     def start(self, *, continued: bool) -> None:
         self.model.initialise(self.dataset, None if continued else self._vectors())
@@ -144,8 +138,8 @@ class _Run:
         """Skip-gram vectors; a run that was killed before its first checkpoint finds those it has fitted."""
         if self.folder is None:
             return self.model.skipgram(self.dataset)
-        options = self.config.embeddings.model_dump_json()
-        fitted_for = f"{self.dataset.fingerprint} {self.config.training.seed} {options}"
+        options = self.config.model_dump(mode="json").get("embeddings", {})
+        fitted_for = f"{self.dataset.fingerprint} {self.config.training.seed} {json.dumps(options)}"
         vectors = load_vectors(self.folder.vectors, fitted_for)
         if vectors is None:
             vectors = self.model.skipgram(self.dataset)
@@ -161,8 +155,10 @@ class _Run:
         number = len(self.progress.history) + 1
         self.observer.epoch_begins(number, self.config.training.epochs, len(self.sessions))
         started = time.perf_counter()
+        self.model.begin_epoch()
         losses, events = self._train(number)
         seconds = time.perf_counter() - started
+        self.model.end_training()
         record: dict[str, Any] = {"epoch": number, "loss": losses, "collapse": self._collapse()}
         record |= self._validate()
         record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}
@@ -191,6 +187,7 @@ class _Run:
             for name, tensor in unshared(network).items():
                 tensor.copy_(self.best[name])
         network.eval()
+        self.model.end_training()
         history = self.progress.history
         best = history[self.progress.best_epoch - 1]
         self.model.metrics = {
@@ -212,7 +209,7 @@ class _Run:
     def _train(self, number: int) -> tuple[dict[str, float | None], int]:
         """Go over the training sessions once; mean loss by level (None: no target), and the number of events seen."""
         network = self.model.network.train()
-        options = self.config.sessions
+        options, weights = self.config.sessions, self.model.level_weights()
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         n_events = 0
@@ -225,17 +222,15 @@ class _Run:
             shuffle_seed=(self.config.training.seed, number),
         ):
             self.optimizer.zero_grad(set_to_none=True)
-            wanted = {level: targets.wanted(level, self.dataset.taxonomy.no_category) for level in self.level_weights}
-            losses = self._losses(histories, targets, wanted)
-            total = torch.stack([self.level_weights[level] * loss for level, loss in losses.items()]).sum()
+            losses = self.model.losses(histories, targets)
+            total = torch.stack([weights[level] * loss.value for level, loss in losses.items()]).sum()
             if not bool(torch.isfinite(total)):
                 raise HupError(f"The loss is {float(total.detach())} in epoch {number}. Lower training.learning_rate.")
             total.backward()
             self.optimizer.step()
             for level, loss in losses.items():
-                n = int(wanted[level].sum())
-                totals[level] = totals.get(level, 0.0) + float(loss.detach()) * n
-                counts[level] = counts.get(level, 0) + n
+                totals[level] = totals.get(level, 0.0) + float(loss.value.detach()) * loss.count
+                counts[level] = counts.get(level, 0) + loss.count
             n_events += histories.item.numel()
             self.observer.batch_done(len(histories), float(total.detach()))
         network.eval()
@@ -245,46 +240,24 @@ class _Run:
                 self.observer.note(f"No training session has a target with a category: level {level} learns nothing.")
         return means, n_events
 
-    def _losses(self, histories: Histories, targets: Targets, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss of every level that counts (Eq. 6), over the targets that count there."""
-        network = self.model.network
-        levels = [level for level, weight in self.level_weights.items() if weight > 0]
-        profiles = network(histories, pyramid_steps(histories, self.model.buckets), levels)
-        losses = {}
-        for level in levels:
-            table = network.target_table(level)
-            vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
-            losses[level] = cosine_proximity(profiles[level].vector, vectors, wanted[level])
-        return losses
-
     def _collapse(self) -> dict[str, dict[str, float]]:
-        """Spread of every table: the targets of a level by its name, the vectors it reads as "LEVEL_inputs"."""
-        network = self.model.network
+        """Spread of every table that the model wants watched."""
         measures = {}
-        for level in self.model.levels:
-            targets, inputs = network.target_table(level), network.input_table(level)
-            for name, table in {level: targets, f"{level}_inputs": inputs}.items():
-                if table is targets and name != level:
-                    continue  # one table in both roles
-                measure = spread(table.weight)
-                measures[name] = {
-                    "mean_cosine": round(measure.mean_cosine, 6),
-                    "effective_rank": round(measure.effective_rank, 3),
-                }
-                # Vectors that are only read may be alike; those that profiles are compared with may not.
-                if measure.collapsed and name == level and name not in self.alarmed:
-                    self.alarmed.add(name)
-                    self.observer.note(self._alarm(name, measure))
+        for name, table in self.model.watched().items():
+            measure = spread(table.weight)
+            measures[name] = {
+                "mean_cosine": round(measure.mean_cosine, 6),
+                "effective_rank": round(measure.effective_rank, 3),
+            }
+            # Vectors that are only read may be alike; those that profiles are compared with may not.
+            if measure.collapsed and table.remedy is not None and name not in self.alarmed:
+                self.alarmed.add(name)
+                self.observer.note(
+                    f"Collapse: the target vectors of level {name} are nearly one (mean cosine "
+                    f"{measure.mean_cosine:.3f}, effective rank {measure.effective_rank:.2f}), so they can rank "
+                    f"nothing. {table.remedy}"
+                )
         return measures
-
-    def _alarm(self, name: str, measure: Spread) -> str:
-        what = (
-            f"Collapse: the target vectors of level {name} are nearly one (mean cosine {measure.mean_cosine:.3f}, "
-            f"effective rank {measure.effective_rank:.2f}), so they can rank nothing. "
-        )
-        if self.config.embeddings.targets == "trainable":
-            return what + "This loss has no negatives; freeze the targets with embeddings.targets=skipgram."
-        return what + "The training sessions may be too few, or too much alike, to learn vectors from."
 
     def _validate(self) -> dict[str, Any]:
         """Metrics on the validation split, and their mean MRR, by which the epoch is chosen."""

@@ -1,0 +1,168 @@
+"""What a finished grid says: figures of every row, their cost, and how rows differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure, a share in [0, 1].
+
+    Attributes
+    ----------
+    value : float or None
+        Mean over sessions and seeds; None where no session counts.
+    interval : tuple of float or None
+        95 % bootstrap interval over sessions, of the mean over seeds.
+    by_seed : tuple of float
+        Mean over sessions for each seed.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    by_seed: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sessions whose target was (*repeat*) or was not (*explore*) in their history: how many, and the figures."""
+
+    sessions: int
+    recall: float | None
+    mrr: float | None
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """Figures of one row at one level; ``k`` is the length of the list (20 for items, 5 for categories)."""
+
+    level: str
+    k: int
+    sessions: int
+    ceiling: float | None
+    recall: Metric
+    mrr: Metric
+    repeat: Part
+    explore: Part
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a row costs: means over seeds; None where it does not apply."""
+
+    fit_seconds: float | None = None
+    tune_seconds: float | None = None
+    sessions_per_second: float | None = None  # scored, all levels
+    events_per_second: float | None = None  # in training
+    parameters: int | None = None
+    epochs: float | None = None
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One row of the grid.
+
+    Attributes
+    ----------
+    row : str
+        Its name, e.g. ``"hup-nomicro"``.
+    title : str
+        As the paper prints it, e.g. ``"HUP-NoMicro"``.
+    group : str
+        ``"paper"`` (the paper's baselines), ``"hup"``, ``"variant"`` (ablations) or ``"critic"`` (rows the paper lacks).
+    seeds : tuple of int
+        Seeds that are finished; a model that has no random part has one.
+    failed : str or None
+        Why the row has no figures.
+    levels : dict of str to LevelResult
+        ``"item"``, then ``"category_K"`` … ``"category_1"``; empty where the row failed.
+    overrides : tuple of str
+        The setting that tuning chose, as ``key=value``.
+    trials : list of dict
+        All settings tried on the validation split: ``{"overrides": [...], "selection": …, "seconds": …}``.
+    collapse : dict
+        Spread of tables by name: ``{"mean_cosine": …, "effective_rank": …}``; empty for models without tables.
+    """
+
+    row: str
+    title: str
+    group: str
+    seeds: tuple[int, ...]
+    failed: str | None
+    levels: dict[str, LevelResult]
+    cost: Cost
+    overrides: tuple[str, ...] = ()
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    collapse: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row against the reference row, in pairs over sessions (two-sided paired t-test).
+
+    Attributes
+    ----------
+    reference, row, level, metric : str
+        ``metric`` is ``"recall"`` or ``"mrr"``.
+    mean : float
+        Reference minus row, as a share.
+    interval : tuple of float
+        Its 95 % bootstrap interval.
+    p, p_holm : float
+        As found, and corrected after Holm over all rows of this level and metric.
+    """
+
+    reference: str
+    row: str
+    level: str
+    metric: str
+    mean: float
+    interval: tuple[float, float]
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a run folder.
+
+    Attributes
+    ----------
+    path : Path
+    label : str
+        What the reader should call the dataset, e.g. ``"JD Appliances (sample)"``.
+    protocol : dict
+        Every choice the figures depend on, ``"name"`` is ``"default"`` or ``"paper"``.
+    dataset : dict
+        ``fingerprint``, ``path``, ``levels``, and counts: ``sessions``, ``users`` (or None), ``items``, ``categories``
+        (list, coarsest first), ``events``, ``train_sessions``, ``test_sessions``, ``target_repeat_share``.
+    command : str
+        The command that made the run.
+    made : dict
+        ``version`` of HUP, ``date``, ``seeds``, ``tuning_budget``, ``jobs``, ``seconds``.
+    rows : list of RowResult
+        In the order of the table.
+    reference : str
+        The row that the others are tested against (``"hup"``, or the first one).
+    differences : list of Difference
+        Reference against every other row.
+    stars : dict
+        ``stars[level][metric]``: the row that is significantly (p < 0.01 after Holm) better than every other, or None.
+    swept : dict or None
+        For ``hup sweep``: ``{"key": …, "values": [...], "rows": [...]}``; row names by value are in ``rows``.
+    """
+
+    path: Path
+    label: str
+    protocol: dict[str, Any]
+    dataset: dict[str, Any]
+    command: str
+    made: dict[str, Any]
+    rows: list[RowResult]
+    reference: str
+    differences: list[Difference]
+    stars: dict[str, dict[str, str | None]]
+    swept: dict[str, Any] | None = None

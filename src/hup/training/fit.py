@@ -1,0 +1,52 @@
+"""Fit any recommender into a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hup.data.dataset import Dataset
+from hup.errors import HupError
+from hup.models.base import Recommender
+from hup.models.trained import TrainedRecommender
+from hup.training.folder import RunFolder
+from hup.training.loop import train
+from hup.training.observer import Observer
+
+
+def fit(
+    model: Recommender,
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> None:
+    """Fit a model and keep its folder; models without epochs are simply fitted and saved.
+
+    Parameters
+    ----------
+    model : Recommender
+    dataset : Dataset
+    out : path
+        Model folder.
+    resume, overwrite, observer
+        As for :meth:`TrainedRecommender.fit`; a model without epochs has nothing to resume and begins anew.
+
+    Raises
+    ------
+    HupError
+        If nothing can be learned, or ``out`` holds something else.
+    """
+    if isinstance(model, TrainedRecommender):
+        train(model, dataset, out=Path(out), resume=resume, overwrite=overwrite, observer=observer)
+        return
+    if resume and overwrite:
+        raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
+    folder = RunFolder(Path(out))
+    folder.refuse_foreign()
+    if folder.holds_model and not (resume or overwrite):
+        raise HupError(f"{folder.path} holds a finished model. Add --overwrite to replace it.")
+    model.fit(dataset)
+    folder.forget_run()
+    model.save_pretrained(folder.path)
