@@ -50,11 +50,11 @@ class HUP(TrainedRecommender):
     # Sizes are the paper's; what it leaves open is worth trying.
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
-        ("training.learning_rate=0.003",),
-        ("embeddings.skipgram_window=2",),
-        ("embeddings.skipgram_window=10", "embeddings.skipgram_epochs=100"),
+        ("embeddings.skipgram_epochs=150",),
+        ("embeddings.skipgram_window=10",),
         ("training.batch_size=32",),
-        ("embeddings.inputs='random'", "training.learning_rate=0.003"),
+        ("training.learning_rate=0.001",),
+        ("training.learning_rate=0.01",),
     )
     config: Config
 
