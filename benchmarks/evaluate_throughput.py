@@ -21,7 +21,7 @@ from hup.data.dataset import Dataset
 from hup.data.manifest import Manifest, Split, SplitBounds, TrainVocabulary
 from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
-from hup.evaluation.ranking import target_ranks
+from hup.models.target_ranks import target_ranks
 from hup.models.base import Recommender, Scores
 
 EVENTS_PER_SESSION = 57

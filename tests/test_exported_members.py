@@ -34,7 +34,7 @@ SIGNATURES = {
     "max_reject_share split shares seed engine spark_master memory_limit overwrite progress",
     "append": "dataset sources * map query max_reject_share engine spark_master memory_limit progress",
     "validate": "sources * format map query levels max_reject_share engine spark_master memory_limit progress",
-    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions",
+    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors",
     "load": "folder",
     "simulate": "config out * format overwrite sessions_per_file progress",
     "Dataset.open": "path",

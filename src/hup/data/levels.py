@@ -47,7 +47,7 @@ def number_of_bucket(times: IntArray, edges: tuple[float, ...]) -> IntArray:
     return np.where(times == UNKNOWN, 0, number)
 
 
-def _all_milliseconds(seconds: Tensor) -> IntArray:
+def whole_milliseconds(seconds: Tensor) -> IntArray:
     """Whole milliseconds, so that sums are exact in any order; NaN becomes ``UNKNOWN``."""
     value = seconds.numpy().astype(np.float64)
     unknown = np.isnan(value)
@@ -144,9 +144,9 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
     last = offsets[1:] - 1
     asked = last if queries is None else queries.numpy()
     session = histories.session().numpy()
-    interval = _all_milliseconds(histories.interval)
+    interval = whole_milliseconds(histories.interval)
     interval_bucket = number_of_bucket(interval, buckets.interval)
-    dwell = _all_milliseconds(histories.dwell)
+    dwell = whole_milliseconds(histories.dwell)
     at_end = asked == last[session[asked]]
 
     item, *categories = _run_starts(histories)

@@ -16,11 +16,11 @@ from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation.candidates import is_of_earlier_state, refuse_other_candidates, refuse_seen_sessions, widened
 from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
-from hup.evaluation.ranking import target_ranks
 from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
 from hup.models.base import Recommender
 from hup.models.popularity import Popularity
 from hup.models.recency import Recency
+from hup.models.target_ranks import target_ranks
 from hup.retrieval.neighbors import NeighborLists
 
 Candidates = Literal["full", "neighbors"]
@@ -52,6 +52,7 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
     most_sessions: int | None = None,
+    vectors: Tensor | None = None,
 ) -> Evaluation:
     """Rank the target of every session of a split at every level, exactly.
 
@@ -86,6 +87,9 @@ def evaluate(
         Called with the number of sessions done since its last call.
     most_sessions : int, optional
         Rank at most so many sessions, evenly spaced over the split: for choosing an epoch, not for a table.
+    vectors : Tensor, optional
+        ``(n_known, d)``, vectors of the known items whose neighbours are the candidates, instead of the model's own: so
+        that several models rank the same ones.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def evaluate(
         refuse_seen_sessions(model, dataset, split)
     recommenders = {model.name: model} | {row: _baseline(row).fit(dataset) for row in rows if row != model.name}
     sizes = vocabulary_sizes(dataset)
-    neighbors = _neighbor_lists(model, dataset, sessions, earlier) if candidates == "neighbors" else None
+    neighbors = _neighbor_lists(model, dataset, sessions, earlier, vectors) if candidates == "neighbors" else None
 
     ranks = {row: {level: np.full(len(sessions), np.nan) for level in sizes} for row in recommenders}
     repeat = {level: np.zeros(len(sessions), dtype=bool) for level in sizes}
@@ -200,12 +204,15 @@ def _excluded(histories: Histories, level: str, taxonomy: Taxonomy) -> Tensor:
     return torch.full((len(histories),), taxonomy.no_category[int(level.removeprefix("category_")) - 1])
 
 
-def _neighbor_lists(model: Recommender, dataset: Dataset, sessions: NDArray[np.int64], earlier: bool) -> NeighborLists:
-    if not isinstance(model, HasItemVectors):
-        raise HupError(
-            f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full candidates."
-        )
-    vectors = model.item_vectors().detach()
+def _neighbor_lists(
+    model: Recommender, dataset: Dataset, sessions: NDArray[np.int64], earlier: bool, vectors: Tensor | None
+) -> NeighborLists:
+    if vectors is None:
+        if not isinstance(model, HasItemVectors):
+            raise HupError(
+                f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full candidates."
+            )
+        vectors = model.item_vectors().detach()
     if len(vectors) != dataset.n_train_items and not (earlier and len(vectors) < dataset.n_train_items):
         raise HupError(
             f"{model.name} has vectors of {len(vectors)} items, the dataset's training split has "

@@ -7,13 +7,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.config import Section
 from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.models.base import Recommender, Scores
+from hup.models.vocabulary import Vocabulary
 
 EXACT_IN_FLOAT32 = 1 << 24  # whole numbers up to here
 
@@ -43,13 +43,10 @@ class Popularity(Recommender):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Grade the vocabulary's counts."""
-        self._grades = {level: _grades(count) for level, count in self.vocabulary.counts.items()}
+        self._grades = {level: popularity_grades(self.vocabulary, level) for level in self.levels}
 
     def grades(self, level: str) -> Tensor:
-        """Popularity of every known code of a level as a small integer, ``(n_known,)`` float32, at least 1.
-
-        Equal counts have equal grades and a higher count has a higher grade. Unlike counts, grades are exact in float32
-        for every vocabulary of less than 2^24 codes.
+        """Popularity of every known code of a level; see :func:`popularity_grades`.
 
         Raises
         ------
@@ -70,7 +67,13 @@ class Popularity(Recommender):
         )
 
 
-def _grades(counts: NDArray[np.int64]) -> Tensor:
+def popularity_grades(vocabulary: Vocabulary, level: str) -> Tensor:
+    """Popularity of every known code of a level as a small integer, ``(n_known,)`` float32, at least 1.
+
+    Equal counts have equal grades and a higher count has a higher grade. Unlike counts, grades are exact in float32
+    for every vocabulary of less than 2^24 codes.
+    """
+    counts = vocabulary.counts[level]
     _, grades = np.unique(counts, return_inverse=True)
     dtype = torch.float32 if len(counts) < EXACT_IN_FLOAT32 else torch.float64
     return torch.from_numpy(grades + 1).to(dtype)

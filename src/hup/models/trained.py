@@ -164,8 +164,11 @@ class TrainedRecommender(Recommender):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Make the network and give it these weights."""
-        self._network = self.build().eval()
-        restore_network(self._network, tensors)
+        self._restore_into(self.build(), tensors)
+
+    def _restore_into(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        restore_network(network, tensors)
+        self._network = network.eval()
 
     def _more_config(self) -> dict[str, Any]:
         return {"buckets": {"interval": self.buckets.interval, "dwell": self.buckets.dwell}}

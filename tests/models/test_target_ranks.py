@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hup.errors import HupError
-from hup.evaluation.ranking import target_ranks
+from hup.models.target_ranks import target_ranks
 from hup.models.base import Scores
 
 INF = float("inf")

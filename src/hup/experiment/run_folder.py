@@ -1,0 +1,174 @@
+"""The folder of a grid: what was asked, what is done, and where everything lies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hup.errors import HupError
+from hup.models.model_folder import read_json, write_json
+
+FORMAT = 1
+RUN = "run.json"
+
+
+@dataclass
+class Request:
+    """What a grid is asked for.
+
+    Attributes
+    ----------
+    dataset : str
+        Path of the dataset folder.
+    fingerprint : str
+    rows : list of dict
+        The rows, as dictionaries of :class:`hup.experiment.rows.Row`.
+    seeds : list of int
+    protocol : str
+        ``"default"`` or ``"paper"``.
+    tuning : int
+        Settings tried of every model.
+    label, command, version, date : str
+    facts : dict
+        Of the dataset, for tables.
+    swept : dict or None
+        Of a sweep: key, values, and row names by value.
+    seconds : float
+        Time that the runs of this folder took so far.
+    jobs : int
+    """
+
+    dataset: str
+    fingerprint: str
+    rows: list[dict[str, Any]]
+    seeds: list[int]
+    protocol: str
+    tuning: int
+    label: str
+    command: str
+    version: str
+    date: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    swept: dict[str, Any] | None = None
+    seconds: float = 0.0
+    jobs: int = 1
+
+
+class RunFolder:
+    """Paths and state of a grid.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def take(self, wanted: Request) -> Request:
+        """Make the folder ready for a request, joined with what it already holds: more rows, seeds, another label.
+
+        Raises
+        ------
+        HupError
+            If it is no run folder, or one of another dataset, protocol, tuning budget, sweep, or of rows that are made
+            otherwise.
+        """
+        if self.path.is_file():
+            raise HupError(f"{self.path} is a file, expected a folder for the run.")
+        if not (self.path / RUN).is_file():
+            if self.path.is_dir() and any(path.name[0] != "." for path in self.path.iterdir()):
+                raise HupError(f"{self.path} holds something else than a run. Choose an empty or new folder.")
+            self.write(wanted)
+            return wanted
+        found = self.read()
+        for name in ("fingerprint", "protocol", "tuning", "swept"):
+            before, now = getattr(found, name), getattr(wanted, name)
+            if before != now:
+                raise HupError(
+                    f"The run in {self.path} has {name} = {_short(before)}, not {_short(now)}. Choose another folder."
+                )
+        rows = {row["name"]: row for row in found.rows}
+        for row in wanted.rows:
+            if row != rows.setdefault(row["name"], row):
+                raise HupError(f"The run in {self.path} has another row {row['name']!r}: its settings differ.")
+        found.rows = list(rows.values())
+        found.seeds = sorted({*found.seeds, *wanted.seeds})
+        found.label, found.command, found.jobs = wanted.label, wanted.command, wanted.jobs
+        self.write(found)
+        return found
+
+    def read(self) -> Request:
+        """Read what was asked.
+
+        Raises
+        ------
+        HupError
+            If this is no run folder, or its ``run.json`` does not read.
+        """
+        if not (self.path / RUN).is_file():
+            raise HupError(f"{self.path} is not a run folder: it has no {RUN}. Make one with `hup compare`.")
+        content = read_json(self.path / RUN)
+        if content.pop("format", None) != FORMAT:
+            raise HupError(f"{self.path / RUN} is of another version of HUP; run `hup compare` again in a new folder.")
+        try:
+            return Request(**content)
+        except TypeError as error:
+            raise HupError(f"{self.path / RUN} does not read as a run ({error}).") from error
+
+    def write(self, request: Request) -> None:
+        """Write what is asked."""
+        write_json(self.path / RUN, {"format": FORMAT, **asdict(request)})
+
+    def cell(self, row: str, seed: int) -> Path:
+        """Folder of a finished cell."""
+        return self.path / "cells" / row / f"seed-{seed}"
+
+    def model(self, row: str, seed: int) -> Path:
+        """Model folder of a cell."""
+        return self.path / "models" / row / f"seed-{seed}"
+
+    def trial_model(self, row: str, number: int) -> Path:
+        """Model folder of a setting that is tried."""
+        return self.path / "models" / row / f"trial-{number}"
+
+    def trial(self, row: str, number: int) -> Path:
+        """What a trial found."""
+        return self.path / "tuning" / row / f"trial-{number}.json"
+
+    def write_cell(self, row: str, seed: int, content: dict[str, Any]) -> None:
+        """Write the file that makes a cell complete."""
+        write_json(self.cell(row, seed) / "cell.json", content)
+
+    def read_cell(self, row: str, seed: int) -> dict[str, Any] | None:
+        """Read a complete cell; None if there is none."""
+        path = self.cell(row, seed) / "cell.json"
+        return read_json(path) if path.is_file() else None
+
+    def read_trial(self, row: str, number: int) -> dict[str, Any] | None:
+        """Read a finished trial; None if there is none."""
+        path = self.trial(row, number)
+        return read_json(path) if path.is_file() else None
+
+    def chosen(self, row: str, trials: int) -> tuple[int, tuple[str, ...]] | None:
+        """Number and setting of the best trial; None while some are not done, or where all have failed."""
+        found = [self.read_trial(row, number) for number in range(trials)]
+        scored = [(trial["selection"], -number) for number, trial in enumerate(found) if trial and not trial["failed"]]
+        if any(trial is None for trial in found) or not scored:
+            return None
+        best = -max(scored)[1]
+        trial = found[best]
+        assert trial is not None
+        return best, tuple(trial["overrides"])
+
+    def forget(self, row: str, seed: int) -> None:
+        """Remove a cell, so that it is run again."""
+        shutil.rmtree(self.cell(row, seed), ignore_errors=True)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 60 else text[:57] + "…"

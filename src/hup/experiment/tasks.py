@@ -1,0 +1,238 @@
+"""The work of a grid in pieces: settings to try on validation, and cells (a row with a seed) to judge on test."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from hup.config import Section
+from hup.data.dataset import Dataset
+from hup.data.manifest import SplitName
+from hup.errors import HupError
+from hup.evaluation import Evaluation, evaluate
+from hup.evaluation.metrics import reciprocal_rank
+from hup.evaluation.result import cutoff
+from hup.experiment.rows import Row
+from hup.experiment.run_folder import RunFolder
+from hup.models import load
+from hup.models.base import Recommender
+from hup.models.model_folder import CONFIG, read_json, write_json
+from hup.models.skipgram import skipgram_vectors
+from hup.training import Observer, fit
+from hup.training.checkpoint import load_vectors, save_vectors
+
+Protocol = Literal["default", "paper"]
+
+#: Vectors whose neighbours are the paper's candidates, the same for every row: size, window, epochs.
+_CANDIDATE_VECTORS = {"size": 64, "window": 5, "epochs": 50}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work.
+
+    Attributes
+    ----------
+    row : Row
+    seed : int
+    trial : int or None
+        Number of the setting to try; None = judge the cell.
+    overrides : tuple of str
+        The setting.
+    reuse : int or None
+        Trial of the same setting and seed, whose model is taken over.
+    """
+
+    row: Row
+    seed: int
+    trial: int | None
+    overrides: tuple[str, ...]
+    reuse: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called on the screen."""
+        setting = " ".join(self.overrides) or "as it is"
+        return f"{self.row.name}, trying {setting}" if self.trial is not None else f"{self.row.name}, seed {self.seed}"
+
+
+class _Speed(Observer):
+    """Remembers how fast training was."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def epoch_done(self, record: dict[str, Any]) -> None:
+        self.rates.append(record["events_per_second"])
+
+
+class Grid:
+    """What all tasks of a grid need: dataset, folder, protocol.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : RunFolder
+    protocol : {"default", "paper"}
+    """
+
+    def __init__(self, dataset: Dataset, folder: RunFolder, protocol: Protocol) -> None:
+        self.dataset, self.folder, self.protocol = dataset, folder, protocol
+        self.vectors = self._candidate_vectors() if protocol == "paper" else None
+
+    def run(self, task: Task) -> None:
+        """Do a piece of work; what it found is in the folder afterwards.
+
+        Raises
+        ------
+        HupError
+            If the model cannot be fitted or judged.
+        """
+        if task.trial is None:
+            self._judge(task)
+        else:
+            self._try(task, task.trial)
+
+    def fail(self, task: Task, reason: str) -> None:
+        """Write down that a piece of work failed."""
+        if task.trial is None:
+            self.folder.write_cell(task.row.name, task.seed, {"failed": reason})
+        else:
+            content = {"overrides": list(task.overrides), "failed": reason, "selection": None, "seconds": None}
+            write_json(self.folder.trial(task.row.name, task.trial), content)
+
+    def _try(self, task: Task, number: int) -> None:
+        started = time.perf_counter()
+        model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
+        found = self._evaluated(model, "validation")
+        selection, figures = selection_of(found, model.name)
+        content = {
+            "overrides": list(task.overrides),
+            "failed": None,
+            "selection": selection,
+            "validation": figures,
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        write_json(self.folder.trial(task.row.name, number), content)
+
+    def _judge(self, task: Task) -> None:
+        row, seed = task.row, task.seed
+        place = self.folder.model(row.name, seed)
+        if task.reuse is not None and not place.exists():
+            tried = self.folder.trial_model(row.name, task.reuse)
+            if tried.is_dir():
+                tried.replace(_with_parent(place))
+        model, cost = self._fitted(task, place)
+        started = time.perf_counter()
+        found = self._evaluated(model, "test")
+        seconds = time.perf_counter() - started
+        cell = self.folder.cell(row.name, seed)
+        found.write_ranks(cell / "ranks.parquet")
+        content = {
+            "failed": None,
+            "row": asdict(row),
+            "seed": seed,
+            "overrides": list(task.overrides),
+            "config": model.config.model_dump(mode="json"),
+            "protocol": found.protocol,
+            "sessions": len(found.sessions),
+            "cost": cost | {"sessions_per_second": round(len(found.sessions) / seconds, 1)},
+            "collapse": model.metrics.get("collapse") or {},
+            "weights": model.metrics.get("weights") or {},
+        }
+        self.folder.write_cell(row.name, seed, content)
+
+    def config(self, task: Task) -> Section:
+        """Configuration of a task's model."""
+        last_interval = "keep" if self.protocol == "paper" else "mask"
+        return task.row.config(task.overrides, task.seed, last_interval)
+
+    def _fitted(self, task: Task, out: Path) -> tuple[Recommender, dict[str, Any]]:
+        """Fit a model into its folder, or open the one that is there; with what fitting cost."""
+        config = self.config(task)
+        kept = out / "cost.json"
+        if (out / CONFIG).is_file() and kept.is_file():
+            model = load(out)
+            if model.config == config and model.dataset_fingerprint == self.dataset.fingerprint:
+                return model, read_json(kept)
+        kept.unlink(missing_ok=True)
+        model, speed = task.row.make(config), _Speed()
+        started = time.perf_counter()
+        # What a killed run left half-trained goes on; what is finished but not accounted for begins anew.
+        fit(model, self.dataset, out, overwrite=(out / CONFIG).is_file(), observer=speed)
+        cost = {
+            "fit_seconds": round(time.perf_counter() - started, 3),
+            "events_per_second": round(float(np.mean(speed.rates))) if speed.rates else None,
+            "parameters": model.metrics.get("parameters") or sum(t.numel() for t in model.tensors().values()),
+            "epochs": model.metrics.get("epochs"),
+        }
+        write_json(kept, cost)
+        return model, cost
+
+    def _evaluated(self, model: Recommender, split: Literal["test", "validation"]) -> Evaluation:
+        paper = self.protocol == "paper"
+        return evaluate(
+            model,
+            self.dataset,
+            split=split,
+            rows=(),
+            candidates="neighbors" if paper else "full",
+            last_interval="keep" if paper else "mask",
+            vectors=self.vectors,
+        )
+
+    def _candidate_vectors(self) -> torch.Tensor:
+        path = self.folder.path / "candidates.safetensors"
+        wanted = f"{self.dataset.fingerprint} {_CANDIDATE_VECTORS}"
+        vectors = load_vectors(path, wanted)
+        if vectors is None:
+            vectors = {"item": skipgram_vectors(self.dataset, "item", **_CANDIDATE_VECTORS)}
+            save_vectors(path, vectors, wanted)
+        return vectors["item"]
+
+
+def selection_of(found: Evaluation, row: str) -> tuple[float, dict[str, float]]:
+    """Mean over levels of MRR at the level's cutoff, by which settings are chosen, and its parts."""
+    parts = {}
+    for level, ranks in found.ranks[row].items():
+        counted = ranks[~np.isnan(ranks)]
+        if len(counted):
+            parts[f"{level} mrr@{cutoff(level)}"] = float(reciprocal_rank(counted, cutoff(level)).mean())
+    if not parts:
+        raise HupError("The validation split has no target to choose settings by.")
+    return float(np.mean(list(parts.values()))), parts
+
+
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a table says of a dataset."""
+    counts = dataset.manifest.counts
+    splits: tuple[SplitName, ...] = ("train", "validation", "test")
+    return {
+        "path": str(dataset.path),
+        "fingerprint": dataset.fingerprint,
+        "levels": dataset.levels,
+        "sessions": counts.sessions,
+        "users": dataset.n_users(),
+        "items": counts.items,
+        "categories": list(counts.categories),
+        "events": counts.events,
+        "target_repeat_share": counts.target_repeat_share,
+        **{f"{split}_sessions": len(dataset.sessions(split)) for split in splits},
+    }
+
+
+def forget_trials(folder: RunFolder, row: str, trials: int) -> None:
+    """Remove the models of settings that were not chosen."""
+    for number in range(trials):
+        shutil.rmtree(folder.trial_model(row, number), ignore_errors=True)
+
+
+def _with_parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,68 @@
+"""STAN: session-kNN with three decays (Garg, Gupta, Malhotra, Vig and Shroff 2019)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from hup.config import Section
+from hup.data.batches import Histories
+from hup.models.session_index import nearest, summed, visits_of
+from hup.models.vsknn import VSKNN
+
+
+class STANConfig(Section):
+    """Options of STAN; a decay of 0 is none."""
+
+    neighbors: PositiveInt = Field(100, description="sessions that count")
+    newest: PositiveInt = Field(1000, description="sessions of a code that are looked at, the newest ones")
+    history_decay: NonNegativeFloat = Field(
+        2.0, description="λ1: runs after which a code of the session weighs 1/e, in similarity"
+    )
+    session_decay: NonNegativeFloat = Field(
+        0.0, description="λ2: share of the training sessions after which a neighbour weighs 1/e, newest first"
+    )
+    item_decay: NonNegativeFloat = Field(
+        3.0, description="λ3: runs from the latest shared code after which a neighbour's item weighs 1/e"
+    )
+
+
+class STAN(VSKNN):
+    """What the sessions most like this one hold near the code they share with it.
+
+    Similarity is the cosine between the history, its codes weighted by ``exp(-back / λ1)``, and the session's set of
+    codes, times ``exp(-age / λ2)``. An item of a neighbour counts by ``exp(-distance / λ3)`` from the latest shared
+    code. Age is the number of training sessions since, over all of them, as logs without times have no other clock.
+    """
+
+    kind: ClassVar[str] = "stan"
+    options: ClassVar[type[Section]] = STANConfig
+    config: STANConfig  # type: ignore[assignment]
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("history_decay=5.0",),
+        ("item_decay=10.0",),
+        ("session_decay=1.0",),
+        ("neighbors=500",),
+        ("history_decay=1.0", "item_decay=1.5"),
+    )
+
+    def evidence(self, histories: Histories, level: str) -> Tensor:
+        """Add up the neighbours' codes."""
+        index, config = self._fitted(self._index)[level], self.config
+        visits = visits_of(histories, level, index.n_known)
+        found = index.neighbors(visits, _fading(visits.back, config.history_decay))
+        sizes = np.diff(index.offsets)[found.session] * visits.length[found.row]
+        age = (index.n_sessions - 1 - found.session) / max(index.n_sessions, 1)
+        similarity = found.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
+        found, similarity = nearest(found, similarity, config.neighbors, index.n_sessions)
+        pair, code, place = index.entries(found)
+        value = similarity[pair] * _fading(np.abs(place - found.place[pair]), config.item_decay)
+        return summed(found.row[pair], code, value, (len(histories), index.n_known))
+
+
+def _fading(distance: np.ndarray, decay: float) -> np.ndarray:
+    return np.exp(-distance / decay) if decay else np.ones(len(distance))
