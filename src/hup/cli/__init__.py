@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hup.cli import evaluate, info, map, prepare, recommend, simulate, train, validate
+from hup.cli import compare, evaluate, info, map, prepare, recommend, simulate, train, validate
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
@@ -39,10 +39,16 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup train dataset --preset paper --out model",
         "hup train dataset --preset paper --out model --epochs 5 --set network.hidden=64 --overwrite",
         "hup train dataset --preset paper --out model --epochs 200 --resume",
+        "hup train dataset --model vsknn --set neighbors=200 --out vsknn",
     ),
     evaluate.evaluate: (
         "hup evaluate model dataset --json metrics.json",
         "hup evaluate model dataset --candidates neighbors --last-interval keep",
+    ),
+    compare.compare: (
+        "hup compare dataset --seeds 5 --out run",
+        "hup compare dataset --models hup,recency,vsknn --presets paper,authors --seeds 3 --tuning 1 --out run",
+        "hup compare dataset --protocol paper --out run-paper",
     ),
     recommend.recommend: (
         "hup recommend model --session session.txt --level all -k 5",

@@ -210,7 +210,8 @@ def _neighbor_lists(
     if vectors is None:
         if not isinstance(model, HasItemVectors):
             raise HupError(
-                f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full candidates."
+                f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full "
+                f"candidates."
             )
         vectors = model.item_vectors().detach()
     if len(vectors) != dataset.n_train_items and not (earlier and len(vectors) < dataset.n_train_items):

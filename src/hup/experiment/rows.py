@@ -48,7 +48,7 @@ class Row:
     def config(
         self, overrides: Iterable[str] = (), seed: int | None = None, last_interval: str | None = None
     ) -> Section:
-        """Configuration of the row.
+        """Make the row's configuration.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Row:
         return "training.seed" if "training" in fields else "seed" if "seed" in fields else None
 
     def settings(self, budget: int) -> list[tuple[str, ...]]:
-        """Settings that tuning tries: the first ``budget`` of the model's list."""
+        """List the settings that tuning tries: the first ``budget`` of the model's own."""
         return list(model_class(self.kind).tuning[:budget])
 
 

@@ -136,7 +136,7 @@ class RunFolder:
         return self.path / "models" / row / f"trial-{number}"
 
     def trial(self, row: str, number: int) -> Path:
-        """What a trial found."""
+        """Name the file of what a trial found."""
         return self.path / "tuning" / row / f"trial-{number}.json"
 
     def write_cell(self, row: str, seed: int, content: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ class RunFolder:
         return read_json(path) if path.is_file() else None
 
     def chosen(self, row: str, trials: int) -> tuple[int, tuple[str, ...]] | None:
-        """Number and setting of the best trial; None while some are not done, or where all have failed."""
+        """Find number and setting of the best trial; None while some are not done, or where all have failed."""
         found = [self.read_trial(row, number) for number in range(trials)]
         scored = [(trial["selection"], -number) for number, trial in enumerate(found) if trial and not trial["failed"]]
         if any(trial is None for trial in found) or not scored:

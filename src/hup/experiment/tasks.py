@@ -149,7 +149,7 @@ class Grid:
         self.folder.write_cell(row.name, seed, content)
 
     def config(self, task: Task) -> Section:
-        """Configuration of a task's model."""
+        """Make the configuration of a task's model."""
         last_interval = "keep" if self.protocol == "paper" else "mask"
         return task.row.config(task.overrides, task.seed, last_interval)
 
@@ -210,7 +210,7 @@ def selection_of(found: Evaluation, row: str) -> tuple[float, dict[str, float]]:
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
-    """What a table says of a dataset."""
+    """Collect what a table says of a dataset."""
     counts = dataset.manifest.counts
     splits: tuple[SplitName, ...] = ("train", "validation", "test")
     return {

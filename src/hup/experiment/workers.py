@@ -89,10 +89,12 @@ class Workers:
         return Done(task, failed)
 
     def _end(self) -> None:
-        processes = [process for _, process in self._idle] + [process for process, _ in self._busy.values()]
-        for process in processes:
+        for connection, _ in self._idle:
+            connection.close()  # which a process that waits for a task takes as the end
+        for connection, (process, _) in self._busy.items():
             process.terminate()
-        for process in processes:
+            connection.close()
+        for process in [*(process for _, process in self._idle), *(process for process, _ in self._busy.values())]:
             process.join()
         self._idle.clear()
         self._busy.clear()

@@ -97,7 +97,7 @@ class SHRNNLevel(LevelNetwork):
         return flat, user, flat.index_select(0, steps.ends)
 
     def _rounds(self, steps: Steps) -> Tensor:
-        """Number the sub-sessions of every history, from 0: that of each step, ``(S,)``."""
+        """Count the sub-sessions of its history that lie before each step, ``(S,)``."""
         ends_one = (steps.runs.interval > self.gap).long()  # NaN, not known yet, ends nothing
         before = ends_one.cumsum(0) - ends_one
         first = steps.runs.offsets[:-1]

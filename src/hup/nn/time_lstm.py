@@ -19,8 +19,9 @@ class TimeLSTM(nn.Module):
 
     Version 1 is an LSTM with peepholes, whose input gate is scaled by ``T = σ(W_xt x + tanh(W_tt Δ) + b_t)`` and whose
     output gate sees Δ, too. Version 2 has two time gates: T1 decides what of the item counts for the next
-    recommendation, T2 what is kept for later ones. ``W_t1 <= 0``, so the longer the interval, the less an item counts now. Version 3
-    couples the gates: what is let in replaces as much of what was there, and there is no forget gate.
+    recommendation, T2 what is kept for later ones. ``W_t1 <= 0``, so the longer the interval, the less an
+    item counts now. Version 3 couples the gates: what is let in replaces as much of what was there, and there is no
+    forget gate.
 
     A state ``(h, c)`` is carried on; the output of a step is made of its own provisional cell in versions 2 and 3.
 

@@ -1,0 +1,76 @@
+"""The results of a grid as tables for the terminal, one a level."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from hup.experiment.results import LevelResult, Metric, Results, RowResult
+from hup.experiment.rows import GROUPS
+
+NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
+
+
+def grid_tables(results: Results) -> list[Table]:
+    """Lay out one table a level: rows of every group against Recall and MRR, the best one bold, a clear winner starred.
+
+    Figures are percentages, with 95 % intervals over sessions.
+    """
+    levels = list(next((row.levels for row in results.rows if row.levels), {}))
+    if results.protocol["name"] == "paper":
+        levels = levels[:2]  # items, and the finest category
+    return [_table(results, level) for level in levels]
+
+
+def _table(results: Results, level: str) -> Table:
+    found = {row.row: row.levels[level] for row in results.rows if level in row.levels}
+    first = next(iter(found.values()))
+    table = Table(
+        title=f"{results.label}, {level}: {first.sessions:,} sessions",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("row")
+    for title in (f"Recall@{first.k} (95 %)", f"MRR@{first.k} (95 %)"):
+        table.add_column(title, justify="right")
+    for part in ("repeat", "explore"):
+        table.add_column(f"{part}: {getattr(first, part).sessions:,}\nRecall / MRR", justify="right")
+    best = {
+        metric: max(getattr(level, metric).value or 0.0 for level in found.values()) for metric in ("recall", "mrr")
+    }
+    group = ""
+    for row in results.rows:
+        if row.group != group:
+            group = row.group
+            table.add_section()
+            table.add_row(f"[dim]{GROUPS[group]}[/]")
+        table.add_row(*_cells(results, row, level, best))
+    return table
+
+
+def _cells(results: Results, row: RowResult, level: str, best: dict[str, float]) -> list[str]:
+    figures = row.levels.get(level)
+    if figures is None:
+        return [row.title, f"[red]{row.failed or NOTHING}[/]", "", "", ""]
+    out = [row.title]
+    for name in ("recall", "mrr"):
+        metric: Metric = getattr(figures, name)
+        text = _with_interval(metric)
+        if results.stars.get(level, {}).get(name) == row.row:
+            text = f"{text} *"
+        out.append(f"[bold]{text}[/]" if metric.value is not None and metric.value == best[name] else text)
+    return [*out, _pair(figures, "repeat"), _pair(figures, "explore")]
+
+
+def _with_interval(metric: Metric) -> str:
+    if metric.value is None or metric.interval is None:
+        return NOTHING
+    low, high = metric.interval
+    return f"{100 * metric.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"  # noqa: RUF001 (a range)
+
+
+def _pair(figures: LevelResult, part: str) -> str:
+    found = getattr(figures, part)
+    return " / ".join(NOTHING if value is None else f"{100 * value:.1f}" for value in (found.recall, found.mrr))
