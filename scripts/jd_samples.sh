@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# The table of the README: both presets on the two public JD samples, beside recency and popularity.
+# The tables of the README: every model on the two public JD samples, tuned alike, under one protocol.
 #   scripts/jd_samples.sh FOLDER_WITH_appliances.txt_AND_computers.txt OUT
+# SEEDS (3), TUNING (3 settings of every model, tried on validation), JOBS (2) and MODELS (all) may be set. What is
+# finished in OUT is not run again.
 set -euo pipefail
 if [ $# -ne 2 ]; then
     echo "usage: scripts/jd_samples.sh DATA OUT" >&2
@@ -16,14 +18,7 @@ run() {
 }
 
 for name in appliances computers; do
-    run hup prepare "$data/$name.txt" --format jd --out "$name" --overwrite
-    for preset in paper authors; do
-        cut=()
-        # Their cut is the first 40 events of Appliances sessions, and the first 30 of Computers sessions.
-        if [ "$name-$preset" = computers-authors ]; then
-            cut=(--set sessions.min_events=30 --set sessions.max_events=30)
-        fi
-        run hup train "$name" --preset "$preset" --out "$name-$preset" --threads 1 --overwrite "${cut[@]}"
-        run hup evaluate "$name-$preset" "$name" --json "$name-$preset.json"
-    done
+    [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
+    run hup compare "$name" ${MODELS:+--models "$MODELS"} --presets paper,authors --seeds "${SEEDS:-3}" \
+        --tuning "${TUNING:-3}" --jobs "${JOBS:-2}" --label "JD ${name^}, sample" --out "$name-run"
 done

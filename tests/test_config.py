@@ -65,7 +65,7 @@ def test_the_last_override_of_a_key_wins():
     ("override", "message"),
     [
         ("training.epoch=3", "There is no configuration key training.epoch. Keys there: epochs, batch_size, "),
-        ("trainign.epochs=3", "There is no configuration key trainign. Keys there: sessions, training, name, embeddings, "),
+        ("trainign.epochs=3", "There is no configuration key trainign. Keys there: sessions, training, name, "),
         ("network.gates.hard=1", "There is no configuration key network.gates. Keys there: hidden, single, "),
         ("training.epochs.most=3", "--set training.epochs.most: epochs is a value, not a section."),
         ("training.epochs=0", "Configuration key training.epochs: Input should be greater than 0."),

@@ -1,4 +1,4 @@
-"""Imports point one way: ``cli -> report, experiment -> evaluation, serving, training -> models -> nn, retrieval -> data``."""
+"""Imports point one way: ``cli -> experiment -> evaluation, serving, training -> models -> nn, retrieval -> data``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ MAY_IMPORT = {
     "training": {"errors", "files", "config", "data", "nn", "models", "evaluation"},
     "serving": {"errors", "files", "config", "data", "models"},
     "experiment": {"errors", "files", "config", "data", "models", "evaluation", "training"},
-    "report": {"errors", "files", "config", "data", "models", "evaluation", "experiment"},
-    "cli": {
-        *("errors", "files", "config", "data", "models", "training", "evaluation", "serving", "experiment", "report"),
-    },
+    "cli": {"errors", "files", "config", "data", "models", "training", "evaluation", "serving", "experiment"},
 }
 
 # Against the direction, and all there may be of it: (module, what it imports), inside a function or for types only.

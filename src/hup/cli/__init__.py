@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hup.cli import compare, evaluate, info, map, prepare, recommend, simulate, train, validate
+from hup.cli import compare, evaluate, info, map, prepare, recommend, simulate, sweep, train, validate
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
@@ -49,6 +49,10 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup compare dataset --seeds 5 --out run",
         "hup compare dataset --models hup,recency,vsknn --presets paper,authors --seeds 3 --tuning 1 --out run",
         "hup compare dataset --protocol paper --out run-paper",
+    ),
+    sweep.sweep: (
+        "hup sweep dataset --out sweep",
+        "hup sweep dataset --key network.hidden --values 25,50,100,200 --out sizes",
     ),
     recommend.recommend: (
         "hup recommend model --session session.txt --level all -k 5",

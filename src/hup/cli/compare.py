@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hup.cli.console import console, note, progress_bars
-
-if TYPE_CHECKING:
-    from hup.experiment.workers import Done
+from hup.cli.console import console, grid_watcher, note
 
 
 class ProtocolChoice(StrEnum):
@@ -50,33 +47,21 @@ def compare(
     from hup.experiment import compare as run
     from hup.experiment.tables import grid_tables
 
-    bars = progress_bars()
-    task = bars.add_task("models and seeds", total=None)
-
-    def watch(done: int, total: int, ended: Done | None) -> None:
-        bars.update(task, completed=done, total=total)
-        if ended is not None:
-            note(f"{ended.task.title}: {'done' if ended.failed is None else 'FAILED: ' + ended.failed}")
-
-    with bars:
-        try:
-            results = run(
-                dataset,
-                out,
-                models=None if models is None else _names(models),
-                presets=_names(presets),
-                seeds=seeds,
-                protocol=protocol.value,
-                tuning=tuning,
-                overrides=set_ or (),
-                jobs=jobs,
-                label=label,
-                retry_failed=retry_failed,
-                watcher=watch,
-            )
-        except KeyboardInterrupt:
-            note(f"Stopped. The same command goes on: hup compare {dataset} --out {out} …")
-            raise
+    with grid_watcher("models and seeds") as watcher:
+        results = run(
+            dataset,
+            out,
+            models=None if models is None else _names(models),
+            presets=_names(presets),
+            seeds=seeds,
+            protocol=protocol.value,
+            tuning=tuning,
+            overrides=set_ or (),
+            jobs=jobs,
+            label=label,
+            retry_failed=retry_failed,
+            watcher=watcher,
+        )
     for table in grid_tables(results):
         console.print(table)
         console.print()

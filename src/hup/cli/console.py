@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -27,6 +27,9 @@ from rich.progress import (
 )
 
 from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.experiment.workers import Done
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2  # given by typer itself for an unknown option, a missing argument, a value of the wrong kind
@@ -102,6 +105,24 @@ def progress_bars() -> Progress:
         TimeRemainingColumn(compact=True),
         console=error_console,
     )
+
+
+@contextmanager
+def grid_watcher(description: str) -> Iterator[Callable[[int, int, Done | None], None]]:
+    """Show the progress of a grid, and a line for every task that has ended, for the length of a ``with`` block."""
+    with progress_bars() as bars:
+        task = bars.add_task(escape(description), total=None)
+
+        def watch(done: int, total: int, ended: Done | None) -> None:
+            bars.update(task, completed=done, total=total)
+            if ended is not None:
+                note(f"{ended.task.title}: {'done' if ended.failed is None else 'FAILED: ' + ended.failed}")
+
+        try:
+            yield watch
+        except KeyboardInterrupt:
+            note("Stopped. The same command goes on with what is left.")
+            raise
 
 
 def note(message: str) -> None:

@@ -3,5 +3,6 @@
 from hup.experiment.compare import compare
 from hup.experiment.read_results import read_results
 from hup.experiment.results import Results
+from hup.experiment.sweep import sweep
 
-__all__ = ["Results", "compare", "read_results"]
+__all__ = ["Results", "compare", "read_results", "sweep"]

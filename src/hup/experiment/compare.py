@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+from hup.config import preset_names
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.experiment.read_results import read_results
@@ -137,7 +138,8 @@ def run_grid(
             facts=dataset_facts(opened),
             swept=swept,
             jobs=jobs,
-        )
+        ),
+        order=[row.name for row in all_rows(["paper", *(name for name in preset_names() if name != "paper")])],
     )
     grid, started = Grid(opened, folder, protocol), time.perf_counter()
     plan = _Plan(grid, rows, sorted(seeds), tuning, retry_failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def take(self, wanted: Request) -> Request:
+    def take(self, wanted: Request, order: Sequence[str] = ()) -> Request:
         """Make the folder ready for a request, joined with what it already holds: more rows, seeds, another label.
+
+        ``order`` names rows in the order of the table; others stand behind them.
 
         Raises
         ------
@@ -95,7 +98,8 @@ class RunFolder:
         for row in wanted.rows:
             if row != rows.setdefault(row["name"], row):
                 raise HupError(f"The run in {self.path} has another row {row['name']!r}: its settings differ.")
-        found.rows = list(rows.values())
+        places = {name: place for place, name in enumerate(order)}
+        found.rows = sorted(rows.values(), key=lambda row: places.get(row["name"], len(places)))
         found.seeds = sorted({*found.seeds, *wanted.seeds})
         found.label, found.command, found.jobs = wanted.label, wanted.command, wanted.jobs
         self.write(found)

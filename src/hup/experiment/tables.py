@@ -32,7 +32,7 @@ def _table(results: Results, level: str) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("row")
+    table.add_column("row", no_wrap=True)
     for title in (f"Recall@{first.k} (95 %)", f"MRR@{first.k} (95 %)"):
         table.add_column(title, justify="right")
     for part in ("repeat", "explore"):

@@ -1,0 +1,54 @@
+"""``hup compare``: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+from typer.testing import CliRunner
+
+from hup.cli import app
+
+QUICK = ("--seeds", 1, "--tuning", 1, "--jobs", 1)
+
+
+def run(*arguments: object):
+    return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["compare", *map(str, arguments)])
+
+
+def test_tables_of_every_level_come_out(shop, tmp_path):
+    done = run(
+        shop / "dataset", "--models", "recency, popularity", *QUICK, "--label", "A shop", "--out", tmp_path / "run"
+    )
+    assert done.exit_code == 0, done.output
+    for expected in (
+        "A shop, item",
+        "A shop, category_2",
+        "A shop, category_1",
+        "Recency",
+        "POP",
+        "Rows that the paper lacks",
+    ):
+        assert expected in done.stdout
+    assert "recency, seed 0: done" in done.stderr
+    assert f"Models in {tmp_path / 'run'}/models" in done.stderr
+
+
+def test_a_failed_row_is_told_and_the_exit_code_says_so(shop, tmp_path):
+    options = (
+        "--set",
+        "training.learning_rate=1e30",
+        "--set",
+        "network.hidden=4",
+        "--set",
+        "embeddings.skipgram_epochs=1",
+    )
+    done = run(shop / "dataset", "--models", "recency,hup", *QUICK, *options, "--out", tmp_path / "run")
+    assert done.exit_code == 1
+    assert "hup has no figures: HupError: hup gave scores that are not numbers" in done.stderr
+    assert "--retry-failed" in done.stderr
+    assert "Recency" in done.stdout
+
+
+def test_a_row_that_is_not_there_is_told(shop, tmp_path):
+    done = run(shop / "dataset", "--models", "magic", "--out", tmp_path / "run")
+    assert done.exit_code == 1
+    assert "no row 'magic'" in done.stderr
+    assert not (tmp_path / "run").exists()
