@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hup.data.validate import validate
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
+    from hup.experiment import compare, sweep
     from hup.models.hup import HUP
     from hup.models.kinds import load
 
@@ -31,11 +32,13 @@ _HOMES = {
     "Mapping": "hup.data.tables.mapping",
     "SimulatorConfig": "hup.data.simulator",
     "append": "hup.data.prepare",
+    "compare": "hup.experiment",
     "evaluate": "hup.evaluation.protocol",
     "load": "hup.models.kinds",
     "prepare": "hup.data.prepare",
     "propose_mapping": "hup.data.tables.propose",
     "simulate": "hup.data.simulator",
+    "sweep": "hup.experiment",
     "validate": "hup.data.validate",
 }
 
@@ -49,11 +52,13 @@ __all__ = [
     "SimulatorConfig",
     "__version__",
     "append",
+    "compare",
     "evaluate",
     "load",
     "prepare",
     "propose_mapping",
     "simulate",
+    "sweep",
     "validate",
 ]
 

@@ -26,7 +26,8 @@ class EvidenceRecommender(Recommender):
         training never saw come last.
         """
         self._check_level(level)
-        evidence = share_of_highest(self.evidence(histories, level))
+        # In double precision: 1 + a small share would be 1 in single precision, and so a tie.
+        evidence = share_of_highest(self.evidence(histories, level).double())
         grades = popularity_grades(self.vocabulary, level)
         below = grades / (grades.max() + 1) if len(grades) else grades
         codes = histories.own_unknown(level, evidence.shape[1]).codes
