@@ -21,8 +21,8 @@ from hup.data.dataset import Dataset
 from hup.data.manifest import Manifest, Split, SplitBounds, TrainVocabulary
 from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
-from hup.models.target_ranks import target_ranks
 from hup.models.base import Recommender, Scores
+from hup.models.target_ranks import target_ranks
 
 EVENTS_PER_SESSION = 57
 DIMENSIONS = 30
@@ -45,6 +45,7 @@ def random_dataset(items: int, test_sessions: int, seed: int) -> Dataset:
         path=Path("random"),
         manifest=Manifest.model_construct(
             levels=1,
+            behaviors=[],
             split=Split(
                 method="time",
                 shares=(0.7, 0.1, 0.2),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,9 +247,14 @@ def test_kill_9_in_the_middle_and_go_on(dataset, tmp_path):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = children.read_text().split() if children.is_file() else []
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(1)  # its worker ends when it finds that nobody listens
+    deadline = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers):  # nobody may work on beside the command that goes on
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     finished = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/*/cell.json")}
     assert len(finished) < 9
     subprocess.run(command, check=True, capture_output=True, timeout=300)
@@ -256,6 +262,14 @@ def test_kill_9_in_the_middle_and_go_on(dataset, tmp_path):
     whole = compare(dataset.path, tmp_path / "whole", models=["hup"], seeds=4, tuning=1, overrides=QUICK, jobs=1)
     resumed = next(row for row in read_results(out).rows if row.row == "hup")
     assert resumed.levels == whole.rows[0].levels
+
+
+def is_running(pid: str) -> bool:
+    """Whether a process is there and more than the remains of one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_process_that_dies_costs_its_task(dataset, tmp_path, monkeypatch):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ def _serve(connection: Connection, dataset: str, out: str, protocol: Protocol, j
 
     # Ctrl-C reaches every process of the terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     if jobs > 1:
         torch.set_num_threads(1)
     grid = Grid(Dataset.open(dataset), RunFolder(Path(out)), protocol)
@@ -122,3 +125,14 @@ def _serve(connection: Connection, dataset: str, out: str, protocol: Protocol, j
                 connection.send(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
             continue
         return
+
+
+def _end_with_the_first_process() -> None:
+    """Wait until the process that gives the tasks is gone, however it went, and end this one at once.
+
+    What it was at work on would otherwise go on beside the same task of a command that is run again.
+    """
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)
