@@ -37,7 +37,8 @@ def with_command(command):
 
 
 def test_all_commands_in_the_order_of_the_job():
-    assert NAMES == ["simulate", "map", "validate", "prepare", "info", "train", "evaluate", "recommend"]
+    job = "simulate map validate prepare info train evaluate compare sweep recommend"
+    assert NAMES == job.split()
     output = invoke("--help").output
     assert [name for name in re.findall(r"^│ (\w+) ", output, re.M) if name in NAMES] == NAMES
 

@@ -62,9 +62,7 @@ def test_what_training_never_saw_is_last():
 
 
 def test_an_unknown_level_and_an_unfitted_model_are_told():
-    with pytest.raises(
-        HupError, match="has no level 'category_3'; its levels are: item, category_2, category_1"
-    ):
+    with pytest.raises(HupError, match="has no level 'category_3'; its levels are: item, category_2, category_1"):
         Popularity().fit(log()).grades("category_3")
     with pytest.raises(HupError, match=r"is not fitted: call fit\(dataset\)"):
         Popularity().score(histories([1]), "item")

@@ -93,8 +93,8 @@ def _table(results: Results) -> Table:
     table.add_column(results.swept["key"], no_wrap=True)
     for level in levels:
         k = next(row.levels[level].k for row in results.rows if row.levels)
-        table.add_column(f"{level}\nRecall@{k}", justify="right")
-        table.add_column(f"\nMRR@{k}", justify="right")
+        table.add_column(f"{level}\nRecall@{k}", justify="right", no_wrap=True)
+        table.add_column(f"\nMRR@{k}", justify="right", no_wrap=True)
     by_name = {row.row: row for row in results.rows}
     for value, name in zip(results.swept["values"], results.swept["rows"], strict=True):
         row = by_name[name]
