@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hup.cli import compare, evaluate, info, map, prepare, recommend, simulate, sweep, train, validate
+from hup.cli import compare, evaluate, explain, info, map, prepare, recommend, report, simulate, sweep, train, validate
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
@@ -53,6 +53,16 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     sweep.sweep: (
         "hup sweep dataset --out sweep",
         "hup sweep dataset --key network.hidden --values 25,50,100,200 --out sizes",
+    ),
+    report.report: (
+        "hup report run --out report.html",
+        "hup report run run-paper --sweep sweep --curve small --curve large --out report.html --markdown tables.md",
+        "hup report run --paper run=appliances --explain rib --explain hup --case 812 --out report.html",
+    ),
+    explain.explain: (
+        "hup explain model rib --session session.txt --out explain.html --png explain.png",
+        "hup explain model --session clicks.txt --line 17 --level category_1 --out explain.html",
+        "hup explain model vsknn --dataset dataset --index 812 --last 12 --png explain.png",
     ),
     recommend.recommend: (
         "hup recommend model --session session.txt --level all -k 5",

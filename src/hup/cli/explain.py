@@ -1,0 +1,117 @@
+"""``hup explain``: what models make of one session, side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hup.cli.console import console, note
+from hup.cli.recommend import SessionFormat
+from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hup.report import Case, Explanation
+    from hup.report.explanation import Rank
+
+
+def explain(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders, side by side.")],
+    session: Annotated[
+        Path | None, typer.Option(help="File with one session, its last item run held out; - reads standard input.")
+    ] = None,
+    format: Annotated[
+        SessionFormat,
+        typer.Option(help="jd: one line of item+behavior+category+interval+dwell; jsonl: one event a line."),
+    ] = SessionFormat.JD,
+    line: Annotated[int | None, typer.Option(min=1, help="Line of a JD log of several sessions.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Dataset folder, instead of --session.")] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(min=0, help="Session of --dataset.", show_default="the first test session that fits a page"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the page.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Write the picture.")] = None,
+    level: Annotated[str | None, typer.Option(help="category_1 … category_K.", show_default="the finest")] = None,
+    last: Annotated[int | None, typer.Option(min=2, help="Show so many events at the end.", show_default="all")] = None,
+) -> None:
+    """Show where models look in a session, and where they rank what came next (Figure 5 of the paper).
+
+    The session's last item run is the ground truth; models see what comes before it. Models without attention show
+    their ranks alone. A level that no loss reached, as the micro level with lambda_micro = 0, is marked untrained.
+    """
+    from hup.models import load
+    from hup.report import explain as explained
+    from hup.report import with_distinct_names, write_explanation
+
+    case = _case(session, format, line, dataset, index)
+    found = explained(with_distinct_names([load(model) for model in models], models), case, level=level)
+    if found.note:
+        note(found.note)
+    if out is not None:
+        write_explanation(found, out, last=last)
+    if png is not None:
+        from hup.report.case_image import write_case_image
+
+        write_case_image(found, png, last=last)
+    console.print(_ranks(found))
+    written = [str(path) for path in (out, png) if path is not None]
+    note(f"Written: {', '.join(written)}." if written else "Attention is shown by --out FILE.html and --png FILE.png.")
+
+
+def _case(
+    session: Path | None, format: SessionFormat, line: int | None, dataset: Path | None, index: int | None
+) -> Case:
+    from hup.data.dataset import Dataset
+    from hup.report import case_from_dataset, case_from_text, choose_case
+
+    if (session is None) == (dataset is None):
+        raise HupError("Name one session: a file with --session, or --dataset with --index.")
+    if dataset is not None:
+        if line is not None:
+            raise HupError("--line chooses from --session; of a dataset, --index does.")
+        opened = Dataset.open(dataset)
+        return choose_case(opened) if index is None else case_from_dataset(opened, index)
+    assert session is not None
+    if index is not None:
+        raise HupError("--index chooses from --dataset; of a JD log, --line does.")
+    source = "standard input" if str(session) == "-" else session.name
+    return case_from_text(_text(session), source, format.value, line)
+
+
+def _text(session: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if str(session) == "-" else session.read_bytes()
+        return raw.decode("utf-8-sig")  # editors on Windows begin files with a byte order mark
+    except OSError as error:
+        raise HupError(f"Cannot read the session {session}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
+
+
+def _ranks(found: Explanation) -> Table:
+    """Lay out the ranks of the ground truth for the terminal."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    truth = found.events[-1]
+    table = Table(
+        title=escape(f"Rank of the ground truth: {truth.item} ({' > '.join(truth.path)})"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("model")
+    for level in found.models[0].ranks:
+        table.add_column(level, justify="right")
+    for model in found.models:
+        table.add_row(escape(model.name), *map(_rank, model.ranks.values()))
+    return table
+
+
+def _rank(rank: Rank) -> str:
+    return rank.reason if rank.rank is None else f"{rank.rank:,} of {rank.candidates:,}"
