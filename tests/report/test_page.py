@@ -80,9 +80,8 @@ def shop(tmp_path_factory) -> Path:
 
 
 def test_the_report_is_one_offline_page(shop):
-    done = run(
-        "report", shop / "run", "--sweep", shop / "swept", "--out", shop / "report.html", "--markdown", shop / "t.md"
-    )
+    out, tables = shop / "report.html", shop / "tables.md"
+    done = run("report", shop / "run", "--sweep", shop / "swept", "--out", out, "--markdown", tables)
     assert done.exit_code == 0, done.output
     page = read(out)
     assert "A &lt;shop&gt;" in page

@@ -31,8 +31,8 @@ def summary(results: Results, claims: Sequence[JudgedClaim], levels: Sequence[st
         held = sum(judged.overall == HOLDS for judged in asked)
         failed = sum(judged.overall == FAILS for judged in asked)
         sentences.append(
-            f"Of {len(asked)} claims of the paper, {held} hold here at both levels and by both metrics, {failed} do not "
-            f"hold in at least one column, and {len(asked) - held - failed} cannot be told from these sessions."
+            f"Of {len(asked)} claims of the paper, {held} hold here at both levels and by both metrics, {failed} do "
+            f"not hold in at least one column, and {len(asked) - held - failed} cannot be told from these sessions."
         )
     if failures := [row.title for row in results.rows if row.failed is not None]:
         sentences.append(f"No figures for {listed(failures)}; the table says why.")
