@@ -6,6 +6,8 @@ VENV ?= .venv
 EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# Folder with appliances.txt and computers.txt, the public JD samples, for the report; without it, simulated data alone.
+DATA ?= $(wildcard ../shared/data/jd)
 # More or other tests: make test PYTEST="tests/nn -x"
 PYTEST ?=
 
@@ -18,7 +20,7 @@ ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help venv demo test test-slow lint format types bench clean
+.PHONY: help venv demo report test test-slow lint format types bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -33,6 +35,9 @@ $(INSTALLED): pyproject.toml scripts/venv.sh
 
 demo: $(INSTALLED) ## the main job end to end on simulated data: prepare, train, evaluate, recommend
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/demo.sh demo
+
+report: $(INSTALLED) ## every model on the JD samples in DATA and on a simulated shop, as report/report.html (hours)
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/report.sh report $(DATA)
 
 test: $(INSTALLED) ## all tests but the slow ones
 	@$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)

@@ -11,8 +11,8 @@ import hup.models.item_knn as item_knn
 from hup.models.bpr_mf import BPRMF
 from hup.models.item_knn import ItemKNN
 from hup.models.session_matrix import event_count_matrix, history_matrix
-from hup.models.skipgram import skipgram_vectors
 from hup.models.word2vec import Word2vec, Word2vecAverage
+from hup.models.word2vec_vectors import word2vec_vectors
 
 from .conftest import toy_log
 from .session_toys import HISTORIES, N_KNOWN, PATHS, SESSIONS, histories, last_places
@@ -74,7 +74,7 @@ def test_bpr_mf_is_the_same_for_the_same_seed():
 def test_word2vec_looks_at_the_last_known_item(dataset):
     model = Word2vec(Word2vec.options().changed(["epochs=2", "size=8"])).fit(dataset)
     vectors = model.item_vectors()
-    expected = skipgram_vectors(dataset, "item", 8, window=5, epochs=2)
+    expected = word2vec_vectors(dataset, "item", 8, window=5, epochs=2)
     assert torch.equal(vectors, expected)
     unit = functional.normalize(vectors, dim=1)
     strange = dataset.n_items + 3

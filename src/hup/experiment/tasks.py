@@ -23,14 +23,14 @@ from hup.experiment.run_folder import RunFolder
 from hup.models import load
 from hup.models.base import Recommender
 from hup.models.model_folder import CONFIG, read_json, write_json
-from hup.models.skipgram import skipgram_vectors
+from hup.models.word2vec_vectors import word2vec_vectors
 from hup.training import Observer, fit
 from hup.training.checkpoint import load_vectors, save_vectors
 
 Protocol = Literal["default", "paper"]
 
 #: Vectors whose neighbours are the paper's candidates, the same for every row: size, window, epochs.
-_CANDIDATE_VECTORS = {"size": 64, "window": 5, "epochs": 50}
+_CANDIDATE_VECTORS: dict[str, Any] = {"size": 64, "window": 5, "epochs": 50}
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Grid:
         wanted = f"{self.dataset.fingerprint} {_CANDIDATE_VECTORS}"
         vectors = load_vectors(path, wanted)
         if vectors is None:
-            vectors = {"item": skipgram_vectors(self.dataset, "item", **_CANDIDATE_VECTORS)}
+            vectors = {"item": word2vec_vectors(self.dataset, "item", **_CANDIDATE_VECTORS)}
             save_vectors(path, vectors, wanted)
         return vectors["item"]
 

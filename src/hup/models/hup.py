@@ -21,8 +21,8 @@ from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
 from hup.models.live import LiveProfiles, ProfileState
 from hup.models.recommendations import Recommendations, own_candidates, popular, rank, reasons
-from hup.models.skipgram import skipgram_vectors
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
+from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.level import LevelProfile
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
@@ -83,7 +83,7 @@ class HUP(TrainedRecommender):
         if "skipgram" not in (sizes.targets, sizes.inputs):
             return {}
         return {
-            level: skipgram_vectors(
+            level: word2vec_vectors(
                 dataset,
                 level,
                 sizes.item if level == "item" else sizes.category,

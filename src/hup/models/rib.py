@@ -16,8 +16,8 @@ from hup.data.dataset import Dataset
 from hup.data.levels import Buckets, number_of_bucket, whole_milliseconds
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
-from hup.models.skipgram import skipgram_vectors
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
+from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.losses import cosine_proximity
 from hup.nn.ragged import segment_softmax, segment_sum
 from hup.nn.ragged_rnn import run_gru
@@ -171,7 +171,7 @@ class RIB(TrainedRecommender):
         """Fit the vectors of every level."""
         sizes = self.config.embeddings
         return {
-            level: skipgram_vectors(
+            level: word2vec_vectors(
                 dataset,
                 level,
                 sizes.item if level == "item" else sizes.category,

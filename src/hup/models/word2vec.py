@@ -1,4 +1,4 @@
-"""Word2vec and Word2vec-avg: skip-gram vectors of items (Grbovic et al. 2015), near the last one or near the mean."""
+"""Word2vec and Word2vec-avg: vectors of sequences (Grbovic et al. 2015), near the last item or near the mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hup.data.dataset import Dataset
 from hup.models.base import Recommender, Scores
 from hup.models.popularity import popularity_grades
 from hup.models.session_matrix import event_count_matrix, history_matrix
-from hup.models.skipgram import skipgram_vectors
+from hup.models.word2vec_vectors import word2vec_vectors
 
 
 class Word2vecConfig(Section):
@@ -28,6 +28,7 @@ class Word2vecConfig(Section):
     window: PositiveInt = 5
     epochs: PositiveInt = 30
     budget: PositiveInt = Field(50_000_000, description="most runs that are read in all epochs: a large log gets fewer")
+    cbow: bool = Field(False, description="predict a code from the mean of its neighbours, instead of each from it")
     seed: int = Field(0, ge=0, le=2**32 - 2)
 
 
@@ -39,11 +40,12 @@ class Word2vec(Recommender):
     config: Word2vecConfig
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
+        ("cbow=true",),
+        ("cbow=true", "window=3", "epochs=100"),
         ("window=10",),
         ("epochs=100",),
         ("size=30",),
         ("size=128",),
-        ("window=20",),
     )
 
     def __init__(self, config: Section | None = None) -> None:
@@ -51,11 +53,11 @@ class Word2vec(Recommender):
         self._vectors: dict[str, Tensor] | None = None
 
     def fit(self, dataset: Dataset) -> Self:
-        """Fit skip-gram on every level's own runs of the training split."""
+        """Fit the vectors of every level on its own runs of the training split."""
         self._take(dataset)
         config = self.config
         self._vectors = {
-            level: skipgram_vectors(
+            level: word2vec_vectors(
                 dataset,
                 level,
                 config.size,
@@ -63,6 +65,7 @@ class Word2vec(Recommender):
                 epochs=config.epochs,
                 budget=config.budget,
                 seed=config.seed,
+                cbow=config.cbow,
             )
             for level in self.levels
         }

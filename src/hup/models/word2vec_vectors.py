@@ -1,4 +1,4 @@
-"""Skip-gram vectors of items and categories, fitted on the sequences of the training split (Mikolov et al. 2013)."""
+"""Word2vec vectors of items and categories, fitted on the sequences of the training split (Mikolov et al. 2013)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunSequences:
             yield [str(code) for code in codes[begins].tolist()]
 
 
-def skipgram_vectors(
+def word2vec_vectors(
     dataset: Dataset,
     level: str,
     size: int,
@@ -47,6 +47,7 @@ def skipgram_vectors(
     epochs: int = 50,
     budget: int = 50_000_000,
     seed: int = 0,
+    cbow: bool = False,
 ) -> Tensor:
     """Fit skip-gram with negative sampling and return the vector of every known code.
 
@@ -60,9 +61,10 @@ def skipgram_vectors(
         Size of a vector.
     window, epochs, seed : int
         As in gensim's Word2Vec; one worker, so that the same seed gives the same vectors.
-
     budget : int
         Most runs to read in all epochs together: on a large log fewer epochs teach as much. One is always made.
+    cbow : bool
+        Predict a code from the mean of its neighbours (CBOW) instead of each neighbour from the code (skip-gram).
 
     Returns
     -------
@@ -78,7 +80,7 @@ def skipgram_vectors(
             sentences=RunSequences(dataset, level),
             vector_size=size,
             window=window,
-            sg=1,
+            sg=int(not cbow),
             negative=5,
             min_count=1,
             sample=0,

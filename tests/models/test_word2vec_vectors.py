@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hup.models.skipgram import RunSequences, skipgram_vectors
+from hup.models.word2vec_vectors import RunSequences, word2vec_vectors
 
 
 def sizes(dataset) -> dict[str, int]:
@@ -32,7 +32,7 @@ def test_sentences_are_the_runs_of_training_sessions(dataset):
 
 def test_a_vector_for_every_known_code(dataset):
     for level, n_known in sizes(dataset).items():
-        vectors = skipgram_vectors(dataset, level, 6, epochs=1)
+        vectors = word2vec_vectors(dataset, level, 6, epochs=1)
         assert vectors.shape == (n_known, 6)
         assert vectors.dtype == torch.float32
         assert torch.isfinite(vectors).all()
@@ -40,7 +40,7 @@ def test_a_vector_for_every_known_code(dataset):
 
 
 def test_the_seed_decides(dataset):
-    first, again, other = (skipgram_vectors(dataset, "item", 6, epochs=1, seed=seed) for seed in (4, 4, 5))
+    first, again, other = (word2vec_vectors(dataset, "item", 6, epochs=1, seed=seed) for seed in (4, 4, 5))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
 
@@ -48,8 +48,8 @@ def test_the_seed_decides(dataset):
 def test_later_sessions_are_not_read(dataset):
     item = dataset.item.copy()
     item[dataset.offsets[dataset.sessions("train").stop] :] = np.iinfo(np.int32).max
-    vectors = skipgram_vectors(replace(dataset, item=item), "category_1", 4, epochs=1)
-    assert torch.equal(vectors, skipgram_vectors(dataset, "category_1", 4, epochs=1))
+    vectors = word2vec_vectors(replace(dataset, item=item), "category_1", 4, epochs=1)
+    assert torch.equal(vectors, word2vec_vectors(dataset, "category_1", 4, epochs=1))
 
 
 def test_rows_are_codes_and_companions_come_close():
@@ -64,7 +64,7 @@ def test_rows_are_codes_and_companions_come_close():
         taxonomy=SimpleNamespace(paths=np.zeros((10, 1), dtype=np.int32)),
         sessions=lambda split: {"train": range(300)}[split],
     )
-    unit = functional.normalize(skipgram_vectors(log, "item", 8, epochs=10), dim=1)
+    unit = functional.normalize(word2vec_vectors(log, "item", 8, epochs=10), dim=1)
     cosine = (unit @ unit.t()).fill_diagonal_(torch.nan)
     alike = torch.cat([cosine[0::2, 0::2], cosine[1::2, 1::2]])
     assert float(alike.nanmean()) > float(cosine[0::2, 1::2].mean()) + 0.3

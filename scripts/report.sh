@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The whole experiment of the paper and its report: every model on the two public JD samples (where a folder holds them)
+# and on a simulated shop with three category levels, the trade-off of Figure 6, learning curves, a case of Figure 5.
+#   scripts/report.sh OUT [FOLDER_WITH_appliances.txt_AND_computers.txt]
+# What is finished is not run again: an interrupted run goes on with the same command. SEEDS (3), TUNING (3 settings of
+# every model, tried on validation), JOBS (2) and SIZES (training sessions of the simulated shop; the last is its table)
+# may be set, and MODELS, to have fewer rows: SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
+set -euo pipefail
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    echo "usage: scripts/report.sh OUT [DATA]" >&2
+    exit 2
+fi
+data=${2:+$(cd "$2" && pwd)}
+mkdir -p "$1"
+cd "$1"
+seeds=${SEEDS:-3} tuning=${TUNING:-3} jobs=${JOBS:-2}
+models=(${MODELS:+--models "$MODELS"})
+read -ra sizes <<<"${SIZES:-500 2000 8000}"
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+# A simulated log of $1 training sessions, with 600 for validation and 2,400 to test on, whatever the size of training.
+simulated() {
+    local name="simulated-$1" total=$(($1 + 3000)) shares
+    [ -d "$name" ] && return
+    shares=$(awk -v t="$total" -v n="$1" 'BEGIN { printf "%.9f,%.9f,%.9f", n / t, 600 / t, 2400 / t }')
+    run hup simulate --out "$name.txt" --sessions "$total" --items 1500 --levels 3 --mean-events 14 --format jd --seed 7 \
+        --overwrite
+    run hup prepare "$name.txt" --format jd --out "$name" --shares "$shares"
+}
+
+runs=() shown=() swept=() curves=()
+if [ -n "$data" ]; then
+    for name in appliances computers; do
+        [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
+        run hup compare "$name" "${models[@]}" --presets paper,authors --seeds "$seeds" --tuning "$tuning" \
+            --jobs "$jobs" --label "JD ${name^}, sample of 1,000 sessions" --out "$name-run"
+        runs+=("$name-run")
+    done
+    main=appliances
+else
+    main=simulated-${sizes[-1]}
+fi
+
+# The curve needs HUP, its variants and the bar; the table of the largest shop has every row.
+variants=hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity
+for size in "${sizes[@]}"; do
+    simulated "$size"
+    if [ "$size" = "${sizes[-1]}" ]; then
+        rows=("${models[@]}")
+    else
+        rows=(--models "$variants")
+    fi
+    run hup compare "simulated-$size" "${rows[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" \
+        --label "SIMULATED shop, $size training sessions" --out "simulated-$size-run"
+    curves+=(--curve "simulated-$size-run")
+done
+runs+=("simulated-${sizes[-1]}-run")
+
+run hup sweep "$main" --seeds 1 --jobs "$jobs" --label "Trade-off on $main" --out "$main-sweep"
+swept=(--sweep "$main-sweep")
+
+# Micro attention means something only where the micro level had a loss.
+[ -f "$main-micro/config.json" ] || run hup train "$main" --preset paper --set loss.lambda_micro=0.2 \
+    --set loss.lambda_item=0.4 --set loss.lambda_category=0.4 --out "$main-micro"
+for model in rib hup-tlstm; do
+    [ -d "$main-run/models/$model/seed-0" ] && shown+=(--explain "$main-run/models/$model/seed-0")
+done
+shown+=(--explain "$main-micro")
+
+run hup report "${runs[@]}" "${swept[@]}" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md

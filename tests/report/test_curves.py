@@ -1,0 +1,84 @@
+"""Curves over a key and over growing data, their words and drawings; and tables as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from hup.errors import HupError
+from hup.report.charts import panels
+from hup.report.curves import learning_curves, sweep_curves
+from hup.report.table import Cell, Group, Table
+
+N = 40
+
+
+def rank(value: float) -> np.ndarray:
+    return np.full(N, float(value))
+
+
+def swept(results_of, ranks: list[float]):
+    rows = {f"hup@{place}": rank(value) for place, value in enumerate(ranks)}
+    results = results_of(rows)
+    values = [0.1 * (place + 1) for place in range(len(ranks))]
+    return replace(results, swept={"key": "loss.lambda_item", "values": values, "rows": list(rows)})
+
+
+def test_a_sweep_is_four_curves_in_the_order_of_its_values(results_of):
+    found = sweep_curves(swept(results_of, [8, 4, 2, 1]))
+    assert [title for title, _ in found.panels][:2] == ["Items: Recall@20, %", "Items: MRR@20, %"]
+    assert len(found.panels) == 4
+    ((line,),) = {lines for title, lines in found.panels if title == "Items: MRR@20, %"}
+    assert line.x == pytest.approx((0.1, 0.2, 0.3, 0.4))
+    assert [metric.value for metric in line.metrics] == pytest.approx([1 / 8, 1 / 4, 1 / 2, 1])
+    assert any("Items, MRR@20, rises with loss.lambda_item" in sentence for sentence in found.sentences)
+    assert any("Items, Recall@20: 100.0 % throughout" in sentence for sentence in found.sentences)
+
+
+def test_a_run_that_swept_nothing_is_no_sweep(results_of):
+    with pytest.raises(HupError, match="no sweep"):
+        sweep_curves(results_of({"hup": rank(1)}))
+
+
+def test_learning_curves_say_from_which_size_hup_is_ahead(results_of):
+    runs = [
+        results_of({"hup": rank(hup), "recency": rank(3), "rib": rank(1)}, train_sessions=size, label="SIMULATED")
+        for size, hup in ((100, 9), (1000, 4), (10_000, 2))
+    ]
+    found = learning_curves(runs[::-1])
+    assert "By MRR@20 HUP is ahead of Recency from 10,000 training sessions on." in found.sentences
+    assert {line.name for line in found.panels[0][1]} == {"HUP", "RECENCY"}, "others are not drawn"
+    assert "simulated" in found.table.note
+
+
+def test_one_size_makes_no_curve(results_of):
+    run = results_of({"hup": rank(1), "recency": rank(2)})
+    with pytest.raises(HupError, match="two or more"):
+        learning_curves([run, run])
+
+
+def test_charts_are_part_of_a_page_and_the_same_every_time(results_of):
+    found = sweep_curves(swept(results_of, [8, 4, 2]))
+    titles, lines = zip(*found.panels, strict=True)
+    first, again = (panels(titles, lines, found.x_title, log=False, number="a") for _ in range(2))
+    assert first == again
+    tree = ElementTree.fromstring(first)
+    assert tree.tag == "svg"
+    identifiers = [node.get("id") for node in tree.iter() if node.get("id")]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(name.startswith("a-") for name in identifiers)
+    assert "currentColor" in first, "the text has the page's colour"
+
+
+def test_markdown_keeps_names_from_being_markup_and_rows_whole():
+    head = ((Cell(""), Cell("both", span=2)), (Cell("row"), Cell("a"), Cell("b")))
+    rows = ((Cell("x|y <b>*\n"), Cell("1", "0.5", "best"), Cell("2")), (Cell("z"), Cell("none", span=2)))
+    lines = Table("T", head, (Group("G", rows),), "note").markdown().splitlines()
+    body = [line for line in lines if line.startswith("|")]
+    assert body[0] == "| row | both, a | both, b |"
+    assert "**1 (0.5)**" in body[3]
+    assert "x\\|y &lt;b&gt;\\*" in body[3]
+    assert {line.replace("\\|", "").count("|") for line in body} == {4}
