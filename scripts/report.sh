@@ -4,7 +4,7 @@
 #   scripts/report.sh OUT [FOLDER_WITH_appliances.txt_AND_computers.txt]
 # What is finished is not run again: an interrupted run goes on with the same command. SEEDS (3), TUNING (3 settings of
 # every model, tried on validation), JOBS (2) and SIZES (training sessions of the simulated shop; the last is its table)
-# may be set, and MODELS, to have fewer rows: SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
+# may be set, MODELS, to have fewer rows, and SETTINGS, keys of HUP: SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
 set -euo pipefail
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
     echo "usage: scripts/report.sh OUT [DATA]" >&2
@@ -16,6 +16,8 @@ cd "$1"
 seeds=${SEEDS:-3} tuning=${TUNING:-3} jobs=${JOBS:-2}
 models=(${MODELS:+--models "$MODELS"})
 read -ra sizes <<<"${SIZES:-500 2000 8000}"
+settings=()
+for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done
 
 run() {
     printf '\n$ %s\n' "$*"
@@ -36,7 +38,7 @@ runs=() shown=() swept=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do
         [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
-        run hup compare "$name" "${models[@]}" --presets paper,authors --seeds "$seeds" --tuning "$tuning" \
+        run hup compare "$name" "${models[@]}" "${settings[@]}" --presets paper,authors --seeds "$seeds" --tuning "$tuning" \
             --jobs "$jobs" --label "JD ${name^}, sample of 1,000 sessions" --out "$name-run"
         runs+=("$name-run")
     done
@@ -46,7 +48,7 @@ else
 fi
 
 # The curve needs HUP, its variants and the bar; the table of the largest shop has every row.
-variants=hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity
+variants=${MODELS:-hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}
 for size in "${sizes[@]}"; do
     simulated "$size"
     if [ "$size" = "${sizes[-1]}" ]; then
@@ -54,17 +56,17 @@ for size in "${sizes[@]}"; do
     else
         rows=(--models "$variants")
     fi
-    run hup compare "simulated-$size" "${rows[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" \
+    run hup compare "simulated-$size" "${rows[@]}" "${settings[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" \
         --label "SIMULATED shop, $size training sessions" --out "simulated-$size-run"
     curves+=(--curve "simulated-$size-run")
 done
 runs+=("simulated-${sizes[-1]}-run")
 
-run hup sweep "$main" --seeds 1 --jobs "$jobs" --label "Trade-off on $main" --out "$main-sweep"
+run hup sweep "$main" "${settings[@]}" --seeds 1 --jobs "$jobs" --label "Trade-off on $main" --out "$main-sweep"
 swept=(--sweep "$main-sweep")
 
 # Micro attention means something only where the micro level had a loss.
-[ -f "$main-micro/config.json" ] || run hup train "$main" --preset paper --set loss.lambda_micro=0.2 \
+[ -f "$main-micro/config.json" ] || run hup train "$main" --preset paper "${settings[@]}" --set loss.lambda_micro=0.2 \
     --set loss.lambda_item=0.4 --set loss.lambda_category=0.4 --out "$main-micro"
 for model in rib hup-tlstm; do
     [ -d "$main-run/models/$model/seed-0" ] && shown+=(--explain "$main-run/models/$model/seed-0")

@@ -124,12 +124,28 @@ class Network(Section):
         return self
 
 
+class Mixture(Section):
+    """Output of the preset ``best``: what comes next is a repeat, a neighbour of what was visited, or something new."""
+
+    repeat: bool = Field(True, description="point at what the session has been on")
+    memory: bool = Field(True, description="look at what other sessions visited near it")
+    profile: bool = Field(True, description="show the profile of the level to all parts")
+    hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
+    dropout: float = Field(0.3, ge=0, lt=1, description="of the pyramid's outputs that they see")
+    window: PositiveInt = Field(5, description="greatest distance of neighbours, in item runs")
+    neighbors: PositiveInt = Field(100, description="most neighbours that are kept of an item or category")
+    negatives: PositiveInt = Field(512, description="items that are drawn of a category that has more")
+
+
 class Loss(Section):
     """Weights of the levels in the loss (Eq. 7)."""
 
     lambda_micro: NonNegativeFloat = 0.0
     lambda_item: NonNegativeFloat = 0.5
     lambda_category: NonNegativeFloat = Field(0.5, description="shared by the K category levels")
+    prefixes: float = Field(
+        0.0, ge=0, le=1, description="share of the loss that is over all runs of a session; the rest is over its end"
+    )
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -169,14 +185,26 @@ class Config(TrainedConfig):
     """
 
     name: str = "custom"
+    output: Literal["cosine", "mixture"] = Field(
+        "cosine", description="cosine = near the profile's vector (the paper); mixture = repeat, memory and explore"
+    )
     embeddings: Embeddings = Embeddings()
     network: Network = Network()
     loss: Loss = Loss()
+    mixture: Mixture = Mixture()
 
     @model_validator(mode="after")
     def _micro_loss_needs_the_level(self) -> Self:
         if self.loss.lambda_micro and (self.network.single or not self.network.micro):
             raise ValueError("loss.lambda_micro is above 0, but there is no micro level to train")
+        return self
+
+    @model_validator(mode="after")
+    def _output_fits(self) -> Self:
+        if self.output == "cosine" and self.loss.prefixes:
+            raise ValueError("loss.prefixes is above 0, which output = mixture alone can have")
+        if self.output == "mixture" and (self.loss.lambda_micro or self.network.single):
+            raise ValueError("output = mixture has no loss of the micro level, and needs the pyramid (not single)")
         return self
 
     @classmethod

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hup.config import Config, Section
@@ -16,11 +16,13 @@ from hup.data.batches import Histories, Targets
 from hup.data.dataset import Dataset
 from hup.data.events import Event, in_time_order
 from hup.data.levels import level_names, pyramid_steps
+from hup.data.runs import runs_of
 from hup.errors import HupError
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
 from hup.models.live import LiveProfiles, ProfileState
-from hup.models.recommendations import Recommendations, own_candidates, popular, rank, reasons
+from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput
+from hup.models.recommendations import OwnCandidate, Recommendations, own_candidates, popular, rank, reasons
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
 from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.level import LevelProfile
@@ -60,15 +62,21 @@ class HUP(TrainedRecommender):
 
     def __init__(self, config: Config | str = "paper") -> None:
         super().__init__(Config.preset(config) if isinstance(config, str) else config)
-        self._latest: tuple[Histories, dict[str, LevelProfile]] | None = None
+        self._latest: tuple[Histories, dict[str, LevelProfile] | dict[str, Answer]] | None = None
+        self._mixture: MixtureOutput | None = None
 
     # ------------------------------------------------------------------ fit
 
-    def build(self) -> Pyramid:
-        """Make the pyramid."""
+    def _take(self, dataset: Dataset) -> None:
+        super()._take(dataset)
+        if self.config.output == "mixture":
+            self._mixture = MixtureOutput.counted(self.vocabulary, self.config, dataset)
+
+    def build(self) -> nn.Module:
+        """Make the pyramid, and the mixtures that are to be on it."""
         vocabulary, buckets = self.vocabulary, self.buckets
         self._latest = None
-        return Pyramid(
+        pyramid = Pyramid(
             torch.from_numpy(vocabulary.paths),
             [vocabulary.ancestors(k) for k in range(1, vocabulary.levels + 1)],
             n_behaviors=len(vocabulary.behaviors),
@@ -76,6 +84,18 @@ class HUP(TrainedRecommender):
             n_dwells=len(buckets.dwell) + 2,
             config=self.config,
         )
+        return pyramid if self._mixture is None else self._mixture.network(pyramid)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights of the network, and the counts of neighbours where it looks at them."""
+        return super().tensors() | ({} if self._mixture is None else self._mixture.tensors())
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make the network and give it these weights."""
+        if self.config.output == "mixture":
+            self._mixture = MixtureOutput.restored(self.vocabulary, self.config, tensors)
+        counted = () if self._mixture is None else self._mixture.tensors()
+        super().restore({name: tensor for name, tensor in tensors.items() if name not in counted})
 
     def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
@@ -100,17 +120,18 @@ class HUP(TrainedRecommender):
         embeddings = self.config.embeddings
         for level, values in vectors.items():
             if embeddings.targets == "skipgram":
-                self.network.target_table(level).weight.data.copy_(values)
+                self.pyramid.target_table(level).weight.data.copy_(values)
             if embeddings.inputs == "skipgram":
-                for table in self.network.input_tables(level):
+                for table in self.pyramid.input_tables(level):
                     table.weight.data.copy_(values)
 
     @property
-    def network(self) -> Pyramid:
+    def pyramid(self) -> Pyramid:
         """The pyramid; an unfitted model has none."""
-        network = super().network
-        assert isinstance(network, Pyramid)
-        return network
+        network = self.network
+        pyramid = network.pyramid if isinstance(network, MixtureNetwork) else network
+        assert isinstance(pyramid, Pyramid)
+        return pyramid
 
     def level_weights(self) -> dict[str, float]:
         """Weights of Eq. 7."""
@@ -119,8 +140,10 @@ class HUP(TrainedRecommender):
         return {"micro": weights.lambda_micro, "item": weights.lambda_item, **category}
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
-        """Negative cosine of every level that counts (Eq. 6), over the targets that count there."""
-        network = self.network
+        """Negative cosine of every level that counts (Eq. 6), over the targets that count there; or of the mixture."""
+        if self._mixture is not None:
+            return self._mixture.losses(self._mixtures, histories, targets, self.buckets)
+        network = self.pyramid
         levels = [level for level, weight in self.level_weights().items() if weight > 0]
         profiles = network(histories, pyramid_steps(histories, self.buckets), levels)
         losses = {}
@@ -140,9 +163,9 @@ class HUP(TrainedRecommender):
             remedy = "The training sessions may be too few, or too much alike, to learn vectors from."
         tables = {}
         for level in self.levels:
-            targets = self.network.target_table(level)
+            targets = self.pyramid.target_table(level)
             tables[level] = WatchedTable(targets.weight, remedy)
-            for number, inputs in enumerate(self.network.input_tables(level), 1):
+            for number, inputs in enumerate(self.pyramid.input_tables(level), 1):
                 if inputs is not targets:
                     suffix = "inputs" if number == 1 else f"inputs_{number}"
                     tables[f"{level}_{suffix}"] = WatchedTable(inputs.weight, None)
@@ -151,21 +174,31 @@ class HUP(TrainedRecommender):
     # ------------------------------------------------------------------ rank
 
     def score(self, histories: Histories, level: str) -> Scores:
-        """Cosine of each history's profile with every candidate's target vector."""
+        """Cosine of each history's profile with every candidate's target vector; or the mixture's probability."""
         self._check_level(level)
+        if self._mixture is not None:
+            answers = self._answers(self._mixture, histories)
+            with torch.inference_mode():
+                found = self._mixture.scores(self._mixtures, answers, level, histories.current("item"))
+                return self._mixture.padded(histories, level, found)
         vector = self._profiles(histories)[level].vector
         own = histories.own_unknown(level, self.vocabulary.size(level))
         return self._score(vector, level, own.codes, histories.categories[own.events])
 
     def item_vectors(self) -> Tensor:
         """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
-        return self.network.item_targets.weight.detach()
+        return self.pyramid.item_targets.weight.detach()
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
-        """Attention of every level over one history, bottom first; none for a model without attention."""
+        """Attention of every level over one history, bottom first; none for a model without attention.
+
+        Of a mixture it is the share that each visit has in repeat and memory, at the last run on its code.
+        """
+        if self._mixture is not None:
+            return self._shares(self._mixture, histories)
         if not self.config.network.attention:
             return ()
-        steps, network = pyramid_steps(histories, self.buckets), self.network
+        steps, network = pyramid_steps(histories, self.buckets), self.pyramid
         profiles, weights = self._profiles(histories), self.level_weights()
         columns = []
         for level, layout in zip(network.level_names, network.layout, strict=True):
@@ -175,17 +208,38 @@ class HUP(TrainedRecommender):
             columns.append(AttentionColumn(level, profiles[level].weights, first, last, weights[level] > 0))
         return tuple(columns)
 
+    def _shares(self, mixture: MixtureOutput, histories: Histories) -> tuple[AttentionColumn, ...]:
+        runs, answers = runs_of(histories, "item"), self._answers(mixture, histories)
+        found = []
+        for level in self.levels:
+            run = torch.from_numpy(answers[level].visits.run)
+            weights = torch.tensor(answers[level].shares())
+            found.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
+        return tuple(found)
+
+    @property
+    def _mixtures(self) -> MixtureNetwork:
+        assert isinstance(self.network, MixtureNetwork)
+        return self.network
+
+    def _answers(self, mixture: MixtureOutput, histories: Histories) -> dict[str, Answer]:
+        """Ask the mixture of all levels; kept for the latest batch, since callers ask level by level."""
+        if self._latest is None or self._latest[0] is not histories:
+            with torch.inference_mode():
+                self._latest = (histories, mixture.answers(self._mixtures, histories, self.buckets))
+        return cast("dict[str, Answer]", self._latest[1])
+
     def _profiles(self, histories: Histories) -> dict[str, LevelProfile]:
         """Profiles of all levels; kept for the latest batch, since callers ask level by level."""
         if self._latest is None or self._latest[0] is not histories:
             with torch.inference_mode():
-                profiles = self.network(histories, pyramid_steps(histories, self.buckets))
+                profiles = self.pyramid(histories, pyramid_steps(histories, self.buckets))
             self._latest = (histories, profiles)
-        return self._latest[1]
+        return cast("dict[str, LevelProfile]", self._latest[1])
 
     def _score(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
         """Scores from profiles ``(B, d)`` and the paths ``(B, U, K)`` of the session's own unknown codes ``(B, U)``."""
-        table = self.network.target_table(level)
+        table = self.pyramid.target_table(level)
         unit = functional.normalize(profile, dim=1)
         with torch.no_grad():
             known = unit @ table.unit_vectors().t()
@@ -251,6 +305,9 @@ class HUP(TrainedRecommender):
         state = self.state(session)
         if not state.pending:
             raise HupError("An empty session has no profile; recommend() answers with popularity there.")
+        if self._mixture is not None:
+            opened = self._live().run_open(state, now)
+            return {level: run.last[0].numpy() for level, run in zip(self.pyramid.level_names, opened, strict=True)}
         profiles = self._live().profile(state, now)
         return {level: profile.vector[0].numpy() for level, profile in profiles.items()}
 
@@ -282,18 +339,43 @@ class HUP(TrainedRecommender):
         state = self.state(session)
         if not state.pending:
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
-        profile = self._live().profile(state, now, [level])[level]
         own = own_candidates(self.vocabulary, state.items, level)
+        asked = self._ask_cosine if self._mixture is None else self._ask_mixture
+        known, own_scores, visited, weights = asked(state, level, own, now)
+        current = state.pending[-1].item
+        ranked = rank(self.vocabulary, state.items, current, level, known, own_scores, own, k)
+        basis = "profile" if self._mixture is None else "probability"
+        return Recommendations(level, ranked, reasons(state.items, visited, level, weights), basis)
+
+    def _ask_cosine(
+        self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
+    ) -> tuple[Tensor, Tensor, Sequence[str], list[float]]:
+        """Scores of the known and of the session's own candidates; and the attention on items of the session."""
+        profile = self._live().profile(state, now, [level])[level]
         codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
         paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
         scores = self._score(profile.vector, level, codes, paths.view(1, len(own), self.vocabulary.levels))
-        current = state.pending[-1].item
-        ranked = rank(self.vocabulary, state.items, current, level, scores.known[0], scores.own[0], own, k)
-        network = self.network
+        network = self.pyramid
         visited = state.visited(network.layout[network.level_names.index(level)])
-        return Recommendations(level, ranked, reasons(state.items, visited, level, profile.weights.tolist()), "profile")
+        return scores.known[0], scores.own[0], visited, profile.weights.tolist()
+
+    def _ask_mixture(
+        self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
+    ) -> tuple[Tensor, Tensor, Sequence[str], list[float]]:
+        """Do as :meth:`_ask_cosine`, with probabilities, and with the shares of repeat and memory as attention."""
+        assert self._mixture is not None
+        live = self._live()
+        table = live.table(state)
+        with torch.inference_mode():
+            answers = self._mixture.answers_of(self._mixtures, table, state.closed, live.run_open(state, now))
+            current = torch.from_numpy(table.item[-1:])
+            known, _, codes, values = self._mixture.scores(self._mixtures, answers, level, current)
+        by_code = dict(zip(codes.tolist(), values.tolist(), strict=True))
+        own_scores = known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
+        visited = [(*state.records, state.pending[-1])[run].item for run in answers[level].visits.run.tolist()]
+        return known[0].clone(), own_scores, visited, answers[level].shares()
 
     # ------------------------------------------------------------------ parts
 
     def _live(self) -> LiveProfiles:
-        return LiveProfiles(self.network, self.vocabulary, self.buckets)
+        return LiveProfiles(self.pyramid, self.vocabulary, self.buckets)

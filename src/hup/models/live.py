@@ -17,12 +17,23 @@ from torch import Tensor
 
 from hup.data.batches import Histories
 from hup.data.events import Event, seconds
-from hup.data.levels import Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.data.levels import UNKNOWN, Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.data.visits import RunTable
 from hup.models.event_times import between, check_now, dwell_until, elapsed, interval_until, intervals
 from hup.models.session_reader import Seen, SessionReader, UnknownPaths
 from hup.models.vocabulary import Vocabulary
 from hup.nn.level import LevelProfile
-from hup.nn.pyramid import Closed, Pyramid
+from hup.nn.pyramid import Closed, Opened, Pyramid
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What happened on an item run that has ended: its item, events, milliseconds (-1 = not known), and behaviors."""
+
+    item: str
+    events: int
+    dwell: int
+    behaviors: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class ProfileState:
         Codes given to category paths that the vocabulary lacks.
     runs : tuple of tuple of str
         For micro, item, category_K … category_1: the item of every ended step, or the last one of every ended run.
+    records : tuple of RunRecord
+        Every ended item run.
     """
 
     closed: tuple[Closed, ...]
@@ -51,6 +64,7 @@ class ProfileState:
     items: dict[str, Seen] = field(default_factory=dict)
     unknown: UnknownPaths = field(default_factory=dict)
     runs: tuple[tuple[str, ...], ...] = ()
+    records: tuple[RunRecord, ...] = ()
 
     def visited(self, layout: int) -> tuple[str, ...]:
         """Items of all steps (0 = micro) or runs (1 = item, 2 = category_K …) of a level, the open ones last."""
@@ -95,6 +109,36 @@ class LiveProfiles:
         self, state: ProfileState, now: float | None, levels: Sequence[str] | None = None
     ) -> dict[str, LevelProfile]:
         """Profiles at a moment; ``now`` is on the clock of the events' timestamps, None = not known."""
+        histories, steps = self._open_run(state, now)
+        with torch.inference_mode():
+            return self.network.open(histories, steps, state.closed, levels)
+
+    def run_open(self, state: ProfileState, now: float | None) -> list[Opened]:
+        """Give the outputs of every level at a moment, as :meth:`Pyramid.run_open` gives them."""
+        histories, steps = self._open_run(state, now)
+        with torch.inference_mode():
+            return self.network.run_open(histories, steps, state.closed)
+
+    def table(self, state: ProfileState) -> RunTable:
+        """All item runs of the session, the open one last."""
+        behaviors = tuple(self.reader.behavior(event) for event in state.pending)
+        records = (*state.records, RunRecord(state.pending[-1].item, len(state.pending), UNKNOWN, behaviors))
+        seen = [state.items[record.item] for record in records]
+        n_behaviors = len(self.vocabulary.behaviors)
+        counts = np.zeros((len(records), n_behaviors), dtype=np.float32)
+        for row, record in zip(counts, records, strict=True):
+            known = [behavior for behavior in record.behaviors if behavior >= 0]
+            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=n_behaviors)
+        return RunTable(
+            offsets=np.asarray([0, len(records)]),
+            item=np.asarray([one.code for one in seen]),
+            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(len(seen), -1),
+            events=np.asarray([record.events for record in records], dtype=np.float32),
+            dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
+            behaviors=counts,
+        )
+
+    def _open_run(self, state: ProfileState, now: float | None) -> tuple[Histories, PyramidSteps]:
         check_now(now, state.pending[-1])
         now = None if now is None else seconds(now, "now", signed=True)
         histories, times = self._pending(state), intervals(state.pending, between(state.pending[-1], now))
@@ -112,8 +156,7 @@ class LiveProfiles:
                 for layout, time in enumerate(open_dwell)
             ),
         )
-        with torch.inference_mode():
-            return self.network.open(histories, steps, state.closed, levels)
+        return histories, steps
 
     def _close(self, state: ProfileState, following: Event) -> ProfileState:
         """End the pending item run because ``following`` begins another one."""
@@ -141,7 +184,15 @@ class LiveProfiles:
             before = [_last_state(closed) for closed in state.closed]
             new = self.network.fold(self._pending(state), layout, before)
         closed = tuple(_joined(old, more) for old, more in zip(state.closed, new, strict=True))
-        return replace(state, closed=closed, pending=(), run_dwell=tuple(run_dwell), runs=tuple(runs))
+        record = RunRecord(run[-1].item, n, dwell, tuple(self.reader.behavior(event) for event in run))
+        return replace(
+            state,
+            closed=closed,
+            pending=(),
+            run_dwell=tuple(run_dwell),
+            runs=tuple(runs),
+            records=(*state.records, record),
+        )
 
     def _meet(self, state: ProfileState, event: Event) -> ProfileState:
         items, unknown = self.reader.meet(state.items, state.unknown, event)

@@ -17,6 +17,28 @@ from hup.nn.tables import VectorTable
 
 
 @dataclass(frozen=True)
+class Opened:
+    """What a level makes of the open run of every query.
+
+    Attributes
+    ----------
+    outputs : Tensor
+        ``(O, H)`` at the micro level, after each of the open events; above it ``(Q, H)``.
+    last : Tensor
+        ``(Q, H)``, the last one of each query, y_T of Eq. 5.
+    signal : Tensor
+        Attention signal of every row of ``outputs``.
+    lengths : Tensor
+        ``(Q,)`` rows of each query.
+    """
+
+    outputs: Tensor
+    last: Tensor
+    signal: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
 class Closed:
     """What a level remembers of its ended runs: ``(S, H)`` hidden and cell states, ``(S,)`` attention signals."""
 
@@ -186,12 +208,32 @@ class Pyramid(nn.Module):
             Of every level, as :meth:`fold` gives it, or as a live profile keeps it.
         """
         profiles: dict[str, LevelProfile] = {}
-        below = None
+        opened = self.run_open(histories, steps, closed)
+        for number, name in enumerate(self.level_names):
+            if levels is None or name in levels:
+                level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
+                memory, run = closed[number], opened[number]
+                step, query = _pairs(of, memory.hidden.shape[0], run.lengths)
+                signals = torch.cat([memory.signal, run.signal])
+                embedded = inputs.behaviors(signals) if self.layout[number] == 0 else inputs.dwell(signals)
+                outputs = torch.cat([memory.hidden, run.outputs])
+                profiles[name] = level.profile(outputs, embedded, run.last, step, query)
+        return profiles
+
+    def run_open(self, histories: Histories, steps: PyramidSteps, closed: Sequence[Closed]) -> list[Opened]:
+        """Run every query's open run through all levels, from the closed state before it.
+
+        Parameters
+        ----------
+        histories, steps, closed
+            As for :meth:`open`.
+        """
+        opened: list[Opened] = []
         for number, name in enumerate(self.level_names):
             level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
-            memory, over_events = closed[number], self.layout[number] == 0
+            memory = closed[number]
             state = (_before(memory.hidden, of), _before(memory.cell, of))
-            if over_events:
+            if self.layout[number] == 0:
                 dwell = torch.repeat_interleave(of.open_dwell, steps.open_lengths)
                 x = inputs.micro(histories, steps.open_events, steps.open_interval, dwell)
                 codes, lengths, interval = (
@@ -202,18 +244,13 @@ class Pyramid(nn.Module):
                 signal = inputs.behaviors(codes)
             else:
                 x = inputs.vector(name, histories, steps.queries)
-                if below is not None:
-                    x = torch.cat([x, below], dim=1)
+                if opened:
+                    x = torch.cat([x, opened[-1].last], dim=1)
                 codes, lengths = of.open_dwell, torch.ones_like(of.open_dwell)
                 interval, signal = steps.open_interval[steps.open_lengths.cumsum(0) - 1], inputs.dwell(codes)
             y, _ = level.run(x, inputs.interval(interval), signal, lengths, state)
-            below = y.index_select(0, lengths.cumsum(0) - 1)
-            if levels is None or name in levels:
-                step, query = _pairs(of, memory.hidden.shape[0], lengths)
-                signals = torch.cat([memory.signal, codes])
-                embedded = inputs.behaviors(signals) if over_events else inputs.dwell(signals)
-                profiles[name] = level.profile(torch.cat([memory.hidden, y]), embedded, below, step, query)
-        return profiles
+            opened.append(Opened(y, y.index_select(0, lengths.cumsum(0) - 1), codes, lengths))
+        return opened
 
     def _level(self, name: str) -> Level:
         level = self.levels[name]

@@ -1,0 +1,396 @@
+"""The mixture over what comes next (repeat, neighbours, explore), asked of batches, of live states, and in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hup.config import Config
+from hup.data.batches import Histories, Targets
+from hup.data.dataset import Dataset
+from hup.data.levels import Buckets, pyramid_steps
+from hup.data.runs import training_runs
+from hup.data.visits import RunTable, Visits, joined, last_runs, run_table, visit_sizes, visits_of
+from hup.models.base import Scores
+from hup.models.trained import LevelLoss
+from hup.models.vocabulary import Vocabulary
+from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
+from hup.nn.pyramid import Closed, Opened, Pyramid
+from hup.nn.ragged import segment_sum
+from hup.retrieval.co_visits import CoVisits, OwnCounts, count_co_visits
+
+_LEAST = 1e-12  # probability of what no part of the mixture knows
+
+
+class MixtureNetwork(nn.Module):
+    """The pyramid, and a mixture for each level that is recommended.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+    mixtures : dict of str to Mixture
+        By level.
+    """
+
+    def __init__(self, pyramid: Pyramid, mixtures: dict[str, Mixture]) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+        self.mixtures = nn.ModuleDict(mixtures)
+
+    def mixture(self, level: str) -> Mixture:
+        """Give the mixture of a level."""
+        found = self.mixtures[level]
+        assert isinstance(found, Mixture)
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a level says of every query, with what it is made of."""
+
+    visits: Visits
+    mixed: Mixed
+    support: NDArray[np.float64]
+
+    def shares(self) -> list[float]:
+        """Weigh the visits of a single query by what they bring to repeat and memory; they sum to 1."""
+        repeat, memory, _ = self.mixed.weights[0]
+        weights = repeat * self.mixed.repeat + memory * self.mixed.memory.sum(dim=1)
+        total = float(weights.sum())
+        # A session of one run that training never saw has nothing to repeat or to remember.
+        found: list[float] = (weights / total if total > 0 else torch.full_like(weights, 1 / len(weights))).tolist()
+        return found
+
+
+class MixtureOutput:
+    """Losses and scores of a network over a vocabulary.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    config : Config
+    co_visits : dict of str to CoVisits
+        By level.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, config: Config, co_visits: dict[str, CoVisits]) -> None:
+        self.vocabulary, self.config, self.co_visits = vocabulary, config, co_visits
+        self.levels = ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1)))
+        self.classes = torch.from_numpy(vocabulary.paths[:, -1].astype(np.int64))
+        self.n_classes = vocabulary.size(self.levels[1])
+        order = torch.argsort(self.classes, stable=True)
+        bounds = torch.searchsorted(self.classes[order], torch.arange(self.n_classes + 1)).tolist()
+        self.members = [order[low:high] for low, high in pairwise(bounds)]  # items of each finest category, ascending
+
+    @classmethod
+    def counted(cls, vocabulary: Vocabulary, config: Config, dataset: Dataset) -> MixtureOutput:
+        """Count the neighbours of every code in the training split."""
+        options = config.mixture
+        co_visits = {}
+        codes, offsets = training_runs(dataset, "item")
+        for level in ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1))):
+            column = None if level == "item" else int(level.removeprefix("category_")) - 1
+            co_visits[level] = count_co_visits(
+                codes if column is None else dataset.taxonomy.paths[codes, column].astype(np.int64),
+                offsets,
+                vocabulary.size(level),
+                window=options.window,
+                neighbors=options.neighbors,
+                with_itself=level != "item",
+            )
+        return cls(vocabulary, config, co_visits)
+
+    def network(self, pyramid: Pyramid) -> MixtureNetwork:
+        """Put a mixture on every level of a pyramid."""
+        options, vocabulary = self.config.mixture, self.vocabulary
+        n_signals, n_context = visit_sizes(len(vocabulary.behaviors), vocabulary.levels)
+        mixtures = {}
+        for level in self.levels:
+            counts = torch.from_numpy(vocabulary.counts[level].astype(np.float64)) + 0.5
+            mixtures[level] = Mixture(
+                (counts / counts.sum()).float(),
+                pyramid.hidden_size if options.profile else 0,
+                n_signals,
+                n_context,
+                pyramid.target_table(level).weight.shape[1],
+                hidden=options.hidden,
+                dropout=options.dropout,
+                repeat=options.repeat,
+                memory=options.memory,
+            )
+        return MixtureNetwork(pyramid, mixtures)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the counts of the neighbours, by name."""
+        return {
+            f"co_visits.{level}.{name}": tensor
+            for level, counted in self.co_visits.items()
+            for name, tensor in counted.tensors().items()
+        }
+
+    @classmethod
+    def restored(cls, vocabulary: Vocabulary, config: Config, tensors: Mapping[str, Tensor]) -> MixtureOutput:
+        """Take up what :meth:`tensors` gave.
+
+        Raises
+        ------
+        KeyError
+            A tensor is not there.
+        """
+        co_visits = {}
+        for level in ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1))):
+            prefix = f"co_visits.{level}."
+            own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            co_visits[level] = CoVisits.restored(own, config.mixture.window, with_itself=level != "item")
+        return cls(vocabulary, config, co_visits)
+
+    # ------------------------------------------------------------------ training
+
+    def losses(
+        self, network: MixtureNetwork, histories: Histories, targets: Targets, buckets: Buckets
+    ) -> dict[str, LevelLoss]:
+        """Negative log-likelihood at the end of every session and at every run before it.
+
+        What a session has itself put into the counts of neighbours is taken away, or the memory would know the answer.
+        """
+        table = run_table(histories, len(self.vocabulary.behaviors))
+        runs = torch.from_numpy(_last_events(table))
+        steps = pyramid_steps(histories, buckets, runs)
+        closed = network.pyramid.fold(histories, steps)
+        opened = network.pyramid.run_open(histories, steps, closed)
+        whole = joined(table, targets.item.numpy(), targets.categories.numpy())
+        is_last = torch.zeros(len(table.item), dtype=torch.bool)
+        is_last[last_runs(table)] = True
+        share = self.config.loss.prefixes
+        losses: dict[str, LevelLoss] = {}
+        classes = None
+        for level in self.levels[::-1]:
+            visits = visits_of(table, level)
+            own = OwnCounts.of(self.co_visits[level], whole.codes(level), whole.offsets)
+            answer = self._answer(network, level, table, visits, closed, opened, own)
+            following = _following(table, whole, level)
+            likelihood = self._likelihood(network, level, table, answer, own, following, classes)
+            if level == self.levels[1]:
+                classes = likelihood.detach()
+            counts = likelihood > 0
+            logarithm = torch.log(likelihood.clamp(min=_LEAST))
+            at_end, anywhere = counts & is_last, counts
+            value = -(1 - share) * _mean(logarithm, at_end) - share * _mean(logarithm, anywhere)
+            losses[level] = LevelLoss(value, int(at_end.sum()))
+        return losses
+
+    def _likelihood(
+        self,
+        network: MixtureNetwork,
+        level: str,
+        table: RunTable,
+        answer: Answer,
+        own: OwnCounts,
+        following: NDArray[np.int64],
+        classes: Tensor | None,
+    ) -> Tensor:
+        """Probability of what followed every query, ``(Q,)``; 0 where no part knows it."""
+        visits, mixed, counted = answer.visits, answer.mixed, self.co_visits[level]
+        query, n_queries = torch.from_numpy(visits.query), len(following)
+        wanted = following[visits.query]
+        hits = torch.from_numpy(visits.code == wanted)
+        repeat = segment_sum(mixed.repeat * hits, query, n_queries)
+        session = table.session[visits.query_run][visits.query]
+        found = counted.looked_up(visits.code, wanted) - own.of_pairs(session, visits.code, wanted)
+        share = np.divide(np.maximum(found, 0), answer.support, out=np.zeros_like(found), where=answer.support > 0)
+        memory = segment_sum((mixed.memory * _tensor(share)).sum(dim=1), query, n_queries)
+        known = torch.from_numpy((following >= 0) & (following < counted.size))
+        target = torch.from_numpy(np.where(known.numpy(), following, 0))
+        mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
+        if level == "item":
+            assert classes is not None
+            current = torch.from_numpy(table.item[visits.query_run])
+            explore = torch.exp(self._in_class(mixture, vectors, mixed.preference, target, current)) * classes
+        else:
+            logits = mixture.logits(mixed.preference, vectors)
+            explore = torch.softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1)
+        parts = torch.stack([repeat, memory, explore * known], dim=1)
+        return (mixed.weights * parts).sum(dim=1)
+
+    def _in_class(
+        self, mixture: Mixture, vectors: Tensor, preference: Tensor, target: Tensor, current: Tensor
+    ) -> Tensor:
+        """Log-probability of each target among the items of its category, the current one left out, ``(Q,)``.
+
+        Of a large category as many items are drawn as ``mixture.negatives``, by popularity and with its correction.
+        """
+        out = preference.new_zeros(len(target))
+        place = self.classes[target]
+        for number in torch.unique(place).tolist():
+            rows = (place == number).nonzero().squeeze(1)
+            members = self.members[number]
+            wanted = target[rows]
+            prior = None
+            if len(members) > self.config.mixture.negatives:
+                members, prior = self._drawn(mixture, members, wanted)
+            logits = mixture.logits(preference[rows], vectors[members], members)
+            if prior is not None:
+                logits = logits - prior
+            column = torch.searchsorted(members, wanted)
+            here = members.unsqueeze(0) == current[rows].unsqueeze(1)
+            # A target is never the current item; where a log says so, it stays.
+            here[torch.arange(len(rows)), column] = False
+            logits = logits.masked_fill(here, -torch.inf)
+            chosen = functional.log_softmax(logits, dim=1).gather(1, column.unsqueeze(1)).squeeze(1)
+            out = out.index_add(0, rows, chosen)
+        return out
+
+    def _drawn(self, mixture: Mixture, members: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw members with replacement by popularity, the targets among them; and their log-expectations."""
+        most = self.config.mixture.negatives
+        share = torch.softmax(mixture.popularity[members], dim=0)
+        drawn = members[torch.multinomial(share, most, replacement=True)]
+        chosen = torch.unique(torch.cat([drawn, wanted]))
+        place = torch.searchsorted(members, chosen)
+        inclusion = -torch.expm1(most * torch.log1p(-share[place].clamp(max=1 - 1e-6)))
+        return chosen, torch.log(inclusion.clamp(min=1e-12))
+
+    # ------------------------------------------------------------------ scores
+
+    def answers(self, network: MixtureNetwork, histories: Histories, buckets: Buckets) -> dict[str, Answer]:
+        """Mix for the end of every history, by level."""
+        table = run_table(histories, len(self.vocabulary.behaviors))
+        steps = pyramid_steps(histories, buckets)
+        closed = network.pyramid.fold(histories, steps)
+        opened = network.pyramid.run_open(histories, steps, closed)
+        return self.answers_of(network, table, closed, opened)
+
+    def answers_of(
+        self, network: MixtureNetwork, table: RunTable, closed: Sequence[Closed], opened: Sequence[Opened]
+    ) -> dict[str, Answer]:
+        """Mix for the end of every session of a table, by level, from what the pyramid made of them."""
+        return {
+            level: self._answer(network, level, table, visits_of(table, level, last_runs(table)), closed, opened, None)
+            for level in self.levels
+        }
+
+    def scores(
+        self, network: MixtureNetwork, answers: Mapping[str, Answer], level: str, current: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Probabilities of a level's known codes, and of the others that the sessions have.
+
+        Parameters
+        ----------
+        network : MixtureNetwork
+        answers : mapping of str to Answer
+        level : str
+        current : Tensor
+            ``(B,)`` items that the users are on.
+
+        Returns
+        -------
+        known : Tensor
+            ``(B, n)``.
+        session, code, probability : Tensor
+            ``(U,)`` each: what is beyond the vocabulary.
+        """
+        answer, counted = answers[level], self.co_visits[level]
+        visits, mixed, n_queries = answer.visits, answer.mixed, len(current)
+        mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
+        logits = mixture.logits(mixed.preference, vectors)
+        if level == "item":
+            known_current = (current < counted.size).nonzero().squeeze(1)
+            logits[known_current, current[known_current]] = -torch.inf
+            above = self.scores(network, answers, self.levels[1], current)[0]
+            explore = torch.exp(class_log_softmax(logits, self.classes, self.n_classes))
+            explore = explore * above.index_select(1, self.classes)
+        else:
+            explore = torch.softmax(logits, dim=1)
+        known = explore * mixed.weights[:, 2:]
+        known = known + mixed.weights[:, 1:2] * self._remembered(answer, counted, n_queries)
+        repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, torch.from_numpy(visits.query))
+        inside = torch.from_numpy((visits.code >= 0) & (visits.code < counted.size))
+        query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
+        known = known.index_put((query[inside], code[inside]), repeated[inside], accumulate=True)
+        outside = ~inside & (code >= 0)
+        return known, query[outside], code[outside], repeated[outside]
+
+    def padded(self, histories: Histories, level: str, found: tuple[Tensor, Tensor, Tensor, Tensor]) -> Scores:
+        """Put :meth:`scores` into the form that every model gives."""
+        known, session, code, probability = found
+        own = histories.own_unknown(level, known.shape[1]).codes
+        values = known.new_full(own.shape, _LEAST)
+        if len(code):
+            row, column = (own.index_select(0, session) == code.unsqueeze(1)).nonzero().unbind(1)
+            values[session[row], column] = probability[row] + _LEAST
+        return Scores(known, values, own)
+
+    def _remembered(self, answer: Answer, counted: CoVisits, n_queries: int) -> Tensor:
+        """Distribution of the memory over the known codes, ``(B, n)``."""
+        visits = answer.visits
+        out = np.zeros((n_queries, counted.size), dtype=np.float32)
+        attention = answer.mixed.memory.numpy()
+        for relation, counts in enumerate(counted.counts):
+            there = answer.support[:, relation] > 0
+            weight = attention[there, relation] / answer.support[there, relation]
+            place = (visits.query[there], visits.code[there])
+            asked = sp.csr_array((weight.astype(np.float32), place), shape=(n_queries, counted.size))
+            out += (asked @ counts).toarray()
+        return torch.from_numpy(out)
+
+    def _answer(
+        self,
+        network: MixtureNetwork,
+        level: str,
+        table: RunTable,
+        visits: Visits,
+        closed: Sequence[Closed],
+        opened: Sequence[Opened],
+        own: OwnCounts | None,
+    ) -> Answer:
+        names = network.pyramid.level_names
+        ended, runs = closed[names.index("item")].hidden, opened[names.index("item")].outputs
+        session = table.session
+        # Ended runs are in the order of the table, which has one open run more for every session before.
+        step = np.where(visits.is_open, len(ended) + visits.query, visits.run - session[visits.run])
+        counted = self.co_visits[level]
+        known = (visits.code >= 0) & (visits.code < counted.size)
+        support = np.where(known[:, None], counted.totals[np.where(known, visits.code, 0)], 0)
+        if own is not None:
+            support = support - own.of_totals(session[visits.run], visits.code)
+        support = np.where(support < 1e-5, 0, support)
+        may_repeat = ~visits.is_current if level == "item" else np.ones(len(visits.code), dtype=bool)
+        look = Look(
+            query=torch.from_numpy(visits.query),
+            step=torch.from_numpy(step),
+            outputs=torch.cat([ended, runs]),
+            last=opened[names.index(level)].last,
+            signals=torch.from_numpy(visits.signals),
+            context=torch.from_numpy(visits.context),
+            may_repeat=torch.from_numpy(may_repeat),
+            support=_tensor(support),
+        )
+        return Answer(visits, network.mixture(level)(look), support)
+
+
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _mean(values: Tensor, counted: Tensor) -> Tensor:
+    return (values * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _last_events(table: RunTable) -> NDArray[np.int64]:
+    """Last event of every run, ``(R,)``."""
+    return np.cumsum(table.events.astype(np.int64)) - 1
+
+
+def _following(table: RunTable, whole: RunTable, level: str) -> NDArray[np.int64]:
+    """Code of the run after each one, ``(R,)``; ``whole`` has the target's run, too."""
+    place = np.arange(len(table.item)) + table.session + 1
+    codes: NDArray[np.int64] = whole.codes(level)[place]
+    return codes

@@ -1,0 +1,185 @@
+"""The mixture: probabilities that sum to 1, the same in training, in batches and live, and rules before training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hup.config import Config
+from hup.data.batches import histories_and_targets
+from hup.data.levels import pyramid_steps
+from hup.data.runs import training_runs
+from hup.data.visits import joined, run_table, visits_of
+from hup.errors import HupError
+from hup.models.hup import HUP
+from hup.models.mixture_output import MixtureOutput, _following, _last_events
+from hup.retrieval.co_visits import OwnCounts, count_co_visits
+
+from .test_live import live_events
+
+QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
+
+
+def mixture(dataset, *changes: str) -> HUP:
+    """Make a model whose weights are large enough for every part to matter."""
+    model = HUP(Config.preset("best", [*QUICK, *changes])).initialise(dataset)
+    torch.manual_seed(1)
+    for parameter in model.network.parameters():
+        torch.nn.init.normal_(parameter.data, std=0.3)
+    return model
+
+
+def output_of(model: HUP) -> MixtureOutput:
+    assert model._mixture is not None
+    return model._mixture
+
+
+@pytest.mark.parametrize(
+    "parts", [(), ("mixture.repeat=false",), ("mixture.memory=false",), ("mixture.profile=false",)]
+)
+def test_all_that_can_come_next_sums_to_one(dataset, parts):
+    model = mixture(dataset, *parts)
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
+    for level in model.levels:
+        scores = model.score(histories, level)
+        total = scores.known.sum(dim=1) + torch.where(scores.own_codes >= 0, scores.own, 0).sum(dim=1)
+        assert (scores.known >= 0).all()
+        # Where a category has the current item alone, its share of explore is nobody's.
+        assert (total <= 1 + 1e-4).all()
+        assert float(total.median()) == pytest.approx(1, abs=1e-3), level
+
+
+def test_the_current_item_has_no_share(dataset):
+    model = mixture(dataset)
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
+    current = histories.current("item")
+    known = (current < model.vocabulary.size("item")).nonzero().squeeze(1)
+    explored_or_repeated = model.score(histories, "item").known[known, current[known]]
+    # The memory may point back at it from other items; the protocol leaves it out.
+    no_memory = mixture(dataset, "mixture.memory=false")
+    assert (explored_or_repeated < 1).all()
+    assert not no_memory.score(histories, "item").known[known, current[known]].any()
+
+
+@pytest.mark.parametrize("level", ["item", "category_1"])
+def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counted_it(dataset, level):
+    """At every prefix; so what training sees is what evaluation will ask."""
+    model = mixture(dataset)
+    output, train = output_of(model), np.asarray(dataset.sessions("train"))
+    chosen = int(train[np.argmax(np.diff(dataset.offsets)[train] > 9)])
+    histories, targets = histories_and_targets(dataset, np.asarray([chosen]))
+    table = run_table(histories, len(model.vocabulary.behaviors))
+    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(_last_events(table)))
+    pyramid, network = model.pyramid, model._mixtures
+    closed = pyramid.fold(histories, steps)
+    opened = pyramid.run_open(histories, steps, closed)
+    whole = joined(table, targets.item.numpy(), targets.categories.numpy())
+    classes, trained = None, {}
+    for name in model.levels[::-1]:
+        own = OwnCounts.of(output.co_visits[name], whole.codes(name), whole.offsets)
+        answer = output._answer(network, name, table, visits_of(table, name), closed, opened, own)
+        trained[name] = output._likelihood(network, name, table, answer, own, _following(table, whole, name), classes)
+        if name == model.levels[1]:
+            classes = trained[name]
+
+    model._mixture = without(dataset, model, chosen - int(train[0]))
+    following = _following(table, whole, level)
+    for prefix in range(len(table.item)):
+        end = int(_last_events(table)[prefix]) + 1
+        part = replace(
+            histories,
+            offsets=torch.tensor([0, end]),
+            item=histories.item[:end],
+            categories=histories.categories[:end],
+            behavior=histories.behavior[:end],
+            interval=masked(histories.interval[:end], end - 1),
+            dwell=masked(histories.dwell[:end], end - int(table.events[prefix])),
+        )
+        scores = model.score(part, level)
+        code = int(following[prefix])
+        if code >= scores.known.shape[1]:
+            continue
+        assert float(trained[level][prefix].detach()) == pytest.approx(float(scores.known[0, code]), abs=1e-5), prefix
+
+
+def masked(values: torch.Tensor, start: int) -> torch.Tensor:
+    values = values.clone()
+    values[start:] = torch.nan
+    return values
+
+
+def without(dataset, model: HUP, number: int) -> MixtureOutput:
+    """Count the neighbours of all training sessions but one."""
+    codes, offsets = training_runs(dataset, "item")
+    kept = np.ones(len(codes), dtype=bool)
+    kept[offsets[number] : offsets[number + 1]] = False
+    lengths = np.delete(np.diff(offsets), number)
+    rest, bounds = codes[kept], np.concatenate([[0], np.cumsum(lengths)])
+    counted = {}
+    for level in model.levels:
+        of = rest if level == "item" else dataset.taxonomy.paths[rest, int(level[9:]) - 1].astype(np.int64)
+        size, options = model.vocabulary.size(level), model.config.mixture
+        with_itself = level != "item"
+        counted[level] = count_co_visits(
+            of, bounds, size, window=options.window, neighbors=10**6, with_itself=with_itself
+        )
+    return MixtureOutput(model.vocabulary, model.config, counted)
+
+
+@pytest.mark.parametrize("changes", [(), ("network.micro=false",), ("mixture.profile=false",)])
+def test_live_states_are_asked_as_batches_are(dataset, changes):
+    model = mixture(dataset, *changes)
+    for index in np.asarray(dataset.sessions("test"))[:8].tolist():
+        events = live_events(dataset, index)
+        histories, _ = histories_and_targets(dataset, np.asarray([index]))
+        events = events[: len(histories.item)]
+        for level in model.levels:
+            scores = model.score(histories, level)
+            found = model.recommend(model.state(events), level, k=30)
+            assert found.basis == "probability"
+            ranked = {one.name: one.score for one in found.ranked}
+            for code, value in enumerate(scores.known[0].tolist()):
+                name = model.vocabulary.items[code] if level == "item" else None
+                if name in ranked:
+                    assert ranked[name] == pytest.approx(value, abs=1e-5)
+            best = scores.known[0].clone()
+            if level == "item" and int(histories.item[-1]) < len(best):
+                best[histories.item[-1]] = -1
+            assert found.ranked[0].score >= float(torch.topk(best, 2).values[1]) - 1e-5
+            assert sum(reason.weight for reason in found.reasons) == pytest.approx(1, abs=1e-4)
+
+
+def test_before_training_the_pointer_is_recency(dataset):
+    model = HUP(Config.preset("best", [*QUICK, "mixture.memory=false"])).initialise(dataset)
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
+    answer = model._answers(output_of(model), histories)["item"]
+    for query in range(len(histories)):
+        mine = (answer.visits.query == query) & ~answer.visits.is_current
+        weights = answer.mixed.repeat[torch.from_numpy(mine)]
+        assert (weights.diff() >= 0).all(), "visits stand in the order of recency"
+
+
+def test_a_model_folder_keeps_the_neighbours(dataset, tmp_path):
+    model = mixture(dataset)
+    model.save_pretrained(tmp_path / "model")
+    again = HUP.from_pretrained(tmp_path / "model")
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
+    for level in model.levels:
+        assert torch.equal(again.score(histories, level).known, model.score(histories, level).known)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["output=cosine"], "loss.prefixes"),
+        (["network.single=true"], "single"),
+        (["loss.lambda_micro=0.5"], "micro"),
+        (["mixture.hiden=3"], "hiden"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes, message):
+    with pytest.raises(HupError, match=message):
+        Config.preset("best", changes)
