@@ -130,6 +130,9 @@ class Mixture(Section):
     repeat: bool = Field(True, description="point at what the session has been on")
     memory: bool = Field(True, description="look at what other sessions visited near it")
     profile: bool = Field(True, description="show the profile of the level to all parts")
+    profile_rate: PositiveFloat = Field(
+        0.03, description="learning rate of the pyramid and of what reads it, as a part of training.learning_rate"
+    )
     hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
     dropout: float = Field(0.3, ge=0, lt=1, description="of the pyramid's outputs that they see")
     window: PositiveInt = Field(5, description="greatest distance of neighbours, in item runs")

@@ -15,7 +15,8 @@ from hup.data.runs import training_runs
 from hup.data.visits import joined, run_table, visits_of
 from hup.errors import HupError
 from hup.models.hup import HUP
-from hup.models.mixture_output import MixtureOutput, _following, _last_events
+from hup.models.mixture_likelihood import following_codes, last_events, mixture_likelihood
+from hup.models.mixture_output import MixtureOutput
 from hup.retrieval.co_visits import OwnCounts, count_co_visits
 
 from .test_live import live_events
@@ -72,7 +73,7 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
     chosen = int(train[np.argmax(np.diff(dataset.offsets)[train] > 9)])
     histories, targets = histories_and_targets(dataset, np.asarray([chosen]))
     table = run_table(histories, len(model.vocabulary.behaviors))
-    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(_last_events(table)))
+    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(last_events(table)))
     pyramid, network = model.pyramid, model._mixtures
     closed = pyramid.fold(histories, steps)
     opened = pyramid.run_open(histories, steps, closed)
@@ -80,15 +81,17 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
     classes, trained = None, {}
     for name in model.levels[::-1]:
         own = OwnCounts.of(output.co_visits[name], whole.codes(name), whole.offsets)
-        answer = output._answer(network, name, table, visits_of(table, name), closed, opened, own)
-        trained[name] = output._likelihood(network, name, table, answer, own, _following(table, whole, name), classes)
+        answer = output.answer(network, name, table, visits_of(table, name), closed, opened, own)
+        trained[name] = mixture_likelihood(
+            output, network, name, table, answer, own, following_codes(table, whole, name), classes
+        )
         if name == model.levels[1]:
             classes = trained[name]
 
     model._mixture = without(dataset, model, chosen - int(train[0]))
-    following = _following(table, whole, level)
+    following = following_codes(table, whole, level)
     for prefix in range(len(table.item)):
-        end = int(_last_events(table)[prefix]) + 1
+        end = int(last_events(table)[prefix]) + 1
         part = replace(
             histories,
             offsets=torch.tensor([0, end]),
@@ -150,6 +153,24 @@ def test_live_states_are_asked_as_batches_are(dataset, changes):
                 best[histories.item[-1]] = -1
             assert found.ranked[0].score >= float(torch.topk(best, 2).values[1]) - 1e-5
             assert sum(reason.weight for reason in found.reasons) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_recommendation_says_where_it_comes_from(dataset):
+    model = mixture(dataset)
+    for index in np.asarray(dataset.sessions("test"))[:5].tolist():
+        events = live_events(dataset, index)
+        here = {event.item for event in events}
+        for level in model.levels:
+            for found in model.recommend(events, level, k=10).ranked:
+                origin = found.origin
+                assert origin is not None
+                assert origin.repeat + origin.memory + origin.explore == pytest.approx(1, abs=1e-4)
+                assert (origin.repeat > 0) <= found.seen
+                assert sum(run.weight for run in origin.runs) <= origin.repeat + origin.memory + 1e-4
+                if level == "item":
+                    assert {run.name for run in origin.runs} <= here
+    without_memory = mixture(dataset, "mixture.memory=false").recommend(events, k=3).ranked
+    assert all(one.origin.memory == 0 for one in without_memory if one.origin)
 
 
 def test_before_training_the_pointer_is_recency(dataset):

@@ -15,10 +15,10 @@ from hup.cli.console import console, note
 from hup.errors import HupError
 
 if TYPE_CHECKING:
-    from hup.models.recommendations import Recommendations
+    from hup.models.recommendations import Origin, Recommendations
 
 REASONS_SHOWN = 3
-SCORE_TITLES = {"profile": "cosine", "score": "score", "popularity": "share"}
+SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
 
 
 class SessionFormat(StrEnum):
@@ -87,6 +87,14 @@ def _text(session: Path) -> str:
         raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
 
 
+def _why(origin: Origin) -> str:
+    """Say what brought most of the probability."""
+    shares = {"again": origin.repeat, "near": origin.memory, "fits the profile": origin.explore}
+    most = max(shares, key=lambda name: shares[name])
+    near = f" {origin.runs[0].name}" if most == "near" and origin.runs else ""
+    return f"{most}{near} ({100 * shares[most]:.0f} %)"
+
+
 def _print(answer: Recommendations) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -97,9 +105,13 @@ def _print(answer: Recommendations) -> None:
     table.add_column("categories")
     table.add_column(SCORE_TITLES[answer.basis], justify="right")
     table.add_column("in session")
+    with_origin = any(found.origin for found in answer.ranked)
+    if with_origin:
+        table.add_column("why")
     for place, found in enumerate(answer.ranked, 1):
         names = escape(found.name), escape(" > ".join(found.path))
-        table.add_row(str(place), *names, f"{found.score:.3f}", "yes" if found.seen else "")
+        why = [escape(_why(found.origin))] if found.origin else [""] * with_origin
+        table.add_row(str(place), *names, f"{found.score:.3f}", "yes" if found.seen else "", *why)
     console.print(table)
     if answer.reasons:
         top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])

@@ -21,8 +21,17 @@ from hup.errors import HupError
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
 from hup.models.live import LiveProfiles, ProfileState
-from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput
-from hup.models.recommendations import OwnCandidate, Recommendations, own_candidates, popular, rank, reasons
+from hup.models.live_answer import LiveAnswer, ask_mixture
+from hup.models.mixture_likelihood import mixture_losses
+from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput, shares_of_runs
+from hup.models.recommendations import (
+    OwnCandidate,
+    Recommendations,
+    own_candidates,
+    popular,
+    rank,
+    reasons,
+)
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
 from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.level import LevelProfile
@@ -142,7 +151,7 @@ class HUP(TrainedRecommender):
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Negative cosine of every level that counts (Eq. 6), over the targets that count there; or of the mixture."""
         if self._mixture is not None:
-            return self._mixture.losses(self._mixtures, histories, targets, self.buckets)
+            return mixture_losses(self._mixture, self._mixtures, histories, targets, self.buckets)
         network = self.pyramid
         levels = [level for level, weight in self.level_weights().items() if weight > 0]
         profiles = network(histories, pyramid_steps(histories, self.buckets), levels)
@@ -154,6 +163,17 @@ class HUP(TrainedRecommender):
             loss = cosine_proximity(profiles[level].vector, vectors, wanted)
             losses[level] = LevelLoss(loss, int(wanted.sum()))
         return losses
+
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """All alike; but where a mixture learns its rules from little data, the profile follows slowly."""
+        if self._mixture is None:
+            return super().parameter_groups()
+        network = self._mixtures
+        readers = [one for level in self.levels for one in network.mixture(level).profile_parameters()]
+        slow = [one for one in (*network.pyramid.parameters(), *readers) if one.requires_grad]
+        known = {id(one) for one in slow}
+        fast = [one for one in network.parameters() if one.requires_grad and id(one) not in known]
+        return [(1.0, fast), (self.config.mixture.profile_rate, slow)]
 
     def watched(self) -> dict[str, WatchedTable]:
         """Target tables by level, and the tables that are read as "LEVEL_inputs"."""
@@ -195,7 +215,7 @@ class HUP(TrainedRecommender):
         Of a mixture it is the share that each visit has in repeat and memory, at the last run on its code.
         """
         if self._mixture is not None:
-            return self._shares(self._mixture, histories)
+            return shares_of_runs(self._answers(self._mixture, histories), runs_of(histories, "item"))
         if not self.config.network.attention:
             return ()
         steps, network = pyramid_steps(histories, self.buckets), self.pyramid
@@ -207,15 +227,6 @@ class HUP(TrainedRecommender):
             first = torch.cat([last[:1] * 0, last[:-1] + 1])
             columns.append(AttentionColumn(level, profiles[level].weights, first, last, weights[level] > 0))
         return tuple(columns)
-
-    def _shares(self, mixture: MixtureOutput, histories: Histories) -> tuple[AttentionColumn, ...]:
-        runs, answers = runs_of(histories, "item"), self._answers(mixture, histories)
-        found = []
-        for level in self.levels:
-            run = torch.from_numpy(answers[level].visits.run)
-            weights = torch.tensor(answers[level].shares())
-            found.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
-        return tuple(found)
 
     @property
     def _mixtures(self) -> MixtureNetwork:
@@ -341,39 +352,30 @@ class HUP(TrainedRecommender):
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         own = own_candidates(self.vocabulary, state.items, level)
         asked = self._ask_cosine if self._mixture is None else self._ask_mixture
-        known, own_scores, visited, weights = asked(state, level, own, now)
+        answer = asked(state, level, own, now)
         current = state.pending[-1].item
-        ranked = rank(self.vocabulary, state.items, current, level, known, own_scores, own, k)
-        basis = "profile" if self._mixture is None else "probability"
-        return Recommendations(level, ranked, reasons(state.items, visited, level, weights), basis)
+        ranked = rank(
+            self.vocabulary, state.items, current, level, answer.known, answer.own, own, k, origins=answer.origins
+        )
+        why = reasons(state.items, answer.visited, level, answer.weights)
+        return Recommendations(level, ranked, why, "profile" if self._mixture is None else "probability")
 
     def _ask_cosine(
         self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
-    ) -> tuple[Tensor, Tensor, Sequence[str], list[float]]:
-        """Scores of the known and of the session's own candidates; and the attention on items of the session."""
+    ) -> LiveAnswer:
         profile = self._live().profile(state, now, [level])[level]
         codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
         paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
         scores = self._score(profile.vector, level, codes, paths.view(1, len(own), self.vocabulary.levels))
         network = self.pyramid
         visited = state.visited(network.layout[network.level_names.index(level)])
-        return scores.known[0], scores.own[0], visited, profile.weights.tolist()
+        return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
 
     def _ask_mixture(
         self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
-    ) -> tuple[Tensor, Tensor, Sequence[str], list[float]]:
-        """Do as :meth:`_ask_cosine`, with probabilities, and with the shares of repeat and memory as attention."""
+    ) -> LiveAnswer:
         assert self._mixture is not None
-        live = self._live()
-        table = live.table(state)
-        with torch.inference_mode():
-            answers = self._mixture.answers_of(self._mixtures, table, state.closed, live.run_open(state, now))
-            current = torch.from_numpy(table.item[-1:])
-            known, _, codes, values = self._mixture.scores(self._mixtures, answers, level, current)
-        by_code = dict(zip(codes.tolist(), values.tolist(), strict=True))
-        own_scores = known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
-        visited = [(*state.records, state.pending[-1])[run].item for run in answers[level].visits.run.tolist()]
-        return known[0].clone(), own_scores, visited, answers[level].shares()
+        return ask_mixture(self._mixture, self._mixtures, self._live(), state, level, own, now)
 
     # ------------------------------------------------------------------ parts
 

@@ -11,20 +11,18 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hup.config import Config
-from hup.data.batches import Histories, Targets
+from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.levels import Buckets, pyramid_steps
-from hup.data.runs import training_runs
-from hup.data.visits import RunTable, Visits, joined, last_runs, run_table, visit_sizes, visits_of
+from hup.data.runs import Runs, training_runs
+from hup.data.visits import RunTable, Visits, last_runs, run_table, visit_sizes, visits_of
+from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
-from hup.models.trained import LevelLoss
 from hup.models.vocabulary import Vocabulary
 from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
 from hup.nn.pyramid import Closed, Opened, Pyramid
-from hup.nn.ragged import segment_sum
 from hup.retrieval.co_visits import CoVisits, OwnCounts, count_co_visits
 
 _LEAST = 1e-12  # probability of what no part of the mixture knows
@@ -152,114 +150,6 @@ class MixtureOutput:
             co_visits[level] = CoVisits.restored(own, config.mixture.window, with_itself=level != "item")
         return cls(vocabulary, config, co_visits)
 
-    # ------------------------------------------------------------------ training
-
-    def losses(
-        self, network: MixtureNetwork, histories: Histories, targets: Targets, buckets: Buckets
-    ) -> dict[str, LevelLoss]:
-        """Negative log-likelihood at the end of every session and at every run before it.
-
-        What a session has itself put into the counts of neighbours is taken away, or the memory would know the answer.
-        """
-        table = run_table(histories, len(self.vocabulary.behaviors))
-        runs = torch.from_numpy(_last_events(table))
-        steps = pyramid_steps(histories, buckets, runs)
-        closed = network.pyramid.fold(histories, steps)
-        opened = network.pyramid.run_open(histories, steps, closed)
-        whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-        is_last = torch.zeros(len(table.item), dtype=torch.bool)
-        is_last[last_runs(table)] = True
-        share = self.config.loss.prefixes
-        losses: dict[str, LevelLoss] = {}
-        classes = None
-        for level in self.levels[::-1]:
-            visits = visits_of(table, level)
-            own = OwnCounts.of(self.co_visits[level], whole.codes(level), whole.offsets)
-            answer = self._answer(network, level, table, visits, closed, opened, own)
-            following = _following(table, whole, level)
-            likelihood = self._likelihood(network, level, table, answer, own, following, classes)
-            if level == self.levels[1]:
-                classes = likelihood.detach()
-            counts = likelihood > 0
-            logarithm = torch.log(likelihood.clamp(min=_LEAST))
-            at_end, anywhere = counts & is_last, counts
-            value = -(1 - share) * _mean(logarithm, at_end) - share * _mean(logarithm, anywhere)
-            losses[level] = LevelLoss(value, int(at_end.sum()))
-        return losses
-
-    def _likelihood(
-        self,
-        network: MixtureNetwork,
-        level: str,
-        table: RunTable,
-        answer: Answer,
-        own: OwnCounts,
-        following: NDArray[np.int64],
-        classes: Tensor | None,
-    ) -> Tensor:
-        """Probability of what followed every query, ``(Q,)``; 0 where no part knows it."""
-        visits, mixed, counted = answer.visits, answer.mixed, self.co_visits[level]
-        query, n_queries = torch.from_numpy(visits.query), len(following)
-        wanted = following[visits.query]
-        hits = torch.from_numpy(visits.code == wanted)
-        repeat = segment_sum(mixed.repeat * hits, query, n_queries)
-        session = table.session[visits.query_run][visits.query]
-        found = counted.looked_up(visits.code, wanted) - own.of_pairs(session, visits.code, wanted)
-        share = np.divide(np.maximum(found, 0), answer.support, out=np.zeros_like(found), where=answer.support > 0)
-        memory = segment_sum((mixed.memory * _tensor(share)).sum(dim=1), query, n_queries)
-        known = torch.from_numpy((following >= 0) & (following < counted.size))
-        target = torch.from_numpy(np.where(known.numpy(), following, 0))
-        mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
-        if level == "item":
-            assert classes is not None
-            current = torch.from_numpy(table.item[visits.query_run])
-            explore = torch.exp(self._in_class(mixture, vectors, mixed.preference, target, current)) * classes
-        else:
-            logits = mixture.logits(mixed.preference, vectors)
-            explore = torch.softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1)
-        parts = torch.stack([repeat, memory, explore * known], dim=1)
-        return (mixed.weights * parts).sum(dim=1)
-
-    def _in_class(
-        self, mixture: Mixture, vectors: Tensor, preference: Tensor, target: Tensor, current: Tensor
-    ) -> Tensor:
-        """Log-probability of each target among the items of its category, the current one left out, ``(Q,)``.
-
-        Of a large category as many items are drawn as ``mixture.negatives``, by popularity and with its correction.
-        """
-        out = preference.new_zeros(len(target))
-        place = self.classes[target]
-        for number in torch.unique(place).tolist():
-            rows = (place == number).nonzero().squeeze(1)
-            members = self.members[number]
-            wanted = target[rows]
-            prior = None
-            if len(members) > self.config.mixture.negatives:
-                members, prior = self._drawn(mixture, members, wanted)
-            logits = mixture.logits(preference[rows], vectors[members], members)
-            if prior is not None:
-                logits = logits - prior
-            column = torch.searchsorted(members, wanted)
-            here = members.unsqueeze(0) == current[rows].unsqueeze(1)
-            # A target is never the current item; where a log says so, it stays.
-            here[torch.arange(len(rows)), column] = False
-            logits = logits.masked_fill(here, -torch.inf)
-            chosen = functional.log_softmax(logits, dim=1).gather(1, column.unsqueeze(1)).squeeze(1)
-            out = out.index_add(0, rows, chosen)
-        return out
-
-    def _drawn(self, mixture: Mixture, members: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw members with replacement by popularity, the targets among them; and their log-expectations."""
-        most = self.config.mixture.negatives
-        share = torch.softmax(mixture.popularity[members], dim=0)
-        drawn = members[torch.multinomial(share, most, replacement=True)]
-        chosen = torch.unique(torch.cat([drawn, wanted]))
-        place = torch.searchsorted(members, chosen)
-        inclusion = -torch.expm1(most * torch.log1p(-share[place].clamp(max=1 - 1e-6)))
-        return chosen, torch.log(inclusion.clamp(min=1e-12))
-
-    # ------------------------------------------------------------------ scores
-
     def answers(self, network: MixtureNetwork, histories: Histories, buckets: Buckets) -> dict[str, Answer]:
         """Mix for the end of every history, by level."""
         table = run_table(histories, len(self.vocabulary.behaviors))
@@ -273,7 +163,7 @@ class MixtureOutput:
     ) -> dict[str, Answer]:
         """Mix for the end of every session of a table, by level, from what the pyramid made of them."""
         return {
-            level: self._answer(network, level, table, visits_of(table, level, last_runs(table)), closed, opened, None)
+            level: self.answer(network, level, table, visits_of(table, level, last_runs(table)), closed, opened, None)
             for level in self.levels
         }
 
@@ -318,6 +208,24 @@ class MixtureOutput:
         outside = ~inside & (code >= 0)
         return known, query[outside], code[outside], repeated[outside]
 
+    def contributions(self, answer: Answer, codes: Sequence[int], level: str) -> tuple[Tensor, Tensor]:
+        """Tell what every visit of a single query brings to the probability of some codes.
+
+        Returns
+        -------
+        repeat, memory : Tensor
+            ``(len(codes), P)`` each; what is missing to the probability is explore's.
+        """
+        visits, mixed, counted = answer.visits, answer.mixed, self.co_visits[level]
+        asked = np.asarray(codes, dtype=np.int64)
+        repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
+        n_visits = len(visits.code)
+        found = counted.looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
+        found = found.reshape(len(asked), n_visits, -1)
+        share = np.divide(found, answer.support, out=np.zeros_like(found), where=answer.support > 0)
+        memory = (mixed.memory * _tensor(share)).sum(dim=2) * mixed.weights[0, 1]
+        return repeat, memory
+
     def padded(self, histories: Histories, level: str, found: tuple[Tensor, Tensor, Tensor, Tensor]) -> Scores:
         """Put :meth:`scores` into the form that every model gives."""
         known, session, code, probability = found
@@ -341,7 +249,7 @@ class MixtureOutput:
             out += (asked @ counts).toarray()
         return torch.from_numpy(out)
 
-    def _answer(
+    def answer(
         self,
         network: MixtureNetwork,
         level: str,
@@ -351,6 +259,7 @@ class MixtureOutput:
         opened: Sequence[Opened],
         own: OwnCounts | None,
     ) -> Answer:
+        """Mix for the queries of one level; ``own`` is what the asking sessions have put into the counts themselves."""
         names = network.pyramid.level_names
         ended, runs = closed[names.index("item")].hidden, opened[names.index("item")].outputs
         session = table.session
@@ -380,17 +289,11 @@ def _tensor(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    return (values * counted).sum() / counted.sum().clamp(min=1)
-
-
-def _last_events(table: RunTable) -> NDArray[np.int64]:
-    """Last event of every run, ``(R,)``."""
-    return np.cumsum(table.events.astype(np.int64)) - 1
-
-
-def _following(table: RunTable, whole: RunTable, level: str) -> NDArray[np.int64]:
-    """Code of the run after each one, ``(R,)``; ``whole`` has the target's run, too."""
-    place = np.arange(len(table.item)) + table.session + 1
-    codes: NDArray[np.int64] = whole.codes(level)[place]
-    return codes
+def shares_of_runs(answers: Mapping[str, Answer], runs: Runs) -> tuple[AttentionColumn, ...]:
+    """Show what every visit of a single history brings to repeat and memory, at the events of its run, by level."""
+    found = []
+    for level, answer in answers.items():
+        run = torch.from_numpy(answer.visits.run)
+        weights = torch.tensor(answer.shares())
+        found.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
+    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,28 @@ from torch import Tensor
 from hup.data.taxonomy import NO_CATEGORY
 from hup.models.session_reader import Seen
 from hup.models.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the probability of a recommendation comes from; the three shares sum to 1.
+
+    Attributes
+    ----------
+    repeat : float
+        The session has been on it.
+    memory : float
+        Other sessions were on it near what this session has been on.
+    explore : float
+        It fits the profile, or is popular in its category.
+    runs : tuple of Reason
+        What of the session repeat and memory came from, as shares of the probability, most first; at most three.
+    """
+
+    repeat: float
+    memory: float
+    explore: float
+    runs: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -30,12 +52,15 @@ class Recommendation:
         Names of its categories, coarsest first (for a category: those above it, and itself).
     seen : bool
         Whether the session has it already.
+    origin : Origin or None
+        Where its probability comes from; None where a score is no probability.
     """
 
     name: str
     score: float
     path: tuple[str, ...]
     seen: bool
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +95,8 @@ class Recommendations:
     reasons : tuple of Reason
         Items or categories of the session by the attention they got, most first; none where a model has no attention.
     basis : str
-        What the scores are: ``"profile"`` (HUP), ``"score"`` (other models), or ``"popularity"`` where the session is
-        empty.
+        What the scores are: ``"profile"`` (HUP), ``"probability"`` (HUP with a mixture), ``"score"`` (other models), or
+        ``"popularity"`` where the session is empty.
     """
 
     level: str
@@ -119,10 +144,12 @@ def rank(
     own: Tensor,
     candidates: Sequence[OwnCandidate],
     k: int,
+    origins: Callable[[Sequence[int]], Sequence[Origin]] | None = None,
 ) -> tuple[Recommendation, ...]:
     """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``.
 
-    Never the current item, and never "no category". ``items`` are those of the session.
+    Never the current item, and never "no category". ``items`` are those of the session; ``origins`` tells of codes
+    where their probability comes from.
     """
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
@@ -133,14 +160,16 @@ def rank(
         values[none] = -torch.inf
     best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
     seen = _seen(items, level)
+    chosen = [place if place < len(known) else codes[place - len(known)] for place in places.tolist()]
+    told = [None] * len(chosen) if origins is None else origins(chosen)
     ranked = []
-    for place, score in zip(places.tolist(), best.tolist(), strict=True):
+    for place, code, score, origin in zip(places.tolist(), chosen, best.tolist(), told, strict=True):
         if place < len(known):
             name, names = _known_names(vocabulary, level, place)
-            ranked.append(Recommendation(name, score, names, place in seen))
+            ranked.append(Recommendation(name, score, names, code in seen, origin))
         else:
             candidate = candidates[place - len(known)]
-            ranked.append(Recommendation(candidate.name, score, candidate.names, True))
+            ranked.append(Recommendation(candidate.name, score, candidate.names, True, origin))
     return tuple(ranked)
 
 
@@ -183,6 +212,32 @@ def reasons(
             shares[names[k - 1], names[:k]] += weight
     most_first = sorted(shares.items(), key=lambda share: -share[1])
     return tuple(Reason(name, weight, path) for (name, path), weight in most_first)
+
+
+def origin_of(
+    items: Mapping[str, Seen],
+    visited: Sequence[str],
+    level: str,
+    score: float,
+    repeat: Sequence[float],
+    memory: Sequence[float],
+) -> Origin:
+    """Sum up what the visits of a session bring to a probability.
+
+    Parameters
+    ----------
+    items, visited, level
+        As for :func:`reasons`.
+    score : float
+        The probability.
+    repeat, memory : sequence of float
+        What each visit brings to it.
+    """
+    total = max(score, sum(repeat) + sum(memory), 1e-30)
+    shares = [(one + other) / total for one, other in zip(repeat, memory, strict=True)]
+    runs = tuple(run for run in reasons(items, visited, level, shares)[:3] if run.weight > 0)
+    again, near = sum(repeat) / total, sum(memory) / total
+    return Origin(again, near, max(0.0, 1 - again - near), runs)
 
 
 def _no_category(vocabulary: Vocabulary, level: str) -> int:

@@ -85,6 +85,10 @@ class TrainedRecommender(Recommender):
         """Tables whose spread is logged after every epoch, by name; none by default."""
         return {}
 
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """Group what is trained, each with its factor on ``training.learning_rate``; all alike by default."""
+        return [(1.0, [parameter for parameter in self.network.parameters() if parameter.requires_grad])]
+
     def begin_epoch(self) -> None:
         """Get ready for an epoch of training; the loop calls it with the weights that the epoch begins with."""
 

@@ -92,6 +92,9 @@ class _Attention(nn.Module):
         nn.init.zeros_(self.rule.weight)
         nn.init.zeros_(self.score.weight)
         self.rule.weight.data[:, 0] = start
+        for linear in (self.outputs, self.last):
+            if linear is not None:
+                nn.init.zeros_(linear.weight)
 
     def forward(self, signals: Tensor, look: Look, outputs: Tensor, last: Tensor) -> Tensor:
         hidden = self.signals(signals)
@@ -143,6 +146,8 @@ class Mixture(nn.Module):
         self.profile = nn.Linear(size, hidden, bias=False) if size else None
         self.part = nn.Linear(hidden, RELATIONS)
         nn.init.zeros_(self.part.weight)
+        if self.profile is not None:
+            nn.init.zeros_(self.profile.weight)
         self.part.bias.data.copy_(torch.tensor(_START))
         self.preference = nn.Linear(size, vector_size) if size else None
         if self.preference is not None:
@@ -153,6 +158,18 @@ class Mixture(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.popularity: Tensor
         self.register_buffer("popularity", torch.log(popularity))
+
+    def profile_parameters(self) -> list[nn.Parameter]:
+        """Parameters through which the profile takes part."""
+        readers = (
+            self.pointer.outputs,
+            self.pointer.last,
+            self.neighbors.outputs,
+            self.neighbors.last,
+            self.profile,
+            self.preference,
+        )
+        return [parameter for reader in readers if reader is not None for parameter in reader.parameters()]
 
     def forward(self, look: Look) -> Mixed:
         """Mix for every query; see :class:`Mixed`."""

@@ -117,8 +117,11 @@ class _Run:
 
     def start(self, *, continued: bool) -> None:
         self.model.initialise(self.dataset, None if continued else self._vectors())
-        trainable = [p for p in self.model.network.parameters() if p.requires_grad]
         training = self.config.training
+        trainable = [
+            {"params": parameters, "lr": factor * training.learning_rate}
+            for factor, parameters in self.model.parameter_groups()
+        ]
         self.optimizer: torch.optim.Optimizer = (
             torch.optim.Adam(trainable, lr=training.learning_rate)
             if training.optimizer == "adam"

@@ -1,0 +1,75 @@
+"""What HUP answers for one live state: scores, what of the session they came from, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hup.models.live import LiveProfiles, ProfileState
+from hup.models.mixture_output import MixtureNetwork, MixtureOutput
+from hup.models.recommendations import Origin, OwnCandidate, origin_of
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """What a live state is answered with.
+
+    Attributes
+    ----------
+    known, own : Tensor
+        ``(n_known,)`` and ``(U,)``, scores of the vocabulary and of the session's own candidates.
+    visited : sequence of str
+    weights : list of float
+        Items of the session and the attention on them.
+    origins : callable, optional
+        Tells of codes where their probability comes from.
+    """
+
+    known: Tensor
+    own: Tensor
+    visited: Sequence[str]
+    weights: list[float]
+    origins: Callable[[Sequence[int]], Sequence[Origin]] | None = None
+
+
+def ask_mixture(
+    output: MixtureOutput,
+    network: MixtureNetwork,
+    live: LiveProfiles,
+    state: ProfileState,
+    level: str,
+    own: Sequence[OwnCandidate],
+    now: float | None,
+) -> LiveAnswer:
+    """Ask the mixture of a state that is not empty.
+
+    Parameters
+    ----------
+    output, network, live
+        Of the model.
+    state : ProfileState
+    level : str
+        ``"item"`` or ``"category_k"``.
+    own : sequence of OwnCandidate
+        What the session has beyond the vocabulary.
+    now : float, optional
+        Seconds on the events' clock.
+    """
+    table = live.table(state)
+    with torch.inference_mode():
+        answers = output.answers_of(network, table, state.closed, live.run_open(state, now))
+        known, _, codes, values = output.scores(network, answers, level, torch.from_numpy(table.item[-1:]))
+    by_code = dict(zip(codes.tolist(), values.tolist(), strict=True))
+    own_scores = known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
+    visited = [(*state.records, state.pending[-1])[run].item for run in answers[level].visits.run.tolist()]
+
+    def origins(chosen: Sequence[int]) -> list[Origin]:
+        scored = [float(known[0, code]) if code < known.shape[1] else by_code[code] for code in chosen]
+        repeat, memory = output.contributions(answers[level], chosen, level)
+        parts = zip(scored, repeat.tolist(), memory.tolist(), strict=True)
+        return [origin_of(state.items, visited, level, *part) for part in parts]
+
+    return LiveAnswer(known[0].clone(), own_scores, visited, answers[level].shares(), origins)
