@@ -38,7 +38,7 @@ runs=() shown=() swept=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do
         [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
-        run hup compare "$name" "${models[@]}" "${settings[@]}" --presets paper,authors --seeds "$seeds" --tuning "$tuning" \
+        run hup compare "$name" "${models[@]}" "${settings[@]}" --presets paper,authors,best --seeds "$seeds" --tuning "$tuning" \
             --jobs "$jobs" --label "JD ${name^}, sample of 1,000 sessions" --out "$name-run"
         runs+=("$name-run")
     done
@@ -48,7 +48,7 @@ else
 fi
 
 # The curve needs HUP, its variants and the bar; the table of the largest shop has every row.
-variants=${MODELS:-hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}
+variants=${MODELS:-hup-best,hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}
 for size in "${sizes[@]}"; do
     simulated "$size"
     if [ "$size" = "${sizes[-1]}" ]; then
@@ -71,6 +71,7 @@ swept=(--sweep "$main-sweep")
 for model in rib hup-tlstm; do
     [ -d "$main-run/models/$model/seed-0" ] && shown+=(--explain "$main-run/models/$model/seed-0")
 done
+[ -d "$main-run/models/hup-best/seed-0" ] && shown+=(--explain "$main-run/models/hup-best/seed-0")
 shown+=(--explain "$main-micro")
 
 run hup report "${runs[@]}" "${swept[@]}" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md

@@ -22,7 +22,7 @@ def compare(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder, from `hup prepare`.")],
     out: Annotated[Path, typer.Option(help="Run folder; what is finished in it is not run again.")],
     models: Annotated[str | None, typer.Option(help="Rows, separated by commas; default all.")] = None,
-    presets: Annotated[str, typer.Option(help="Presets of HUP, a row each; the first one's variants.")] = "paper",
+    presets: Annotated[str, typer.Option(help="Presets of HUP, a row each; the first one's variants.")] = "paper,best",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, for models with a random part.")] = 5,
     protocol: Annotated[
         ProtocolChoice,

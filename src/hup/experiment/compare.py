@@ -30,7 +30,7 @@ def compare(
     out: str | Path,
     *,
     models: Sequence[str] | None = None,
-    presets: Sequence[str] = ("paper",),
+    presets: Sequence[str] = ("paper", "best"),
     seeds: int = 5,
     protocol: Protocol = "default",
     tuning: int = 4,

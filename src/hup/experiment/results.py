@@ -72,7 +72,8 @@ class RowResult:
     title : str
         As the paper prints it, e.g. ``"HUP-NoMicro"``.
     group : str
-        ``"paper"`` (the paper's baselines), ``"hup"``, ``"variant"`` (ablations), ``"critic"`` (rows the paper lacks).
+        ``"paper"`` (the paper's baselines), ``"hup"``, ``"variant"`` (its ablations), ``"ingredient"`` (ablations of
+        the preset ``best``), ``"critic"`` (rows the paper lacks).
     seeds : tuple of int
         Seeds that are finished; a model that has no random part has one.
     failed : str or None

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from hup.config import Config, Section, preset_names
 from hup.errors import HupError
 from hup.models import model_class
-from hup.models.ablations import ABLATIONS
+from hup.models.ablations import ABLATIONS, INGREDIENTS
 from hup.models.base import Recommender
 
 GROUPS = {
     "paper": "Baselines of the paper",
     "hup": "HUP",
     "variant": "Variants of HUP",
+    "ingredient": "Best, without one ingredient each",
     "critic": "Rows that the paper lacks",
 }
 
@@ -109,13 +110,13 @@ _CRITICS = (
 )
 
 
-def all_rows(presets: Sequence[str] = ("paper",), overrides: Sequence[str] = ()) -> list[Row]:
+def all_rows(presets: Sequence[str] = ("paper", "best"), overrides: Sequence[str] = ()) -> list[Row]:
     """All rows there are, in the order of the table.
 
     Parameters
     ----------
     presets : sequence of str
-        A row of HUP for each; the variants are those of the first.
+        A row of HUP for each; the paper's variants are those of the first, and ``best`` has variants of its own.
     overrides : sequence of str
         On top of the presets, for HUP and its variants.
 
@@ -133,10 +134,16 @@ def all_rows(presets: Sequence[str] = ("paper",), overrides: Sequence[str] = ())
     title = "HUP" if first == "paper" else f"HUP, {first}"
     rows = [*_PAPER, Row("hup", title, "hup", "hup", extra, first)]
     rows += [Row(f"hup-{name}", f"HUP, {name}", "hup", "hup", extra, name) for name in others]
-    rows += [
-        Row(f"hup-{name}", f"HUP-{_VARIANT_TITLES[name]}", "variant", "hup", (*changes, *extra), first)
-        for name, changes in ABLATIONS.items()
-    ]
+    if first != "best":
+        rows += [
+            Row(f"hup-{name}", f"HUP-{_VARIANT_TITLES[name]}", "variant", "hup", (*changes, *extra), first)
+            for name, changes in ABLATIONS.items()
+        ]
+    if "best" in presets:
+        rows += [
+            Row(f"best-no-{name}", f"Best without {name}", "ingredient", "hup", (*changes, *extra), "best")
+            for name, changes in INGREDIENTS.items()
+        ]
     return [*rows, *_CRITICS]
 
 

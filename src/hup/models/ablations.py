@@ -1,4 +1,4 @@
-"""The paper's variants of HUP (§6.2), each a few keys of the one configuration."""
+"""Variants of HUP, each a few keys of the one configuration: the paper's (§6.2), and those of the preset ``best``."""
 
 from __future__ import annotations
 
@@ -14,4 +14,13 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "tlstm": ("network.behavior_gate=false", "network.attention_signal=false"),
     "noatt": ("network.attention=false",),
     "single": ("network.single=true",),
+}
+
+#: The preset ``best`` without one of its ingredients each (docs/best.md).
+INGREDIENTS: dict[str, tuple[str, ...]] = {
+    "repeat": ("mixture.repeat=false",),
+    "memory": ("mixture.memory=false",),
+    "profile": ("mixture.profile=false",),
+    "prefixes": ("loss.prefixes=0.0",),
+    "micro": ("network.micro=false",),
 }
