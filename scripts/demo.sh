@@ -25,7 +25,7 @@ say "2 of 5: from the log to a dataset"
 run hup prepare clicks.txt --format jd --out dataset --overwrite
 
 say "3 of 5: train on the first 70 % of the sessions"
-run hup train dataset --preset paper --out model --epochs 10 --seed 1 --overwrite
+run hup train dataset --preset best --out model --epochs 10 --seed 1 --overwrite
 
 say "4 of 5: evaluate on the last 20 %, beside two rows that need no training"
 run hup evaluate model dataset --json metrics.json
@@ -46,7 +46,7 @@ Behaviors are the codes 1 to 10 of the README's table. Then:
     source $(dirname "$(command -v hup)")/activate
     hup prepare YOUR_LOG.txt --format jd --out my-dataset
     hup info my-dataset
-    hup train my-dataset --preset paper --out my-model
+    hup train my-dataset --preset best --out my-model
     hup evaluate my-model my-dataset
     tail -n 1 YOUR_LOG.txt | hup recommend my-model --session - --level all -k 10
 

@@ -36,9 +36,9 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     info.info: ("hup info dataset", "hup info model --json"),
     train.train: (
-        "hup train dataset --preset paper --out model",
-        "hup train dataset --preset paper --out model --epochs 5 --set network.hidden=64 --overwrite",
-        "hup train dataset --preset paper --out model --epochs 200 --resume",
+        "hup train dataset --preset best --out model",
+        "hup train dataset --preset best --out model --epochs 5 --set network.hidden=64 --overwrite",
+        "hup train dataset --preset best --out model --epochs 200 --resume",
         "hup train dataset --model vsknn --set neighbors=200 --out vsknn",
     ),
     evaluate.evaluate: (

@@ -193,10 +193,10 @@ def prepare(
     if dataset.manifest.rejects.rows:
         note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
     if place == str(dataset.path):
-        note(f"Next: hup train {place} --preset paper --out MODEL")
+        note(f"Next: hup train {place} --preset best --out MODEL")
     else:
         shutil.rmtree(dataset.path.parent, ignore_errors=True)
-        note(f"Next: copy {place} to a machine that is to train, and hup train DATASET --preset paper --out MODEL")
+        note(f"Next: copy {place} to a machine that is to train, and hup train DATASET --preset best --out MODEL")
 
 
 def _refuse_with_append(context: typer.Context) -> None:

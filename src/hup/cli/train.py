@@ -24,7 +24,7 @@ def train(
         str, typer.Option(help="Kind of model: hup, or any baseline, for example vsknn or gru4rec.")
     ] = "hup",
     preset: Annotated[
-        str | None, typer.Option(help="Configuration of HUP to start from: paper (default) or authors.")
+        str | None, typer.Option(help="Configuration of HUP to start from: best (default), paper or authors.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs; short for --set training.epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; short for --set training.seed=N.")] = None,
@@ -98,7 +98,7 @@ def _model(kind: str, preset: str | None, overrides: list[str], epochs: int | No
         overrides.append(f"training.epochs={epochs}")
     if seed is not None:
         overrides.append(f"{'training.seed' if 'training' in found.options.model_fields else 'seed'}={seed}")
-    return found(Config.preset(preset or "paper", overrides) if kind == "hup" else found.options().changed(overrides))
+    return found(Config.preset(preset or "best", overrides) if kind == "hup" else found.options().changed(overrides))
 
 
 def _epoch_line(record: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ class HUP(TrainedRecommender):
     )
     config: Config
 
-    def __init__(self, config: Config | str = "paper") -> None:
+    def __init__(self, config: Config | str = "best") -> None:
         super().__init__(Config.preset(config) if isinstance(config, str) else config)
         self._latest: tuple[Histories, dict[str, LevelProfile] | dict[str, Answer]] | None = None
         self._mixture: MixtureOutput | None = None

@@ -184,7 +184,7 @@ class Mixture(nn.Module):
         flat = scores.masked_fill(~known, _NEVER).reshape(-1)
         memory = segment_softmax(flat, look.query.repeat_interleave(RELATIONS), n_queries).view(-1, RELATIONS) * known
 
-        supported = segment_sum((memory.detach() * support).sum(dim=1), look.query, n_queries) / 3
+        supported = segment_sum((memory * support).sum(dim=1), look.query, n_queries) / 3
         hidden = self.context(torch.cat([look.context, supported.unsqueeze(1)], dim=1))
         if self.profile is not None:
             hidden = hidden + self.profile(last)
