@@ -74,9 +74,8 @@ class CoVisits:
         """Look up the counts of pairs of codes, ``(P, 3)``; 0 where either is not known."""
         known = (first >= 0) & (first < self.size) & (second >= 0) & (second < self.size)
         found = np.zeros((len(first), len(RELATIONS)))
-        if known.any():
-            for column, counts in enumerate(self.counts):
-                found[known, column] = np.asarray(counts[first[known], second[known]]).ravel()
+        for column, counts in enumerate(self.counts):
+            found[known, column] = _at(counts, first[known], second[known])
         return found
 
 
@@ -214,6 +213,22 @@ class _Table:
             return np.zeros(len(keys))
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[place] == keys, self.values[place], 0)
+
+
+def _at(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:
+    """Elements of a matrix with sorted columns, by binary search; SciPy would go over the whole matrix to check it."""
+    low, end = counts.indptr[row].astype(np.int64), counts.indptr[row + 1].astype(np.int64)
+    high = end.copy()
+    last = len(counts.indices) - 1
+    if last < 0:
+        return np.zeros(len(row))
+    for _ in range(int(np.max(end - low, initial=0)).bit_length()):
+        middle = np.minimum((low + high) // 2, last)
+        right = (low < high) & (counts.indices[middle] < column)
+        low, high = np.where(right, middle + 1, low), np.where(right, high, middle)
+    place = np.minimum(low, last)
+    found: Doubles = np.where((low < end) & (counts.indices[place] == column), counts.data[place], 0).astype(np.float64)
+    return found
 
 
 def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
