@@ -2,9 +2,10 @@
 # The whole experiment of the paper and its report: every model on the two public JD samples (where a folder holds them)
 # and on a simulated shop with three category levels, the trade-off of Figure 6, learning curves, a case of Figure 5.
 #   scripts/report.sh OUT [FOLDER_WITH_appliances.txt_AND_computers.txt]
-# What is finished is not run again: an interrupted run goes on with the same command. SEEDS (3), TUNING (3 settings of
-# every model, tried on validation), JOBS (2) and SIZES (training sessions of the simulated shop; the last is its table)
-# may be set, MODELS, to have fewer rows, and SETTINGS, keys of HUP: SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
+# What is finished is not run again: an interrupted run goes on with the same command. To be set, where wanted: SEEDS (3),
+# TUNING (3 settings of every model, tried on validation), JOBS (2), SIZES (training sessions of the simulated shop; the
+# last is its table), SIMULATED_SEEDS (as SEEDS), MODELS, to have fewer rows, and SETTINGS, keys of HUP.
+#   SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
 set -euo pipefail
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
     echo "usage: scripts/report.sh OUT [DATA]" >&2
@@ -13,7 +14,7 @@ fi
 data=${2:+$(cd "$2" && pwd)}
 mkdir -p "$1"
 cd "$1"
-seeds=${SEEDS:-3} tuning=${TUNING:-3} jobs=${JOBS:-2}
+seeds=${SEEDS:-3} simulated_seeds=${SIMULATED_SEEDS:-${SEEDS:-3}} tuning=${TUNING:-3} jobs=${JOBS:-2}
 models=(${MODELS:+--models "$MODELS"})
 read -ra sizes <<<"${SIZES:-500 2000 8000}"
 settings=()
@@ -34,13 +35,18 @@ simulated() {
     run hup prepare "$name.txt" --format jd --out "$name" --shares "$shares"
 }
 
-runs=() shown=() swept=() curves=()
+ingredients=hup-best,best-no-repeat,best-no-memory,best-no-profile,best-no-prefixes,best-no-micro,recency
+runs=() ablated=() shown=() swept=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do
         [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
         run hup compare "$name" "${models[@]}" "${settings[@]}" --presets paper,authors,best --seeds "$seeds" --tuning "$tuning" \
             --jobs "$jobs" --label "JD ${name^}, sample of 1,000 sessions" --out "$name-run"
         runs+=("$name-run")
+        # What each ingredient of the preset best is worth, as it is, without tuning.
+        run hup compare "$name" --models "$ingredients" "${settings[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" \
+            --label "Ingredients of best, JD ${name^}" --out "$name-best-run"
+        ablated+=("$name-best-run" --paper "$name-best-run=none")
     done
     main=appliances
 else
@@ -56,7 +62,7 @@ for size in "${sizes[@]}"; do
     else
         rows=(--models "$variants")
     fi
-    run hup compare "simulated-$size" "${rows[@]}" "${settings[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" \
+    run hup compare "simulated-$size" "${rows[@]}" "${settings[@]}" --seeds "$simulated_seeds" --tuning 1 --jobs "$jobs" \
         --label "SIMULATED shop, $size training sessions" --out "simulated-$size-run"
     curves+=(--curve "simulated-$size-run")
 done
@@ -74,4 +80,4 @@ done
 [ -d "$main-run/models/hup-best/seed-0" ] && shown+=(--explain "$main-run/models/hup-best/seed-0")
 shown+=(--explain "$main-micro")
 
-run hup report "${runs[@]}" "${swept[@]}" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md
+run hup report "${runs[@]}" "${ablated[@]}" "${swept[@]}" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md

@@ -53,6 +53,22 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
         assert float(total.median()) == pytest.approx(1, abs=1e-3), level
 
 
+def test_no_category_is_likelier_than_the_one_above_it(shops, bare_shops):
+    for dataset in (shops[3], bare_shops["K=3, bare"]):
+        model = mixture(dataset)
+        histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
+        scores = {level: model.score(histories, level) for level in model.levels[1:]}
+        for k in (2, 3):
+            above, below = scores[f"category_{k - 1}"].known, scores[f"category_{k}"].known
+            parents = model.vocabulary.ancestors(k)[:, -1]
+            assert (below <= above[:, parents] + 1e-6).all()
+            sums = torch.zeros_like(above).index_add(1, parents, below)
+            own = scores[f"category_{k}"].own
+            lacking = above.sum(dim=1) - sums.sum(dim=1)
+            assert (lacking >= -1e-4).all(), "new categories have what is left"
+            assert (lacking <= own.sum(dim=1) + 1e-4).all()
+
+
 def test_the_current_item_has_no_share(dataset):
     model = mixture(dataset)
     histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
@@ -101,11 +117,13 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
             interval=masked(histories.interval[:end], end - 1),
             dwell=masked(histories.dwell[:end], end - int(table.events[prefix])),
         )
-        scores = model.score(part, level)
+        output = output_of(model)
+        with torch.no_grad():
+            answers = output.answers(network, part, model.buckets)
+            known = output.own_scores(network, answers, level, part.current("item")).known
         code = int(following[prefix])
-        if code >= scores.known.shape[1]:
-            continue
-        assert float(trained[level][prefix].detach()) == pytest.approx(float(scores.known[0, code]), abs=1e-5), prefix
+        if code < known.shape[1]:
+            assert float(trained[level][prefix].detach()) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
 
 
 def masked(values: torch.Tensor, start: int) -> torch.Tensor:

@@ -21,7 +21,10 @@ class ProtocolChoice(StrEnum):
 def compare(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder, from `hup prepare`.")],
     out: Annotated[Path, typer.Option(help="Run folder; what is finished in it is not run again.")],
-    models: Annotated[str | None, typer.Option(help="Rows, separated by commas; default all.")] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Rows, separated by commas.", show_default="all but the ablations of best, best-no-…"),
+    ] = None,
     presets: Annotated[str, typer.Option(help="Presets of HUP, a row each; the first one's variants.")] = "paper,best",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, for models with a random part.")] = 5,
     protocol: Annotated[

@@ -148,7 +148,7 @@ def all_rows(presets: Sequence[str] = ("paper", "best"), overrides: Sequence[str
 
 
 def chosen_rows(names: Sequence[str] | None, rows: Sequence[Row]) -> list[Row]:
-    """Rows by name, in the order of the table; None = all.
+    """Rows by name, in the order of the table; None = all but the ablations of ``best``.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def chosen_rows(names: Sequence[str] | None, rows: Sequence[Row]) -> list[Row]:
         For a name that is not there.
     """
     if names is None:
-        return list(rows)
+        return [row for row in rows if row.group != "ingredient"]
     if unknown := [name for name in names if name not in {row.name for row in rows}]:
         raise HupError(f"There is no row {unknown[0]!r}. Rows: {', '.join(row.name for row in rows)}.")
     return [row for row in rows if row.name in names]

@@ -61,13 +61,18 @@ def ask_mixture(
     table = live.table(state)
     with torch.inference_mode():
         answers = output.answers_of(network, table, state.closed, live.run_open(state, now))
-        known, _, codes, values = output.scores(network, answers, level, torch.from_numpy(table.item[-1:]))
-    by_code = dict(zip(codes.tolist(), values.tolist(), strict=True))
+        current = torch.from_numpy(table.item[-1:])
+        found = output.scores(network, answers, level, current)
+        before = output.own_scores(network, answers, level, current)
+    known = found.known
+    by_code = dict(zip(found.code.tolist(), found.probability.tolist(), strict=True))
+    before_by_code = dict(zip(before.code.tolist(), before.probability.tolist(), strict=True))
     own_scores = known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
     visited = [(*state.records, state.pending[-1])[run].item for run in answers[level].visits.run.tolist()]
 
     def origins(chosen: Sequence[int]) -> list[Origin]:
-        scored = [float(known[0, code]) if code < known.shape[1] else by_code[code] for code in chosen]
+        n_known = known.shape[1]
+        scored = [float(before.known[0, code]) if code < n_known else before_by_code[code] for code in chosen]
         repeat, memory = output.contributions(answers[level], chosen, level)
         parts = zip(scored, repeat.tolist(), memory.tolist(), strict=True)
         return [origin_of(state.items, visited, level, *part) for part in parts]

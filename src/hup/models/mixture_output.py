@@ -20,6 +20,7 @@ from hup.data.runs import Runs, training_runs
 from hup.data.visits import RunTable, Visits, last_runs, run_table, visit_sizes, visits_of
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
+from hup.models.coherence import Distribution, shared_out
 from hup.models.vocabulary import Vocabulary
 from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
 from hup.nn.pyramid import Closed, Opened, Pyramid
@@ -52,11 +53,12 @@ class MixtureNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a level says of every query, with what it is made of."""
+    """What a level says of every query, with what it is made of; ``parent`` ``(P,)`` is of every visit's code."""
 
     visits: Visits
     mixed: Mixed
     support: NDArray[np.float64]
+    parent: NDArray[np.int64]
 
     def shares(self) -> list[float]:
         """Weigh the visits of a single query by what they bring to repeat and memory; they sum to 1."""
@@ -169,8 +171,8 @@ class MixtureOutput:
 
     def scores(
         self, network: MixtureNetwork, answers: Mapping[str, Answer], level: str, current: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Probabilities of a level's known codes, and of the others that the sessions have.
+    ) -> Distribution:
+        """Probabilities of a level; those of categories agree with the levels above.
 
         Parameters
         ----------
@@ -179,14 +181,18 @@ class MixtureOutput:
         level : str
         current : Tensor
             ``(B,)`` items that the users are on.
-
-        Returns
-        -------
-        known : Tensor
-            ``(B, n)``.
-        session, code, probability : Tensor
-            ``(U,)`` each: what is beyond the vocabulary.
         """
+        found = self.own_scores(network, answers, level, current)
+        k = 0 if level == "item" else int(level.removeprefix("category_"))
+        if k < 2:
+            return found
+        above = self.scores(network, answers, f"category_{k - 1}", current)
+        return shared_out(found, self.vocabulary.ancestors(k)[:, -1], above)
+
+    def own_scores(
+        self, network: MixtureNetwork, answers: Mapping[str, Answer], level: str, current: Tensor
+    ) -> Distribution:
+        """Probabilities as the mixture of a level says them by itself; see :meth:`scores`."""
         answer, counted = answers[level], self.co_visits[level]
         visits, mixed, n_queries = answer.visits, answer.mixed, len(current)
         mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
@@ -194,7 +200,7 @@ class MixtureOutput:
         if level == "item":
             known_current = (current < counted.size).nonzero().squeeze(1)
             logits[known_current, current[known_current]] = -torch.inf
-            above = self.scores(network, answers, self.levels[1], current)[0]
+            above = self.own_scores(network, answers, self.levels[1], current).known
             explore = torch.exp(class_log_softmax(logits, self.classes, self.n_classes))
             explore = explore * above.index_select(1, self.classes)
         else:
@@ -206,7 +212,8 @@ class MixtureOutput:
         query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
         known = known.index_put((query[inside], code[inside]), repeated[inside], accumulate=True)
         outside = ~inside & (code >= 0)
-        return known, query[outside], code[outside], repeated[outside]
+        parent = torch.from_numpy(answer.parent)[outside]
+        return Distribution(known, query[outside], code[outside], repeated[outside], parent)
 
     def contributions(self, answer: Answer, codes: Sequence[int], level: str) -> tuple[Tensor, Tensor]:
         """Tell what every visit of a single query brings to the probability of some codes.
@@ -226,9 +233,9 @@ class MixtureOutput:
         memory = (mixed.memory * _tensor(share)).sum(dim=2) * mixed.weights[0, 1]
         return repeat, memory
 
-    def padded(self, histories: Histories, level: str, found: tuple[Tensor, Tensor, Tensor, Tensor]) -> Scores:
+    def padded(self, histories: Histories, level: str, found: Distribution) -> Scores:
         """Put :meth:`scores` into the form that every model gives."""
-        known, session, code, probability = found
+        known, session, code, probability = found.known, found.query, found.code, found.probability
         own = histories.own_unknown(level, known.shape[1]).codes
         values = known.new_full(own.shape, _LEAST)
         if len(code):
@@ -282,7 +289,9 @@ class MixtureOutput:
             may_repeat=torch.from_numpy(may_repeat),
             support=_tensor(support),
         )
-        return Answer(visits, network.mixture(level)(look), support)
+        k = 0 if level == "item" else int(level.removeprefix("category_"))
+        parent = table.categories[visits.run, k - 2] if k > 1 else np.full(len(visits.run), -1)
+        return Answer(visits, network.mixture(level)(look), support, parent)
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:
