@@ -8,7 +8,7 @@ from hup.errors import HupError
 
 
 def test_the_presets():
-    assert preset_names() == ["authors", "paper"]
+    assert preset_names() == ["authors", "best", "paper"]
 
 
 def test_paper_is_what_the_paper_states():

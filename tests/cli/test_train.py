@@ -85,11 +85,11 @@ def test_the_same_seed_gives_the_same_weights(shop, trained, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--preset", "best"), "There is no preset 'best'. Presets: authors, paper."),
+        (("--preset", "better"), "There is no preset 'better'. Presets: authors, best, paper."),
         (("--set", "network.width=3"), "There is no configuration key network.width. Keys there: hidden, single"),
         (
             ("--set", "net.hidden=3"),
-            "There is no configuration key net. Keys there: sessions, training, name, embeddings, network",
+            "There is no configuration key net. Keys there: sessions, training, name, output, embeddings",
         ),
         (("--set", "network.hidden=wide"), "Configuration key network.hidden: Input should be a valid integer"),
         (("--set", "network.hidden=0"), "Configuration key network.hidden: Input should be greater than 0."),

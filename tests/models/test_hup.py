@@ -351,7 +351,7 @@ def test_an_empty_session_has_no_profile(model):
 
 def test_a_model_that_is_not_fitted_says_so():
     model = HUP()
-    assert model.config == Config.preset("paper")
+    assert model.config == Config.preset("best")
     event = {"item": "a", "behavior": "1"}
     for use in (
         lambda: model.recommend([]),

@@ -51,7 +51,7 @@ def mixture_losses(
         at_end, anywhere = counts & is_last, counts
         value = -(1 - share) * _mean(logarithm, at_end) - share * _mean(logarithm, anywhere)
         losses[level] = LevelLoss(value, int(at_end.sum()))
-    return losses
+    return {level: losses[level] for level in output.levels}
 
 
 def mixture_likelihood(
