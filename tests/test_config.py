@@ -43,7 +43,7 @@ def test_authors_is_what_their_code_did():
         ("network.hard_gates=true", "network", "hard_gates", True),
         ("embeddings.targets=trainable", "embeddings", "targets", "trainable"),  # no TOML value, so text
         ('embeddings.targets="trainable"', "embeddings", "targets", "trainable"),
-        ("loss.lambda_micro=1", "loss", "lambda_micro", 1.0),
+        ("loss.lambda_item=1", "loss", "lambda_item", 1.0),
         ("sessions.max_events=25", "sessions", "max_events", 25),
         ("sessions.max_events=0", "sessions", "max_events", None),  # 0 = whole sessions
     ],
@@ -103,7 +103,7 @@ def test_a_loss_of_nothing_is_refused():
 
 
 def test_an_unknown_preset_is_told_with_those_that_exist():
-    with pytest.raises(HupError, match=r"There is no preset 'papers'. Presets: authors, paper\."):
+    with pytest.raises(HupError, match=r"There is no preset 'papers'. Presets: authors, best, paper\."):
         Config.preset("papers")
 
 

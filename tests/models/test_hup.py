@@ -184,7 +184,7 @@ def test_answers_are_plain_data(model, dataset):
     answer = model.recommend(history(dataset, some_sessions(dataset)[-1]), k=3)
     plain = json.loads(json.dumps(answer.to_dict()))
     assert [row["name"] for row in plain["ranked"]] == names_of(answer)
-    assert plain["ranked"][0].keys() == {"name", "score", "path", "seen"}
+    assert plain["ranked"][0].keys() == {"name", "score", "path", "seen", "origin"}
     assert plain["reasons"][0].keys() == {"name", "weight", "path"}
     assert (plain["level"], plain["basis"]) == ("item", "profile")
 
