@@ -70,8 +70,8 @@ def shop(tmp_path_factory) -> Path:
         re.sub(rf"(?<![^\s]){re.escape(first)}(?=\+)", "<script>alert(1)</script>", text)
     )
     dataset = hup.prepare(folder / "clicks.txt", format="jd", out=folder / "dataset")
-    rows = ["popularity", "rib", "hup", "hup-tlstm", "recency"]
-    compare(dataset.path, folder / "run", models=rows[2:], seeds=2, tuning=1, overrides=QUICK, jobs=1, label="A <shop>")
+    rows = ["hup", "hup-best", "hup-tlstm", "recency"]
+    compare(dataset.path, folder / "run", models=rows, seeds=2, tuning=1, overrides=QUICK, jobs=1, label="A <shop>")
     broken = folder / "run" / "cells" / "hup-tlstm"
     for cell in broken.glob("*/cell.json"):
         cell.write_text('{"failed": "it ran out of <luck>"}')
@@ -94,6 +94,8 @@ def test_the_report_is_one_offline_page(shop):
         for figures in row.levels.values():
             assert f"{100 * figures.recall.value:.1f}" in page
     assert "<svg" in page, "the trade-off is a figure"
+    assert "Calibration of probabilities" in page
+    assert "came true, %" in page
     assert results.dataset["fingerprint"] in page or results.dataset["fingerprint"][:12] in page
     assert results.command.split()[0] in page
     assert "| HUP |" in tables.read_text()

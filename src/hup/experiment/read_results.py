@@ -87,6 +87,7 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
         overrides=tuple(first.get("overrides", ())),
         trials=trials,
         collapse=first.get("collapse", {}),
+        calibration=first.get("calibration", {}),
     )
     return found, values
 

@@ -86,6 +86,8 @@ class RowResult:
         All settings tried on the validation split: ``{"overrides": [...], "selection": …, "seconds": …}``.
     collapse : dict
         Spread of tables by name: ``{"mean_cosine": …, "effective_rank": …}``; empty for models without tables.
+    calibration : dict
+        By level, of models that give probabilities: ``{"error": …, "bins": [{"count", "probability", "came_true"}]}``.
     """
 
     row: str
@@ -98,6 +100,7 @@ class RowResult:
     overrides: tuple[str, ...] = ()
     trials: list[dict[str, Any]] = field(default_factory=list)
     collapse: dict[str, dict[str, float]] = field(default_factory=dict)
+    calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

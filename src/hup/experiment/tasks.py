@@ -16,6 +16,7 @@ from hup.data.dataset import Dataset
 from hup.data.manifest import SplitName
 from hup.errors import HupError
 from hup.evaluation import Evaluation, evaluate
+from hup.evaluation.calibration import calibration
 from hup.evaluation.metrics import reciprocal_rank
 from hup.evaluation.result import cutoff
 from hup.experiment.rows import Row
@@ -144,9 +145,18 @@ class Grid:
             "sessions": len(found.sessions),
             "cost": cost | {"sessions_per_second": round(len(found.sessions) / seconds, 1)},
             "collapse": model.metrics.get("collapse") or {},
+            "calibration": self._calibration(model),
             "weights": model.metrics.get("weights") or {},
         }
         self.folder.write_cell(row.name, seed, content)
+
+    def _calibration(self, model: Recommender) -> dict[str, Any]:
+        """Hold probabilities against what came in the test split; nothing for models that give other scores."""
+        if not model.gives_probabilities:
+            return {}
+        sessions = np.asarray(self.dataset.sessions("test"), dtype=np.int64)
+        found = calibration(model, self.dataset, sessions, "keep" if self.protocol == "paper" else "mask")
+        return {level: of.to_dict() for level, of in found.items()}
 
     def config(self, task: Task) -> Section:
         """Make the configuration of a task's model."""

@@ -84,6 +84,11 @@ class Recommender(ABC):
     options: ClassVar[type[Section]] = Section
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = ((),)
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether scores are probabilities of what comes next."""
+        return False
+
     def __init__(self, config: Section | None = None) -> None:
         self.config = self.options() if config is None else config
         self.name = self.kind

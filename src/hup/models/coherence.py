@@ -29,6 +29,25 @@ class Distribution:
     parent: Tensor
 
 
+def without_current(found: Distribution, current: Tensor) -> Distribution:
+    """Leave the item out that each user is on, as it is not what comes next; the others share what it had.
+
+    Parameters
+    ----------
+    found : Distribution
+        Of items.
+    current : Tensor
+        ``(B,)`` int64.
+    """
+    row = (current < found.known.shape[1]).nonzero().squeeze(1)
+    known, left = found.known.clone(), found.known.new_ones(len(current))
+    left[row] -= known[row, current[row]]
+    known[row, current[row]] = 0
+    factor = 1 / left.clamp(min=1e-6)
+    probability = found.probability * factor.index_select(0, found.query)
+    return Distribution(known * factor.unsqueeze(1), found.query, found.code, probability, found.parent)
+
+
 def shared_out(found: Distribution, parents: Tensor, above: Distribution) -> Distribution:
     """Share the probability of each coarser category out among its children, in proportion to their own.
 

@@ -74,6 +74,11 @@ class HUP(TrainedRecommender):
         self._latest: tuple[Histories, dict[str, LevelProfile] | dict[str, Answer]] | None = None
         self._mixture: MixtureOutput | None = None
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether scores are probabilities: those of a mixture are, cosines are not."""
+        return self.config.output == "mixture"
+
     # ------------------------------------------------------------------ fit
 
     def _take(self, dataset: Dataset) -> None:

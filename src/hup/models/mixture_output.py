@@ -20,7 +20,7 @@ from hup.data.runs import Runs, training_runs
 from hup.data.visits import RunTable, Visits, last_runs, run_table, visit_sizes, visits_of
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
-from hup.models.coherence import Distribution, shared_out
+from hup.models.coherence import Distribution, shared_out, without_current
 from hup.models.vocabulary import Vocabulary
 from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
 from hup.nn.pyramid import Closed, Opened, Pyramid
@@ -183,7 +183,9 @@ class MixtureOutput:
             ``(B,)`` items that the users are on.
         """
         found = self.own_scores(network, answers, level, current)
-        k = 0 if level == "item" else int(level.removeprefix("category_"))
+        if level == "item":
+            return without_current(found, current)
+        k = int(level.removeprefix("category_"))
         if k < 2:
             return found
         above = self.scores(network, answers, f"category_{k - 1}", current)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,31 @@ def panels(titles: Sequence[str], lines: Sequence[Sequence[Line]], x_title: str,
         if with_legend:
             handles, labels = axes[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(names)), fontsize=9)
+    return out[0]
+
+
+def reliability_chart(panels: Mapping[str, Sequence[tuple[float, float]]], number: str) -> str:
+    """Draw the share that came true over the probability that was given, beside the diagonal of perfect calibration.
+
+    Parameters
+    ----------
+    panels : mapping of str to sequence of (float, float)
+        By title: (probability, came true) of every bin.
+    number : str
+        Makes names within the SVG unique on the page.
+    """
+    with drawing((7.4, 2.7), number) as (figure, out):
+        axes = figure.subplots(1, len(panels), squeeze=False).flatten()
+        for axis, (title, bins) in zip(axes, panels.items(), strict=True):
+            given, true = ([100 * value for value in values] for values in zip(*bins, strict=True))
+            most = 1.05 * max(*given, *true, 1e-9)
+            axis.set_title(title)
+            axis.plot([0, most], [0, most], color=_INK, linestyle="--", linewidth=1)
+            axis.plot(given, true, color=PALETTE[0], marker=MARKERS[0], linewidth=1.6, markersize=4)
+            axis.set_xlabel("probability given, %")
+            axis.set_xlim(0, most)
+            axis.set_ylim(0, most)
+        axes[0].set_ylabel("came true, %")
     return out[0]
 
 

@@ -21,7 +21,15 @@ from hup.report.wording import (
 
 def detail_tables(results: Results) -> list[Table]:
     """All of them that have something to say of a run."""
-    makers = (parts_table, significance_table, seeds_table, cost_table, settings_table, collapse_table)
+    makers = (
+        parts_table,
+        significance_table,
+        seeds_table,
+        cost_table,
+        settings_table,
+        collapse_table,
+        calibration_table,
+    )
     tables = [make(results) for make in makers]
     return [table for table in tables if table.groups]
 
@@ -180,3 +188,19 @@ def collapse_table(results: Results) -> Table:
         "where targets are trained; here they are frozen."
     )
     return Table("Collapse: how far vectors are spread", head, (Group("", rows),) if rows else (), note)
+
+
+def calibration_table(results: Results) -> Table:
+    """Lay out how far probabilities are from what came; empty where no row gives any."""
+    levels, depth = shown_levels(results), results.dataset["levels"]
+    rows = tuple(
+        (Cell(row.title), *(Cell(f"{100 * row.calibration[level]['error']:.1f}") for level in levels))
+        for row in results.rows
+        if all(level in row.calibration for level in levels) and row.levels
+    )
+    head = ((Cell("row"), *(Cell(level_title(level, depth)) for level in levels)),)
+    note = (
+        "Expected calibration error in points, of the first seed: over the five likeliest known candidates of every "
+        "test session, in ten bins, the mean difference between the probability given and the share that came true."
+    )
+    return Table("Calibration of probabilities", head, (Group("", rows),) if rows else (), note)

@@ -15,7 +15,7 @@ from hup.files import write_aside
 from hup.models.recommendations import Recommendation
 from hup.report.agreement import agreement
 from hup.report.case_table import case_grid
-from hup.report.charts import panels
+from hup.report.charts import panels, reliability_chart
 from hup.report.claim_tables import agreement_table, claims_table
 from hup.report.claims import judge
 from hup.report.curves import Curves, learning_curves, sweep_curves
@@ -41,6 +41,7 @@ class RunSection:
     agreement: Table | None
     claims: Table | None
     details: list[Table]
+    reliability: Markup | None
 
 
 def write_report(
@@ -136,7 +137,24 @@ def _section(results: Results, paper: str | None, number: int) -> RunSection:
         agreement=None if paper is None else agreement_table(agreement(results, paper), results.dataset["levels"]),
         claims=claims_table(claims, results) if claims else None,
         details=detail_tables(results),
+        reliability=_reliability(results, f"reliability{number}"),
     )
+
+
+def _reliability(results: Results, number: str) -> Markup | None:
+    """Draw the reliability of the first row that gives probabilities."""
+    depth = results.dataset["levels"]
+    row = next((row for row in results.rows if row.calibration and row.levels), None)
+    if row is None:
+        return None
+    found = {
+        f"{row.title}: {level_title(level, depth)}": [
+            (one["probability"], one["came_true"]) for one in row.calibration[level]["bins"]
+        ]
+        for level in shown_levels(results)[:3]
+        if level in row.calibration
+    }
+    return Markup(reliability_chart(found, number)) if found else None
 
 
 def _svg(curves: Curves, number: str) -> Markup:
