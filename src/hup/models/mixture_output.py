@@ -24,7 +24,7 @@ from hup.models.coherence import Distribution, shared_out, without_current
 from hup.models.vocabulary import Vocabulary
 from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
 from hup.nn.pyramid import Closed, Opened, Pyramid
-from hup.retrieval.co_visits import CoVisits, OwnCounts, count_co_visits
+from hup.retrieval.co_visits import RELATIONS, CoVisits, OwnCounts, count_co_visits
 
 _LEAST = 1e-12  # probability of what no part of the mixture knows
 
@@ -230,7 +230,7 @@ class MixtureOutput:
         repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
         n_visits = len(visits.code)
         found = counted.looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
-        found = found.reshape(len(asked), n_visits, -1)
+        found = found.reshape(len(asked), n_visits, len(RELATIONS))
         share = np.divide(found, answer.support, out=np.zeros_like(found), where=answer.support > 0)
         memory = (mixed.memory * _tensor(share)).sum(dim=2) * mixed.weights[0, 1]
         return repeat, memory
