@@ -24,7 +24,7 @@ EVENTS, CATEGORIES, BATCH = 40, 100, 128
 
 
 def log(items: int, path: Path) -> None:
-    """Write a JD log in which every item is visited, most of them rarely, and sessions stay in a few categories."""
+    """Write a JD log in which every item is visited, most of them rarely; sessions go across categories."""
     rng = np.random.default_rng(0)
     sessions = max(items // (EVENTS // 2), 4 * BATCH)
     order = rng.permutation(items)

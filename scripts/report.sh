@@ -36,7 +36,7 @@ simulated() {
 }
 
 ingredients=hup-best,best-no-repeat,best-no-memory,best-no-profile,best-no-prefixes,best-no-micro,recency
-runs=() ablated=() shown=() swept=() curves=()
+runs=() ablated=() shown=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do
         [ -d "$name" ] || run hup prepare "$data/$name.txt" --format jd --out "$name"
@@ -69,15 +69,13 @@ done
 runs+=("simulated-${sizes[-1]}-run")
 
 run hup sweep "$main" "${settings[@]}" --seeds 1 --jobs "$jobs" --label "Trade-off on $main" --out "$main-sweep"
-swept=(--sweep "$main-sweep")
 
 # Micro attention means something only where the micro level had a loss.
 [ -f "$main-micro/config.json" ] || run hup train "$main" --preset paper "${settings[@]}" --set loss.lambda_micro=0.2 \
     --set loss.lambda_item=0.4 --set loss.lambda_category=0.4 --out "$main-micro"
-for model in rib hup-tlstm; do
+for model in rib hup-tlstm hup-best; do
     [ -d "$main-run/models/$model/seed-0" ] && shown+=(--explain "$main-run/models/$model/seed-0")
 done
-[ -d "$main-run/models/hup-best/seed-0" ] && shown+=(--explain "$main-run/models/hup-best/seed-0")
 shown+=(--explain "$main-micro")
 
-run hup report "${runs[@]}" "${ablated[@]}" "${swept[@]}" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md
+run hup report "${runs[@]}" "${ablated[@]}" --sweep "$main-sweep" "${curves[@]}" "${shown[@]}" --out report.html --markdown report.md

@@ -10,9 +10,9 @@ from torch.nn import functional
 import hup.models.item_knn as item_knn
 from hup.models.bpr_mf import BPRMF
 from hup.models.item_knn import ItemKNN
-from hup.models.session_matrix import event_count_matrix, history_matrix
 from hup.models.word2vec import Word2vec, Word2vecAverage
 from hup.models.word2vec_vectors import word2vec_vectors
+from hup.retrieval.session_matrix import event_count_matrix, history_matrix
 
 from .conftest import toy_log
 from .session_toys import HISTORIES, N_KNOWN, PATHS, SESSIONS, histories, last_places

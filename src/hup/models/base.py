@@ -14,6 +14,7 @@ from hup.config import Section
 from hup.data.batches import Histories
 from hup.data.dataset import Behavior, Dataset
 from hup.data.events import Event, in_time_order
+from hup.data.levels import level_names
 from hup.data.manifest import SplitBounds
 from hup.errors import HupError
 from hup.models.event_times import check_now
@@ -149,7 +150,7 @@ class Recommender(ABC):
     @property
     def levels(self) -> tuple[str, ...]:
         """Levels that can be recommended: item, category_K … category_1."""
-        return ("item", *(f"category_{k}" for k in range(self.vocabulary.levels, 0, -1)))
+        return level_names(self.vocabulary.levels)[1:]
 
     def recommend(
         self,

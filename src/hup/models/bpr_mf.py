@@ -16,7 +16,7 @@ from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.runs import training_runs
 from hup.models.base import Recommender, Scores
-from hup.models.session_matrix import history_matrix, session_matrix
+from hup.retrieval.session_matrix import history_matrix, session_matrix
 
 
 class BPRMFConfig(Section):

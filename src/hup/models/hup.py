@@ -23,7 +23,7 @@ from hup.models.base import Scores
 from hup.models.live import LiveProfiles, ProfileState
 from hup.models.live_answer import LiveAnswer, ask_mixture
 from hup.models.mixture_likelihood import mixture_losses
-from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput, shares_of_runs
+from hup.models.mixture_output import COUNTED, Answer, MixtureNetwork, MixtureOutput, shares_of_runs
 from hup.models.recommendations import (
     OwnCandidate,
     Recommendations,
@@ -108,8 +108,7 @@ class HUP(TrainedRecommender):
         """Make the network and give it these weights."""
         if self.config.output == "mixture":
             self._mixture = MixtureOutput.restored(self.vocabulary, self.config, tensors)
-        counted = () if self._mixture is None else self._mixture.tensors()
-        super().restore({name: tensor for name, tensor in tensors.items() if name not in counted})
+        super().restore({name: tensor for name, tensor in tensors.items() if not name.startswith(COUNTED)})
 
     def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""

@@ -16,7 +16,7 @@ from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.runs import training_runs
 from hup.models.counted import EvidenceRecommender
-from hup.models.session_matrix import history_matrix, session_matrix
+from hup.retrieval.session_matrix import history_matrix, session_matrix
 
 ITEMS_PER_BLOCK = 4096
 

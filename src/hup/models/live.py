@@ -28,9 +28,8 @@ from hup.nn.pyramid import Closed, Opened, Pyramid
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What happened on an item run that has ended: its item, events, milliseconds (-1 = not known), and behaviors."""
+    """What happened on an item run that has ended: its events, milliseconds (-1 = not known), and behaviors."""
 
-    item: str
     events: int
     dwell: int
     behaviors: tuple[int, ...]
@@ -122,8 +121,8 @@ class LiveProfiles:
     def table(self, state: ProfileState) -> RunTable:
         """All item runs of the session, the open one last."""
         behaviors = tuple(self.reader.behavior(event) for event in state.pending)
-        records = (*state.records, RunRecord(state.pending[-1].item, len(state.pending), UNKNOWN, behaviors))
-        seen = [state.items[record.item] for record in records]
+        records = (*state.records, RunRecord(len(state.pending), UNKNOWN, behaviors))
+        seen = [state.items[item] for item in state.visited(1)]
         n_behaviors = len(self.vocabulary.behaviors)
         counts = np.zeros((len(records), n_behaviors), dtype=np.float32)
         for row, record in zip(counts, records, strict=True):
@@ -184,7 +183,7 @@ class LiveProfiles:
             before = [_last_state(closed) for closed in state.closed]
             new = self.network.fold(self._pending(state), layout, before)
         closed = tuple(_joined(old, more) for old, more in zip(state.closed, new, strict=True))
-        record = RunRecord(run[-1].item, n, dwell, tuple(self.reader.behavior(event) for event in run))
+        record = RunRecord(n, dwell, tuple(self.reader.behavior(event) for event in run))
         return replace(
             state,
             closed=closed,

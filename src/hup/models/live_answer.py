@@ -62,13 +62,14 @@ def ask_mixture(
     with torch.inference_mode():
         answers = output.answers_of(network, table, state.closed, live.run_open(state, now))
         current = torch.from_numpy(table.item[-1:])
-        found = output.scores(network, answers, level, current)
         before = output.own_scores(network, answers, level, current)
+        found = output.settled(network, answers, level, current, before)
     known = found.known
     by_code = dict(zip(found.code.tolist(), found.probability.tolist(), strict=True))
     before_by_code = dict(zip(before.code.tolist(), before.probability.tolist(), strict=True))
     own_scores = known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
-    visited = [(*state.records, state.pending[-1])[run].item for run in answers[level].visits.run.tolist()]
+    runs = state.visited(1)
+    visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
     def origins(chosen: Sequence[int]) -> list[Origin]:
         n_known = known.shape[1]

@@ -70,7 +70,7 @@ def mixture_likelihood(
     wanted = following[visits.query]
     hits = torch.from_numpy(visits.code == wanted)
     repeat = segment_sum(mixed.repeat * hits, query, n_queries)
-    session = table.session[visits.query_run][visits.query]
+    session = table.session[visits.run]
     found = counted.looked_up(visits.code, wanted) - own.of_pairs(session, visits.code, wanted)
     share = np.divide(np.maximum(found, 0), answer.support, out=np.zeros_like(found), where=answer.support > 0)
     memory = segment_sum((mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=1), query, n_queries)

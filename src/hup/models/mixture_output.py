@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hup.config import Config
 from hup.data.batches import Histories
 from hup.data.dataset import Dataset
-from hup.data.levels import Buckets, pyramid_steps
+from hup.data.levels import Buckets, level_names, pyramid_steps
 from hup.data.runs import Runs, training_runs
 from hup.data.visits import RunTable, Visits, last_runs, run_table, visit_sizes, visits_of
 from hup.models.attention import AttentionColumn
@@ -26,6 +26,7 @@ from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
 from hup.nn.pyramid import Closed, Opened, Pyramid
 from hup.retrieval.co_visits import RELATIONS, CoVisits, OwnCounts, count_co_visits
 
+COUNTED = "co_visits."  # names of the counts among a model's tensors begin so
 _LEAST = 1e-12  # probability of what no part of the mixture knows
 
 
@@ -83,7 +84,7 @@ class MixtureOutput:
 
     def __init__(self, vocabulary: Vocabulary, config: Config, co_visits: dict[str, CoVisits]) -> None:
         self.vocabulary, self.config, self.co_visits = vocabulary, config, co_visits
-        self.levels = ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1)))
+        self.levels = level_names(vocabulary.levels)[1:]
         self.classes = torch.from_numpy(vocabulary.paths[:, -1].astype(np.int64))
         self.n_classes = vocabulary.size(self.levels[1])
         order = torch.argsort(self.classes, stable=True)
@@ -96,7 +97,7 @@ class MixtureOutput:
         options = config.mixture
         co_visits = {}
         codes, offsets = training_runs(dataset, "item")
-        for level in ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1))):
+        for level in level_names(vocabulary.levels)[1:]:
             column = None if level == "item" else int(level.removeprefix("category_")) - 1
             co_visits[level] = count_co_visits(
                 codes if column is None else dataset.taxonomy.paths[codes, column].astype(np.int64),
@@ -131,7 +132,7 @@ class MixtureOutput:
     def tensors(self) -> dict[str, Tensor]:
         """Give the counts of the neighbours, by name."""
         return {
-            f"co_visits.{level}.{name}": tensor
+            f"{COUNTED}{level}.{name}": tensor
             for level, counted in self.co_visits.items()
             for name, tensor in counted.tensors().items()
         }
@@ -146,8 +147,8 @@ class MixtureOutput:
             A tensor is not there.
         """
         co_visits = {}
-        for level in ("item", *(f"category_{k}" for k in range(vocabulary.levels, 0, -1))):
-            prefix = f"co_visits.{level}."
+        for level in level_names(vocabulary.levels)[1:]:
+            prefix = f"{COUNTED}{level}."
             own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             co_visits[level] = CoVisits.restored(own, config.mixture.window, with_itself=level != "item")
         return cls(vocabulary, config, co_visits)
@@ -182,7 +183,17 @@ class MixtureOutput:
         current : Tensor
             ``(B,)`` items that the users are on.
         """
-        found = self.own_scores(network, answers, level, current)
+        return self.settled(network, answers, level, current, self.own_scores(network, answers, level, current))
+
+    def settled(
+        self,
+        network: MixtureNetwork,
+        answers: Mapping[str, Answer],
+        level: str,
+        current: Tensor,
+        found: Distribution,
+    ) -> Distribution:
+        """Make what the mixture of a level says by itself agree with the rest; see :meth:`scores`."""
         if level == "item":
             return without_current(found, current)
         k = int(level.removeprefix("category_"))

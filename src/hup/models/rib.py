@@ -13,7 +13,7 @@ from torch.nn import functional
 from hup.config import Section, TrainedConfig, Training
 from hup.data.batches import Histories, Targets
 from hup.data.dataset import Dataset
-from hup.data.levels import Buckets, number_of_bucket, whole_milliseconds
+from hup.data.levels import Buckets, level_names, number_of_bucket, whole_milliseconds
 from hup.models.attention import AttentionColumn
 from hup.models.base import Scores
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
@@ -180,7 +180,7 @@ class RIB(TrainedRecommender):
                 budget=sizes.skipgram_budget,
                 seed=self.config.training.seed,
             )
-            for level in ("item", *(f"category_{k}" for k in range(dataset.levels, 0, -1)))
+            for level in level_names(dataset.levels)[1:]
         }
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:

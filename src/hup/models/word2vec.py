@@ -17,8 +17,8 @@ from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.models.base import Recommender, Scores
 from hup.models.popularity import popularity_grades
-from hup.models.session_matrix import event_count_matrix, history_matrix
 from hup.models.word2vec_vectors import word2vec_vectors
+from hup.retrieval.session_matrix import event_count_matrix, history_matrix
 
 
 class Word2vecConfig(Section):

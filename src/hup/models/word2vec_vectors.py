@@ -49,7 +49,7 @@ def word2vec_vectors(
     seed: int = 0,
     cbow: bool = False,
 ) -> Tensor:
-    """Fit skip-gram with negative sampling and return the vector of every known code.
+    """Fit skip-gram (or CBOW) with negative sampling and return the vector of every known code.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from hup.nn.ragged import segment_softmax, segment_sum
 RELATIONS = 3
 _RECENCY = 2.0  # how fast an untrained pointer forgets: a code's weight falls with its place to this power
 _NEVER = -1e9
-_START = (1.0, 0.0, -1.0)  # of repeat, memory, explore
+_START = (1.0, 0.0, -1.0)  # weights of the parts: repeat, memory, explore
 _SCALE = 3.0
 
 
@@ -144,7 +144,7 @@ class Mixture(nn.Module):
         self.neighbors = _Attention(size, n_signals + RELATIONS, hidden, RELATIONS, -1.0)
         self.context = nn.Linear(n_context + 1, hidden)
         self.profile = nn.Linear(size, hidden, bias=False) if size else None
-        self.part = nn.Linear(hidden, RELATIONS)
+        self.part = nn.Linear(hidden, len(_START))
         nn.init.zeros_(self.part.weight)
         if self.profile is not None:
             nn.init.zeros_(self.profile.weight)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.retrieval.session_matrix import session_matrix
+
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
@@ -104,7 +106,7 @@ def count_co_visits(
         block, bounds = codes[span], offsets[low : high + 1] - offsets[low]
         pairs = near_pairs(block, bounds, size, window, with_itself=with_itself)
         after = after + sp.csr_array((pairs.weight, (pairs.first, pairs.second)), shape=(size, size))
-        visited = _visited(block, bounds, size)
+        visited = session_matrix(block, bounds, size)
         together = together + visited.T @ visited
     if not with_itself:
         together.setdiag(0)
@@ -147,7 +149,7 @@ class OwnCounts:
             )
         ):
             # What is not among the kept ones of a row is not in its total either.
-            kept = counted.looked_up(first, second)[:, column] > 0
+            kept = _at(counted.counts[column], first, second) > 0
             pairs.append(_Table.of((who * size + first) * size + second, np.where(kept, weight, 0)))
             totals.append(_Table.of(who * np.int64(size) + first, np.where(kept, weight, 0)))
         return cls((pairs[0], pairs[1]), visited, tuple(totals), size)
@@ -239,16 +241,6 @@ def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
         high = min(max(high, low + 1), len(offsets) - 1)
         yield low, high
         low = high
-
-
-def _visited(codes: Ints, offsets: Ints, size: int) -> sp.csr_array:
-    session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    known = (codes >= 0) & (codes < size)
-    shape = (len(offsets) - 1, size)
-    matrix = sp.csr_array((np.ones(int(known.sum())), (session[known], codes[known])), shape=shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
 
 
 def _largest(counts: sp.csr_array, most: int) -> sp.csr_array:
