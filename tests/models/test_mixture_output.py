@@ -15,9 +15,9 @@ from hup.data.runs import training_runs
 from hup.data.visits import joined, run_table, visits_of
 from hup.errors import HupError
 from hup.models.hup import HUP
-from hup.models.mixture_likelihood import following_codes, last_events, mixture_likelihood
+from hup.models.mixture_likelihood import Own, following_codes, last_events, mixture_likelihood
 from hup.models.mixture_output import MixtureOutput
-from hup.retrieval.co_visits import OwnCounts, count_co_visits
+from hup.retrieval.co_visits import count_co_visits
 
 from .test_live import live_events
 
@@ -48,9 +48,18 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
         scores = model.score(histories, level)
         total = scores.known.sum(dim=1) + torch.where(scores.own_codes >= 0, scores.own, 0).sum(dim=1)
         assert (scores.known >= 0).all()
+        answers = model._answers(output_of(model), histories)
+        unseen = answers[level if level == "item" else "category_1"].mixed.weights[:, 3]
         # Where a category has the current item alone, its share of explore is nobody's.
-        assert (total <= 1 + 1e-4).all()
-        assert float(total.median()) == pytest.approx(1, abs=1e-3), level
+        if level == "item":
+            with torch.inference_mode():
+                said = output_of(model).own_scores(model._mixtures, answers, level, histories.current("item"))
+                own = torch.zeros(len(histories)).index_add(0, said.query, said.probability)
+            assert (said.known.sum(dim=1) + own + unseen <= 1 + 1e-4).all()
+            assert (total <= 1 + 1e-4).all()
+        else:
+            assert (total + unseen <= 1 + 1e-4).all()
+            assert float((total + unseen).median()) == pytest.approx(1, abs=1e-3), level
 
 
 def test_no_category_is_likelier_than_the_one_above_it(shops, bare_shops):
@@ -96,15 +105,19 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
     classes, trained = None, {}
     for name in model.levels[::-1]:
-        own = OwnCounts.of(output.co_visits[name], whole.codes(name), whole.offsets)
-        answer = output.answer(network, name, table, visits_of(table, name), closed, opened, own)
-        trained[name] = mixture_likelihood(
+        own = Own.of(output, network, name, whole)
+        answer = output.answer(network, name, table, visits_of(table, name), closed, opened, own.counts)
+        trained[name], unseen = mixture_likelihood(
             output, network, name, table, answer, own, following_codes(table, whole, name), classes
         )
         if name == model.levels[1]:
             classes = trained[name]
+        assert (unseen * trained[name] < 1e-6).all(), "nobody else has been on what is unseen"
 
     model._mixture = without(dataset, model, chosen - int(train[0]))
+    left = left_counts(dataset, model, chosen)
+    for name in model.levels:
+        network.mixture(name).counts.copy_(left[name])
     following = following_codes(table, whole, level)
     for prefix in range(len(table.item)):
         end = int(last_events(table)[prefix]) + 1
@@ -124,6 +137,21 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
         code = int(following[prefix])
         if code < known.shape[1]:
             assert float(trained[level][prefix].detach()) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
+
+
+def left_counts(dataset, model: HUP, session: int) -> dict[str, torch.Tensor]:
+    """Popularity that a session has no part in."""
+    events = slice(int(dataset.offsets[session]), int(dataset.offsets[session + 1]))
+    found = {}
+    for level in model.levels:
+        codes = dataset.item[events]
+        codes = codes if level == "item" else dataset.taxonomy.paths[codes, int(level[9:]) - 1]
+        runs = [int(code) for place, code in enumerate(codes) if not place or code != codes[place - 1]]
+        counts = model._mixtures.mixture(level).counts.clone()
+        for code in runs:
+            counts[code] -= 1
+        found[level] = counts
+    return found
 
 
 def masked(values: torch.Tensor, start: int) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,9 +15,10 @@ from hup.data.levels import Buckets, pyramid_steps
 from hup.data.visits import RunTable, joined, last_runs, run_table, visits_of
 from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput
 from hup.models.trained import LevelLoss
-from hup.nn.mixture import Mixture
+from hup.nn.mixture import Mixture, log_popularity
 from hup.nn.ragged import segment_sum
 from hup.retrieval.co_visits import OwnCounts
+from hup.retrieval.own_visits import OwnVisits
 
 _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target does not count
 
@@ -25,7 +28,8 @@ def mixture_losses(
 ) -> dict[str, LevelLoss]:
     """Negative log-likelihood at the end of every session and at every run before it.
 
-    What a session has itself put into the counts of neighbours is taken away, or the memory would know the answer.
+    What a session has itself put into the counts, of neighbours and of popularity, is taken away, or they would know
+    the answer. A code that then nobody has been on is *unseen*.
     """
     table = run_table(histories, len(output.vocabulary.behaviors))
     runs = torch.from_numpy(last_events(table))
@@ -40,12 +44,13 @@ def mixture_losses(
     classes = None
     for level in output.levels[::-1]:
         visits = visits_of(table, level)
-        own = OwnCounts.of(output.co_visits[level], whole.codes(level), whole.offsets)
-        answer = output.answer(network, level, table, visits, closed, opened, own)
+        own = Own.of(output, network, level, whole)
+        answer = output.answer(network, level, table, visits, closed, opened, own.counts)
         following = following_codes(table, whole, level)
-        likelihood = mixture_likelihood(output, network, level, table, answer, own, following, classes)
+        likelihood, unseen = mixture_likelihood(output, network, level, table, answer, own, following, classes)
         if level == output.levels[1]:
             classes = likelihood.detach()
+        likelihood = likelihood + unseen
         counts = likelihood > 0
         logarithm = torch.log(likelihood.clamp(min=_LEAST))
         at_end, anywhere = counts & is_last, counts
@@ -54,49 +59,93 @@ def mixture_losses(
     return {level: losses[level] for level in output.levels}
 
 
+@dataclass(frozen=True)
+class Own:
+    """What the sessions of a batch have themselves put into the counts of a level."""
+
+    counts: OwnCounts
+    visits: OwnVisits
+
+    @classmethod
+    def of(cls, output: MixtureOutput, network: MixtureNetwork, level: str, whole: RunTable) -> Own:
+        """Count whole sessions, the target's run among them."""
+        codes = whole.codes(level)
+        counts = network.mixture(level).counts.numpy().astype(np.float64)
+        return cls(
+            OwnCounts.of(output.co_visits[level], codes, whole.offsets), OwnVisits.of(counts, codes, whole.offsets)
+        )
+
+
 def mixture_likelihood(
     output: MixtureOutput,
     network: MixtureNetwork,
     level: str,
     table: RunTable,
     answer: Answer,
-    own: OwnCounts,
+    own: Own,
     following: NDArray[np.int64],
     classes: Tensor | None,
-) -> Tensor:
-    """Probability of what followed every query, ``(Q,)``; 0 where no part knows it."""
+) -> tuple[Tensor, Tensor]:
+    """Probability of what followed every query.
+
+    Returns
+    -------
+    named : Tensor
+        ``(Q,)``, of that very code; 0 where no part knows it.
+    unseen : Tensor
+        ``(Q,)``, where neither the session nor another one has been on it: of something unseen; else 0.
+    """
     visits, mixed, counted = answer.visits, answer.mixed, output.co_visits[level]
     query, n_queries = torch.from_numpy(visits.query), len(following)
     wanted = following[visits.query]
     hits = torch.from_numpy(visits.code == wanted)
     repeat = segment_sum(mixed.repeat * hits, query, n_queries)
-    session = table.session[visits.run]
-    found = counted.looked_up(visits.code, wanted) - own.of_pairs(session, visits.code, wanted)
+    found = counted.looked_up(visits.code, wanted) - own.counts.of_pairs(table.session[visits.run], visits.code, wanted)
     share = np.divide(np.maximum(found, 0), answer.support, out=np.zeros_like(found), where=answer.support > 0)
     memory = segment_sum((mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=1), query, n_queries)
-    known = torch.from_numpy((following >= 0) & (following < counted.size))
-    target = torch.from_numpy(np.where(known.numpy(), following, 0))
+    session = table.session[visits.query_run]
+    known = torch.from_numpy(own.visits.known_without(session, following))
+    target = torch.from_numpy(np.where((following >= 0) & (following < counted.size), following, 0))
     mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
     if level == "item":
         assert classes is not None
-        current = torch.from_numpy(table.item[visits.query_run])
-        explore = torch.exp(_in_class(output, mixture, vectors, mixed.preference, target, current)) * classes
+        asked = _Asked(target, torch.from_numpy(table.item[visits.query_run]), session)
+        explore = torch.exp(_in_class(output, mixture, vectors, mixed.preference, asked, own.visits)) * classes
     else:
         logits = mixture.logits(mixed.preference, vectors)
-        explore = torch.softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1)
+        row, place = own.visits.of_queries(session)
+        code = torch.from_numpy(own.visits.code[place])
+        logits = _without_own(logits, torch.from_numpy(row), code, mixture.counts[code], own.visits.left[place], target)
+        explore = torch.log_softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1).exp()
     parts = torch.stack([repeat, memory, explore * known], dim=1)
-    return (mixed.weights * parts).sum(dim=1)
+    met = segment_sum(hits.float(), query, n_queries) > 0
+    unseen = mixed.weights[:, 3] * (~known & ~met & torch.from_numpy(following >= 0))
+    return (mixed.weights[:, :3] * parts).sum(dim=1), unseen
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Targets and current items of queries, ``(Q,)`` each, and the rows of their sessions."""
+
+    target: Tensor
+    current: Tensor
+    session: NDArray[np.int64]
 
 
 def _in_class(
-    output: MixtureOutput, mixture: Mixture, vectors: Tensor, preference: Tensor, target: Tensor, current: Tensor
+    output: MixtureOutput, mixture: Mixture, vectors: Tensor, preference: Tensor, asked: _Asked, own: OwnVisits
 ) -> Tensor:
     """Log-probability of each target among the items of its category, the current one left out, ``(Q,)``.
 
     Of a large category as many items are drawn as ``mixture.negatives``, by popularity and with its correction.
     """
+    target = asked.target
     out = preference.new_zeros(len(target))
     place, most = output.classes[target], output.config.mixture.negatives
+    mine, at = own.of_queries(asked.session)
+    same = output.classes.numpy()[own.code[at]] == place.numpy()[mine]
+    mine, at = mine[same], at[same]
+    of_class = place.numpy()[mine]
     for number in torch.unique(place).tolist():
         rows = (place == number).nonzero().squeeze(1)
         members = output.members[number]
@@ -108,18 +157,37 @@ def _in_class(
         if prior is not None:
             logits = logits - prior
         column = torch.searchsorted(members, wanted)
-        here = members.unsqueeze(0) == current[rows].unsqueeze(1)
-        # A target is never the current item; where a log says so, it stays.
-        here[torch.arange(len(rows)), column] = False
+        here = members.unsqueeze(0) == asked.current[rows].unsqueeze(1)
         logits = logits.masked_fill(here, -torch.inf)
+        here = of_class == number
+        row = torch.searchsorted(rows, torch.from_numpy(mine[here]))
+        code, left = torch.from_numpy(own.code[at[here]]), own.left[at[here]]
+        there = torch.searchsorted(members, code).clamp(max=len(members) - 1)
+        drawn = members[there] == code
+        logits = _without_own(
+            logits, row[drawn], there[drawn], mixture.counts[code[drawn]], left[drawn.numpy()], column
+        )
         chosen = functional.log_softmax(logits, dim=1).gather(1, column.unsqueeze(1)).squeeze(1)
         out = out.index_add(0, rows, chosen)
     return out
 
 
+def _without_own(
+    logits: Tensor, row: Tensor, column: Tensor, counts: Tensor, left: NDArray[np.float64], target: Tensor
+) -> Tensor:
+    """Take what the asking sessions have put into popularity out of logits ``(Q, n)``.
+
+    A target never leaves its row, so that a row is never empty; who asks knows whether it counts.
+    """
+    change = log_popularity(torch.from_numpy(left.astype(np.float32))) - log_popularity(counts)
+    logits = logits.index_put((row, column), change, accumulate=True)
+    rows = torch.arange(len(logits))
+    return logits.index_put((rows, target), torch.nan_to_num(logits[rows, target], neginf=0.0))
+
+
 def _drawn(mixture: Mixture, most: int, members: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Draw members with replacement by popularity, the targets among them; and their log-expectations."""
-    share = torch.softmax(mixture.popularity[members], dim=0)
+    share = torch.softmax(log_popularity(mixture.counts[members]), dim=0)
     drawn = members[torch.multinomial(share, most, replacement=True)]
     chosen = torch.unique(torch.cat([drawn, wanted]))
     place = torch.searchsorted(members, chosen)

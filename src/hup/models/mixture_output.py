@@ -63,7 +63,7 @@ class Answer:
 
     def shares(self) -> list[float]:
         """Weigh the visits of a single query by what they bring to repeat and memory; they sum to 1."""
-        repeat, memory, _ = self.mixed.weights[0]
+        repeat, memory = self.mixed.weights[0, :2]
         weights = repeat * self.mixed.repeat + memory * self.mixed.memory.sum(dim=1)
         total = float(weights.sum())
         # A session of one run that training never saw has nothing to repeat or to remember.
@@ -115,9 +115,8 @@ class MixtureOutput:
         n_signals, n_context = visit_sizes(len(vocabulary.behaviors), vocabulary.levels)
         mixtures = {}
         for level in self.levels:
-            counts = torch.from_numpy(vocabulary.counts[level].astype(np.float64)) + 0.5
             mixtures[level] = Mixture(
-                (counts / counts.sum()).float(),
+                torch.from_numpy(vocabulary.counts[level].astype(np.float32)),
                 pyramid.hidden_size if options.profile else 0,
                 n_signals,
                 n_context,
@@ -218,7 +217,7 @@ class MixtureOutput:
             explore = explore * above.index_select(1, self.classes)
         else:
             explore = torch.softmax(logits, dim=1)
-        known = explore * mixed.weights[:, 2:]
+        known = explore * mixed.weights[:, 2:3]
         known = known + mixed.weights[:, 1:2] * self._remembered(answer, counted, n_queries)
         repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, torch.from_numpy(visits.query))
         inside = torch.from_numpy((visits.code >= 0) & (visits.code < counted.size))

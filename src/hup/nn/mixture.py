@@ -1,7 +1,8 @@
 """One level's distribution over what comes next: a mixture of repeat, neighbours and explore.
 
 ``P(v) = π_r R(v) + π_m M(v) + π_e E(v)``: *repeat* points at what the session has been on, *memory* at what other
-sessions were on near it, *explore* is a softmax over the vocabulary. The profile of the level takes part in all three
+sessions were on near it, *explore* is a softmax over the vocabulary. What is missing to 1 is the probability of
+something *unseen*, that no session has been on. The profile of the level takes part in all three
 and in the weights π. At the start the parts are plain rules (recency; counts weighed by recency; popularity), and
 training moves them away from there.
 """
@@ -19,7 +20,8 @@ from hup.nn.ragged import segment_softmax, segment_sum
 RELATIONS = 3
 _RECENCY = 2.0  # how fast an untrained pointer forgets: a code's weight falls with its place to this power
 _NEVER = -1e9
-_START = (1.0, 0.0, -1.0)  # weights of the parts: repeat, memory, explore
+_START = (1.0, 0.0, -1.0, -1.0)  # weights of the parts: repeat, memory, explore, unseen
+_DAMPED = 0.5  # is added to every count of popularity
 _SCALE = 3.0
 
 
@@ -64,7 +66,7 @@ class Mixed:
     Attributes
     ----------
     weights : Tensor
-        ``(Q, 3)``, π of repeat, memory and explore; a part that has nothing to say gets 0.
+        ``(Q, 4)``, π of repeat, memory, explore and unseen; a part that has nothing to say gets 0.
     repeat : Tensor
         ``(P,)``, summing to 1 over a query's visits.
     memory : Tensor
@@ -110,8 +112,8 @@ class Mixture(nn.Module):
 
     Parameters
     ----------
-    popularity : Tensor
-        ``(n,)``, share of every known code in training; none is 0.
+    counts : Tensor
+        ``(n,)``, runs of every known code in training.
     size : int
         Size H of the level's outputs; 0 = the parts see no profile.
     n_signals, n_context : int
@@ -127,7 +129,7 @@ class Mixture(nn.Module):
 
     def __init__(
         self,
-        popularity: Tensor,
+        counts: Tensor,
         size: int,
         n_signals: int,
         n_context: int,
@@ -139,7 +141,7 @@ class Mixture(nn.Module):
         memory: bool,
     ) -> None:
         super().__init__()
-        self.has = (repeat, memory, True)
+        self.has = (repeat, memory, True, True)
         self.pointer = _Attention(size, n_signals, hidden, 1, -_RECENCY)
         self.neighbors = _Attention(size, n_signals + RELATIONS, hidden, RELATIONS, -1.0)
         self.context = nn.Linear(n_context + 1, hidden)
@@ -156,8 +158,8 @@ class Mixture(nn.Module):
         self.vector_size = vector_size
         self.scale = nn.Parameter(torch.ones(()))
         self.dropout = nn.Dropout(dropout)
-        self.popularity: Tensor
-        self.register_buffer("popularity", torch.log(popularity))
+        self.counts: Tensor
+        self.register_buffer("counts", counts)
 
     def profile_parameters(self) -> list[nn.Parameter]:
         """Parameters through which the profile takes part."""
@@ -193,6 +195,7 @@ class Mixture(nn.Module):
                 segment_sum(look.may_repeat.float(), look.query, n_queries) > 0,
                 segment_sum(known.any(dim=1).float(), look.query, n_queries) > 0,
                 torch.ones(n_queries, dtype=torch.bool),
+                torch.ones(n_queries, dtype=torch.bool),
             ],
             dim=1,
         )
@@ -213,9 +216,14 @@ class Mixture(nn.Module):
         codes : Tensor, optional
             ``(m,)``.
         """
-        prior = self.popularity if codes is None else self.popularity.index_select(0, codes)
+        prior = log_popularity(self.counts if codes is None else self.counts.index_select(0, codes))
         scaled = preference * (self.scale * _SCALE)
         return torch.addmm(prior, scaled, functional.normalize(vectors, dim=1).t())
+
+
+def log_popularity(counts: Tensor) -> Tensor:
+    """Logits of popularity, of the shape of the counts; what nobody has been on does not come."""
+    return torch.where(counts > 0, torch.log(counts + _DAMPED), -torch.inf)
 
 
 def class_log_softmax(logits: Tensor, classes: Tensor, n_classes: int) -> Tensor:
