@@ -69,10 +69,9 @@ class Own:
     @classmethod
     def of(cls, output: MixtureOutput, network: MixtureNetwork, level: str, whole: RunTable) -> Own:
         """Count whole sessions, the target's run among them."""
-        codes = whole.codes(level)
-        counts = network.mixture(level).counts.numpy().astype(np.float64)
+        codes, popularity = whole.codes(level), network.mixture(level).counts.numpy()
         return cls(
-            OwnCounts.of(output.co_visits[level], codes, whole.offsets), OwnVisits.of(counts, codes, whole.offsets)
+            OwnCounts.of(output.co_visits[level], codes, whole.offsets), OwnVisits.of(popularity, codes, whole.offsets)
         )
 
 
@@ -113,9 +112,8 @@ def mixture_likelihood(
         explore = torch.exp(_in_class(output, mixture, vectors, mixed.preference, asked, own.visits)) * classes
     else:
         logits = mixture.logits(mixed.preference, vectors)
-        row, place = own.visits.of_queries(session)
-        code = torch.from_numpy(own.visits.code[place])
-        logits = _without_own(logits, torch.from_numpy(row), code, mixture.counts[code], own.visits.left[place], target)
+        row, code, left = _tensors(*own.visits.of_queries(session))
+        logits = _without_own(logits, row, code, mixture.counts[code], left, target)
         explore = torch.log_softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1).exp()
     parts = torch.stack([repeat, memory, explore * known], dim=1)
     met = segment_sum(hits.float(), query, n_queries) > 0
@@ -142,10 +140,10 @@ def _in_class(
     target = asked.target
     out = preference.new_zeros(len(target))
     place, most = output.classes[target], output.config.mixture.negatives
-    mine, at = own.of_queries(asked.session)
-    same = output.classes.numpy()[own.code[at]] == place.numpy()[mine]
-    mine, at = mine[same], at[same]
-    of_class = place.numpy()[mine]
+    mine, codes, left = _tensors(*own.of_queries(asked.session))
+    of_class = place[mine]
+    same = output.classes[codes] == of_class
+    mine, codes, left, of_class = mine[same], codes[same], left[same], of_class[same]
     for number in torch.unique(place).tolist():
         rows = (place == number).nonzero().squeeze(1)
         members = output.members[number]
@@ -157,32 +155,30 @@ def _in_class(
         if prior is not None:
             logits = logits - prior
         column = torch.searchsorted(members, wanted)
-        here = members.unsqueeze(0) == asked.current[rows].unsqueeze(1)
-        logits = logits.masked_fill(here, -torch.inf)
-        here = of_class == number
-        row = torch.searchsorted(rows, torch.from_numpy(mine[here]))
-        code, left = torch.from_numpy(own.code[at[here]]), own.left[at[here]]
-        there = torch.searchsorted(members, code).clamp(max=len(members) - 1)
-        drawn = members[there] == code
-        logits = _without_own(
-            logits, row[drawn], there[drawn], mixture.counts[code[drawn]], left[drawn.numpy()], column
-        )
+        is_current = members.unsqueeze(0) == asked.current[rows].unsqueeze(1)
+        logits = logits.masked_fill(is_current, -torch.inf)
+        here = (of_class == number) & torch.isin(codes, members)
+        row, code = torch.searchsorted(rows, mine[here]), codes[here]
+        there = torch.searchsorted(members, code)
+        logits = _without_own(logits, row, there, mixture.counts[code], left[here], column)
         chosen = functional.log_softmax(logits, dim=1).gather(1, column.unsqueeze(1)).squeeze(1)
         out = out.index_add(0, rows, chosen)
     return out
 
 
-def _without_own(
-    logits: Tensor, row: Tensor, column: Tensor, counts: Tensor, left: NDArray[np.float64], target: Tensor
-) -> Tensor:
+def _without_own(logits: Tensor, row: Tensor, column: Tensor, counts: Tensor, left: Tensor, target: Tensor) -> Tensor:
     """Take what the asking sessions have put into popularity out of logits ``(Q, n)``.
 
     A target never leaves its row, so that a row is never empty; who asks knows whether it counts.
     """
-    change = log_popularity(torch.from_numpy(left.astype(np.float32))) - log_popularity(counts)
+    change = log_popularity(left) - log_popularity(counts)
     logits = logits.index_put((row, column), change, accumulate=True)
     rows = torch.arange(len(logits))
     return logits.index_put((rows, target), torch.nan_to_num(logits[rows, target], neginf=0.0))
+
+
+def _tensors(row: NDArray[np.int64], code: NDArray[np.int64], left: NDArray[np.float64]) -> tuple[Tensor, ...]:
+    return torch.from_numpy(row), torch.from_numpy(code), torch.from_numpy(left.astype(np.float32))
 
 
 def _drawn(mixture: Mixture, most: int, members: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,10 +22,10 @@ from hup.models.base import Recommender, Scores
 from hup.models.counted import EvidenceRecommender, share_of_highest
 from hup.models.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.popularity import popularity_grades
-from hup.models.session_index import visits_of
 from hup.models.stan import STAN, STANConfig
 from hup.models.target_ranks import target_ranks
 from hup.models.vsknn import VSKNN, VSKNNConfig
+from hup.retrieval.session_index import visits_of
 
 #: Below every difference that matters: popularity orders what the components leave equal.
 POPULARITY_SHARE = 1e-6

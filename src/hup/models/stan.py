@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hup.config import Section
 from hup.data.batches import Histories
-from hup.models.session_index import nearest, summed, visits_of
 from hup.models.vsknn import SessionKNN, SessionKNNConfig
+from hup.retrieval.session_index import nearest, summed, visits_of
 
 
 class STANConfig(SessionKNNConfig):

@@ -15,7 +15,7 @@ from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.runs import training_runs
 from hup.models.counted import EvidenceRecommender
-from hup.models.session_index import Neighbors, SessionIndex, Visits, nearest, summed, visits_of
+from hup.retrieval.session_index import Neighbors, SessionIndex, Visits, nearest, summed, visits_of
 
 Decay = Literal["linear", "harmonic", "logarithmic", "quadratic", "constant"]
 

@@ -2,9 +2,9 @@
 
 ``P(v) = π_r R(v) + π_m M(v) + π_e E(v)``: *repeat* points at what the session has been on, *memory* at what other
 sessions were on near it, *explore* is a softmax over the vocabulary. What is missing to 1 is the probability of
-something *unseen*, that no session has been on. The profile of the level takes part in all three
-and in the weights π. At the start the parts are plain rules (recency; counts weighed by recency; popularity), and
-training moves them away from there.
+something *unseen*, that no session has been on. The profile of the level takes part in all three and in the weights π.
+At the start the parts are plain rules (recency; counts weighed by recency; popularity), and training moves them away
+from there.
 """
 
 from __future__ import annotations
@@ -190,12 +190,13 @@ class Mixture(nn.Module):
         hidden = self.context(torch.cat([look.context, supported.unsqueeze(1)], dim=1))
         if self.profile is not None:
             hidden = hidden + self.profile(last)
+        always = torch.ones(n_queries, dtype=torch.bool)
         there = torch.stack(
             [
                 segment_sum(look.may_repeat.float(), look.query, n_queries) > 0,
                 segment_sum(known.any(dim=1).float(), look.query, n_queries) > 0,
-                torch.ones(n_queries, dtype=torch.bool),
-                torch.ones(n_queries, dtype=torch.bool),
+                always,
+                always,
             ],
             dim=1,
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.retrieval.session_matrix import session_matrix
+from hup.retrieval.sums_by_key import SumsByKey
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -125,9 +126,9 @@ class OwnCounts:
         Whole sessions of runs, the target's among them.
     """
 
-    pairs: tuple[_Table, _Table]
-    visited: _Table
-    totals: tuple[_Table, ...]
+    pairs: tuple[SumsByKey, SumsByKey]
+    visited: SumsByKey
+    totals: tuple[SumsByKey, ...]
     size: int
 
     @classmethod
@@ -138,7 +139,7 @@ class OwnCounts:
         near = near_pairs(known, offsets, size, counted.window, with_itself=counted.with_itself)
         session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         at = np.unique(session[known >= 0] * np.int64(size) + known[known >= 0])
-        visited = _Table(at, np.ones(len(at)))
+        visited = SumsByKey(at, np.ones(len(at)))
         both = _pairs_of_members(at // size, at % size, with_itself=counted.with_itself)
         pairs, totals = [], []
         for column, (who, first, second, weight) in enumerate(
@@ -150,8 +151,8 @@ class OwnCounts:
         ):
             # What is not among the kept ones of a row is not in its total either.
             kept = _at(counted.counts[column], first, second) > 0
-            pairs.append(_Table.of((who * size + first) * size + second, np.where(kept, weight, 0)))
-            totals.append(_Table.of(who * np.int64(size) + first, np.where(kept, weight, 0)))
+            pairs.append(SumsByKey.of((who * size + first) * size + second, np.where(kept, weight, 0)))
+            totals.append(SumsByKey.of(who * np.int64(size) + first, np.where(kept, weight, 0)))
         return cls((pairs[0], pairs[1]), visited, tuple(totals), size)
 
     def of_pairs(self, session: Ints, first: Ints, second: Ints) -> Doubles:
@@ -196,25 +197,6 @@ def near_pairs(codes: Ints, offsets: Ints, size: int, window: int, *, with_itsel
     if not with_itself:
         kept &= first != second
     return NearPairs(who[kept], first[kept], second[kept], weight[kept])
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Sums by key."""
-
-    keys: Ints
-    values: Doubles
-
-    @classmethod
-    def of(cls, keys: Ints, values: Doubles) -> _Table:
-        found, place = np.unique(keys, return_inverse=True)
-        return cls(found, np.bincount(place, values, minlength=len(found)).astype(np.float64))
-
-    def at(self, keys: Ints) -> Doubles:
-        if not len(self.keys):
-            return np.zeros(len(keys))
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[place] == keys, self.values[place], 0)
 
 
 def _at(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hup.data.batches import ragged_arange
+from hup.retrieval.sums_by_key import SumsByKey
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -15,27 +16,24 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class OwnVisits:
-    """How often each of ``B`` sessions is on each of its codes, and how often the other sessions are.
+    """How often each of ``B`` sessions is on each of its known codes, against all of training.
 
     Attributes
     ----------
+    counts : ndarray
+        ``(n,)``, runs of every known code in training.
+    own : SumsByKey
+        Runs of session ``b`` on code ``v``, at ``b * n + v``.
     offsets : ndarray
-        ``(B + 1,)`` int64; session ``b`` has the rows ``offsets[b]:offsets[b + 1]`` of the others.
-    code : ndarray
-        ``(D,)`` int64, known codes, ascending within a session.
-    left : ndarray
-        ``(D,)`` float64, runs of the code in training that are of other sessions.
-    size : int
-        Known codes.
+        ``(B + 1,)`` int64; session ``b`` has the codes ``offsets[b]:offsets[b + 1]`` of ``own``.
     """
 
+    counts: NDArray[np.float32]
+    own: SumsByKey
     offsets: Ints
-    code: Ints
-    left: Doubles
-    size: int
 
     @classmethod
-    def of(cls, counts: NDArray[np.float64], codes: Ints, offsets: Ints) -> OwnVisits:
+    def of(cls, counts: NDArray[np.float32], codes: Ints, offsets: Ints) -> OwnVisits:
         """Count the runs of whole sessions.
 
         Parameters
@@ -50,23 +48,32 @@ class OwnVisits:
         begins = np.ones(len(codes), dtype=bool)
         begins[1:] = (codes[1:] != codes[:-1]) | (session[1:] != session[:-1])
         begins &= (codes >= 0) & (codes < size)
-        key, own = np.unique(session[begins] * size + codes[begins], return_counts=True)
-        code = key % max(size, 1)
-        bounds = np.searchsorted(key, np.arange(n_sessions + 1) * size)
-        return cls(bounds, code, np.maximum(counts[code] - own, 0), size)
+        own = SumsByKey.of(session[begins] * size + codes[begins])
+        return cls(counts, own, np.searchsorted(own.keys, np.arange(n_sessions + 1) * size))
 
-    def of_queries(self, session: Ints) -> tuple[Ints, Ints]:
-        """Pair queries with the rows of their session: ``(P,)`` rows of ``session``, ascending, and of this table."""
+    def of_queries(self, session: Ints) -> tuple[Ints, Ints, Doubles]:
+        """Pair queries with the codes of their session.
+
+        Parameters
+        ----------
+        session : ndarray
+            ``(Q,)`` int64 row of each query's session.
+
+        Returns
+        -------
+        query, code : ndarray
+            ``(P,)`` int64, sorted by query.
+        left : ndarray
+            ``(P,)``, runs of the code in training that are of other sessions.
+        """
         spans = np.diff(self.offsets)[session]
-        return np.repeat(np.arange(len(session)), spans), ragged_arange(self.offsets[session], spans)
+        place = ragged_arange(self.offsets[session], spans)
+        code = self.own.keys[place] % max(len(self.counts), 1)
+        return np.repeat(np.arange(len(session)), spans), code, self.counts[code] - self.own.values[place]
 
     def known_without(self, session: Ints, code: Ints) -> NDArray[np.bool_]:
         """Tell for pairs ``(Q,)`` whether other sessions have been on the code."""
-        known = (code >= 0) & (code < self.size)
-        if not len(self.code):
-            return known
-        key = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets)) * np.int64(self.size) + self.code
-        asked = session * np.int64(self.size) + code
-        place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
-        left: NDArray[np.bool_] = known & ~((key[place] == asked) & (self.left[place] <= 0))
-        return left
+        size = len(self.counts)
+        known = (code >= 0) & (code < size)
+        left = self.counts[np.where(known, code, 0)] - self.own.at(session * size + code)
+        return known & (left > 0)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from hup.data.batches import Histories
-from hup.data.runs import runs_of
+from hup.retrieval.session_index import visits_of
 
 
 def session_matrix(codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> sp.csr_array:
@@ -32,15 +32,9 @@ def history_matrix(histories: Histories, level: str, n_known: int, decay: float)
     The last run of a history weighs 1, the one before it ``decay``, then ``decay**2``; a code has the weight of its
     last run.
     """
-    runs = runs_of(histories, level)
-    row, codes = runs.history().numpy(), runs.codes.numpy()
-    back = runs.offsets.numpy()[1:][row] - 1 - np.arange(len(codes))
-    known = (codes >= 0) & (codes < n_known)
-    row, codes, back = row[known], codes[known], back[known]
-    _, first = np.unique((row * max(n_known, 1) + codes)[::-1], return_index=True)
-    last = len(codes) - 1 - first
-    weight = np.power(decay, back[last]).astype(np.float32)
-    return sp.csr_array((weight, (row[last], codes[last])), shape=(len(histories), n_known))
+    visits = visits_of(histories, level, n_known)
+    weight = np.power(decay, visits.back).astype(np.float32)
+    return sp.csr_array((weight, (visits.row, visits.code)), shape=(len(histories), n_known))
 
 
 def event_count_matrix(histories: Histories, level: str, n_known: int) -> sp.csr_array:
