@@ -45,7 +45,7 @@ SIGNATURES = {
     "Config.preset": "name overrides",
     "Event": "item behavior timestamp categories interval dwell",
     "HUP": "config",
-    "HUP.fit": "self dataset * out resume overwrite observer",
+    "HUP.fit": "self dataset * out init resume overwrite observer",
     "HUP.update": "self state event",
     "HUP.profile": "self session now",
     "HUP.recommend": "self session level k now",

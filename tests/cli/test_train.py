@@ -176,3 +176,20 @@ def test_a_baseline_that_is_not_there_or_has_no_such_setting_is_told(shop, tmp_p
         assert f"no configuration key {key}" in refusal(shop / "dataset", "--model", "recency", "--out", out, *options)
     assert run(shop / "dataset", "--model", "recency", "--preset", "paper", "--out", out).exit_code == 2
     assert not out.exists()
+
+
+def test_begins_from_an_earlier_model(shop, trained, tmp_path):
+    model = tmp_path / "next"
+    done = run(shop / "dataset", "--out", model, "--init", trained, *TINY)
+    assert done.exit_code == 0, done.output
+    assert json.loads((model / "metrics.json").read_text())["began_from"]
+    assert "is not a model folder" in refusal(shop / "dataset", "--out", tmp_path / "x", "--init", tmp_path, *TINY)
+    assert "expected hup" in refusal(
+        shop / "dataset", "--out", tmp_path / "x", "--init", vsknn(shop, tmp_path / "vsknn"), *TINY
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def vsknn(shop: Path, out: Path) -> Path:
+    assert run(shop / "dataset", "--model", "vsknn", "--out", out).exit_code == 0
+    return out

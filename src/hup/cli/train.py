@@ -32,6 +32,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. network.hidden=64; may be repeated."),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Begin from this earlier model of the shop, such as yesterday's."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, also after its end.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew; a finished model in --out stays until the new one is.")
@@ -44,12 +48,14 @@ def train(
     weights. The log of all epochs is in OUT/log.jsonl.
     """
     from hup.data.dataset import Dataset
+    from hup.models import load
     from hup.training import Observer, fit
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
     recommender = _model(model, preset, list(set_ or []), epochs, seed)
     data = Dataset.open(dataset)
+    earlier = None if init is None else load(init)
     if threads is not None:
         import torch
 
@@ -77,7 +83,7 @@ def train(
     screen = Screen()
     with screen.bars:
         try:
-            fit(recommender, data, out, resume=resume, overwrite=overwrite, observer=screen)
+            fit(recommender, data, out, init=earlier, resume=resume, overwrite=overwrite, observer=screen)
         except KeyboardInterrupt:
             note(f"Stopped. The same command goes on after the last whole epoch: hup train {dataset} --out {out} …")
             raise

@@ -33,6 +33,8 @@ from hup.models.recommendations import (
     reasons,
 )
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
+from hup.models.vocabulary import Vocabulary
+from hup.models.warm_start import StartingVectors, begin_from, starting_vectors, table_rows
 from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.level import LevelProfile
 from hup.nn.losses import cosine_proximity
@@ -112,6 +114,25 @@ class HUP(TrainedRecommender):
 
     def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
+        return self._skipgram(dataset, {})
+
+    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the skip-gram vectors onwards from those of an earlier model."""
+        before, frozen = self._same_kind(earlier), self.config.embeddings.targets == "skipgram"
+        start = starting_vectors(Vocabulary.of(dataset), before.vocabulary, before.pyramid, frozen=frozen)
+        return self._skipgram(dataset, start)
+
+    def begin_from(self, earlier: TrainedRecommender) -> None:
+        """Take over the weights of an earlier model; codes that it lacks keep their skip-gram vectors."""
+        before = self._same_kind(earlier)
+        begin_from(self.network, before.network, table_rows(self.vocabulary, before.vocabulary, self.pyramid))
+
+    def _same_kind(self, earlier: TrainedRecommender) -> HUP:
+        if not isinstance(earlier, HUP):
+            raise HupError(f"The model to begin from is of kind {earlier.kind}, expected {self.kind}.")
+        return earlier
+
+    def _skipgram(self, dataset: Dataset, start: StartingVectors) -> dict[str, Tensor]:
         sizes = self.config.embeddings
         if "skipgram" not in (sizes.targets, sizes.inputs):
             return {}
@@ -124,6 +145,7 @@ class HUP(TrainedRecommender):
                 epochs=sizes.skipgram_epochs,
                 budget=sizes.skipgram_budget,
                 seed=self.config.training.seed,
+                start=start.get(level),
             )
             for level in level_names(dataset.levels)[1:]
         }
@@ -172,12 +194,7 @@ class HUP(TrainedRecommender):
         """All alike; but where a mixture learns its rules from little data, the profile follows slowly."""
         if self._mixture is None:
             return super().parameter_groups()
-        network = self._mixtures
-        readers = [one for level in self.levels for one in network.mixture(level).profile_parameters()]
-        slow = [one for one in (*network.pyramid.parameters(), *readers) if one.requires_grad]
-        known = {id(one) for one in slow}
-        fast = [one for one in network.parameters() if one.requires_grad and id(one) not in known]
-        return [(1.0, fast), (self.config.mixture.profile_rate, slow)]
+        return self._mixtures.parameter_groups(self.config.mixture.profile_rate)
 
     def watched(self) -> dict[str, WatchedTable]:
         """Target tables by level, and the tables that are read as "LEVEL_inputs"."""
@@ -355,8 +372,10 @@ class HUP(TrainedRecommender):
         if not state.pending:
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         own = own_candidates(self.vocabulary, state.items, level)
-        asked = self._ask_cosine if self._mixture is None else self._ask_mixture
-        answer = asked(state, level, own, now)
+        if self._mixture is None:
+            answer = self._ask_cosine(state, level, own, now)
+        else:
+            answer = ask_mixture(self._mixture, self._mixtures, self._live(), state, level, own, now)
         current = state.pending[-1].item
         ranked = rank(
             self.vocabulary, state.items, current, level, answer.known, answer.own, own, k, origins=answer.origins
@@ -374,12 +393,6 @@ class HUP(TrainedRecommender):
         network = self.pyramid
         visited = state.visited(network.layout[network.level_names.index(level)])
         return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
-
-    def _ask_mixture(
-        self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
-    ) -> LiveAnswer:
-        assert self._mixture is not None
-        return ask_mixture(self._mixture, self._mixtures, self._live(), state, level, own, now)
 
     # ------------------------------------------------------------------ parts
 

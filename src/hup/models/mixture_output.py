@@ -51,6 +51,14 @@ class MixtureNetwork(nn.Module):
         assert isinstance(found, Mixture)
         return found
 
+    def parameter_groups(self, profile_rate: float) -> list[tuple[float, list[nn.Parameter]]]:
+        """Group what is trained, with factors on the learning rate: the rules, and the profile with what reads it."""
+        readers = [one for level in self.mixtures for one in self.mixture(level).profile_parameters()]
+        slow = [one for one in (*self.pyramid.parameters(), *readers) if one.requires_grad]
+        known = {id(one) for one in slow}
+        fast = [one for one in self.parameters() if one.requires_grad and id(one) not in known]
+        return [(1.0, fast), (profile_rate, slow)]
+
 
 @dataclass(frozen=True)
 class Answer:

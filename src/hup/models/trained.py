@@ -15,6 +15,7 @@ from hup.config import Section, TrainedConfig
 from hup.data.batches import Histories, Targets
 from hup.data.dataset import Dataset
 from hup.data.levels import Buckets
+from hup.errors import HupError
 from hup.models.base import Recommender
 from hup.models.model_folder import restore_network
 from hup.nn.weights import unshared
@@ -81,6 +82,26 @@ class TrainedRecommender(Recommender):
         """Put the vectors of :meth:`skipgram` into the network's tables."""
         assert not vectors, f"{self.kind} fits skip-gram vectors and does not take them up"
 
+    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit :meth:`skipgram` onwards from the vectors of an earlier model, in whose space they stay.
+
+        Raises
+        ------
+        HupError
+            This kind of model cannot begin from another one; or the earlier one is of another shop.
+        """
+        raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
+
+    def begin_from(self, earlier: TrainedRecommender) -> None:
+        """Take over what an earlier model has learned, by the names of items and categories.
+
+        Raises
+        ------
+        HupError
+            As for :meth:`skipgram_from`; or the earlier one has another configuration.
+        """
+        raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
+
     def watched(self) -> dict[str, WatchedTable]:
         """Tables whose spread is logged after every epoch, by name; none by default."""
         return {}
@@ -102,6 +123,7 @@ class TrainedRecommender(Recommender):
         dataset: Dataset,
         *,
         out: str | Path | None = None,
+        init: TrainedRecommender | None = None,
         resume: bool = False,
         overwrite: bool = False,
         observer: Observer | None = None,
@@ -114,6 +136,9 @@ class TrainedRecommender(Recommender):
         out : path, optional
             Model folder for checkpoints, log and the finished model; without it nothing is written. An unfinished run
             of the same configuration and dataset in it is continued.
+        init : TrainedRecommender, optional
+            Model to begin from instead of random weights: of the same kind and configuration, fitted on an earlier
+            state of the shop.
         resume : bool
             Also continue a finished run, up to a larger ``training.epochs``.
         overwrite : bool
@@ -124,12 +149,12 @@ class TrainedRecommender(Recommender):
         Raises
         ------
         HupError
-            If no training session is left after the filters of ``config.sessions``.
+            If no training session is left after the filters of ``config.sessions``, or ``init`` does not fit.
         """
         from hup.training import train  # the loop knows models, so a model can name it only here
 
         path = None if out is None else Path(out)
-        train(self, dataset, out=path, resume=resume, overwrite=overwrite, observer=observer)
+        train(self, dataset, out=path, init=init, resume=resume, overwrite=overwrite, observer=observer)
         return self
 
     def initialise(self, dataset: Dataset, vectors: Mapping[str, Tensor] | None = None) -> Self:

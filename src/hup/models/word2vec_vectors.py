@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.dataset import Dataset
@@ -48,6 +49,7 @@ def word2vec_vectors(
     budget: int = 50_000_000,
     seed: int = 0,
     cbow: bool = False,
+    start: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
 ) -> Tensor:
     """Fit skip-gram (or CBOW) with negative sampling and return the vector of every known code.
 
@@ -65,6 +67,9 @@ def word2vec_vectors(
         Most runs to read in all epochs together: on a large log fewer epochs teach as much. One is always made.
     cbow : bool
         Predict a code from the mean of its neighbours (CBOW) instead of each neighbour from the code (skip-gram).
+    start : tuple of ndarray, optional
+        Codes ``(m,)`` and the vectors ``(m, size)`` that they begin with; the others begin with random numbers. So the
+        space stays about that of the vectors given.
 
     Returns
     -------
@@ -76,8 +81,8 @@ def word2vec_vectors(
     n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
+        sentences = RunSequences(dataset, level)
         model = Word2Vec(
-            sentences=RunSequences(dataset, level),
             vector_size=size,
             window=window,
             sg=int(not cbow),
@@ -88,5 +93,9 @@ def word2vec_vectors(
             seed=seed + 1,
             workers=1,
         )
+        model.build_vocab(sentences)
+        if start is not None:
+            model.wv.vectors[[model.wv.key_to_index[str(code)] for code in start[0]]] = start[1]
+        model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
     order = [model.wv.key_to_index[str(code)] for code in range(n_known)]
     return torch.from_numpy(model.wv.vectors[order].astype(np.float32))

@@ -28,6 +28,8 @@ class Progress:
     config : dict
         The configuration, as plain dictionaries.
     dataset_fingerprint : str
+    began_from : str
+        Digest of the model whose weights the run began with, empty = random weights.
     history : list of dict
         The log: one record for every epoch done.
     best_epoch : int
@@ -42,6 +44,7 @@ class Progress:
 
     config: dict[str, Any]
     dataset_fingerprint: str
+    began_from: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_selection: float = float("-inf")

@@ -18,6 +18,7 @@ def fit(
     dataset: Dataset,
     out: str | Path,
     *,
+    init: Recommender | None = None,
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -30,7 +31,7 @@ def fit(
     dataset : Dataset
     out : path
         Model folder.
-    resume, overwrite, observer
+    init, resume, overwrite, observer
         As for :meth:`TrainedRecommender.fit`; a model without epochs has nothing to resume and begins anew.
 
     Raises
@@ -39,8 +40,12 @@ def fit(
         If nothing can be learned, or ``out`` holds something else.
     """
     if isinstance(model, TrainedRecommender):
-        train(model, dataset, out=Path(out), resume=resume, overwrite=overwrite, observer=observer)
+        if init is not None and not isinstance(init, TrainedRecommender):
+            raise HupError(f"The model to begin from is of kind {init.kind}, expected {model.kind}.")
+        train(model, dataset, out=Path(out), init=init, resume=resume, overwrite=overwrite, observer=observer)
         return
+    if init is not None:
+        raise HupError(f"A model of kind {model.kind} is counted anew each time; it cannot begin from another one.")
     if resume and overwrite:
         raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
     folder = RunFolder(Path(out))

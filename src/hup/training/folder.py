@@ -104,6 +104,11 @@ class RunFolder:
     def _check_same(self, found: Progress, wanted: Progress, options: Section) -> None:
         if found.dataset_fingerprint != wanted.dataset_fingerprint:
             raise HupError(f"The run in {self.path} is on another dataset. Add --overwrite to start anew.")
+        if found.began_from != wanted.began_from:
+            raise HupError(
+                f"The run in {self.path} began from {'another model' if found.began_from else 'random weights'}, not "
+                f"from {'the one given' if wanted.began_from else 'random weights'}. Add --overwrite to start anew."
+            )
         # Through the configuration, so that a key that came later has its default there.
         before = type(options).validated(found.config).model_dump(mode="json")
         for key, old, new in _differences(before, wanted.config):

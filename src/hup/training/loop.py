@@ -32,6 +32,7 @@ from hup.training.checkpoint import (
     save_vectors,
 )
 from hup.training.folder import RunFolder
+from hup.training.initial_model import digest, refuse_learned
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions
 
@@ -41,6 +42,7 @@ def train(
     dataset: Dataset,
     *,
     out: Path | None = None,
+    init: TrainedRecommender | None = None,
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -58,6 +60,8 @@ def train(
         Training split to learn from; validation split, where there is one, to choose the epoch.
     out : Path, optional
         Model folder. An unfinished run of the same configuration and dataset in it is continued.
+    init : TrainedRecommender, optional
+        Model to begin from instead of random weights.
     resume : bool
         Also continue a finished run, up to a larger ``training.epochs``.
     overwrite : bool
@@ -67,14 +71,17 @@ def train(
     Raises
     ------
     HupError
-        If no training session is left, the loss is not a number, or ``out`` holds something else.
+        If no training session is left, the loss is not a number, ``out`` holds something else, or ``init`` does not fit
+        or has learned from sessions that the new model is to be judged by.
     """
     observer = observer or Observer()
     config = model.config
     sessions, notes = training_sessions(dataset, config.sessions)
     for note in notes:
         observer.note(note)
-    progress = Progress(config.model_dump(mode="json"), dataset.fingerprint)
+    progress = Progress(config.model_dump(mode="json"), dataset.fingerprint, "" if init is None else digest(init))
+    if init is not None:
+        refuse_learned(init, dataset, observer)
     folder = None if out is None else RunFolder(out)
     found = None
     if folder is not None:
@@ -83,7 +90,7 @@ def train(
             observer.note(f"Nothing to do: {out} is finished after {len(found.history)} epochs.")
             _adopt(model, folder)
             return
-    run = _Run(model, dataset, sessions, found or progress, folder, observer)
+    run = _Run(model, dataset, sessions, found or progress, folder, observer, init)
     with _deterministic():
         run.start(continued=found is not None)
         while not run.finished:
@@ -108,7 +115,9 @@ class _Run:
         progress: Progress,
         folder: RunFolder | None,
         observer: Observer,
+        init: TrainedRecommender | None,
     ) -> None:
+        self.init = init
         self.model, self.dataset, self.sessions = model, dataset, sessions
         self.progress, self.folder, self.observer = progress, folder, observer
         self.config = model.config
@@ -117,6 +126,8 @@ class _Run:
 
     def start(self, *, continued: bool) -> None:
         self.model.initialise(self.dataset, None if continued else self._vectors())
+        if self.init is not None and not continued:
+            self.model.begin_from(self.init)
         training = self.config.training
         trainable = [
             {"params": parameters, "lr": factor * training.learning_rate}
@@ -140,14 +151,21 @@ class _Run:
     def _vectors(self) -> dict[str, Tensor]:
         """Skip-gram vectors; a run that was killed before its first checkpoint finds those it has fitted."""
         if self.folder is None:
-            return self.model.skipgram(self.dataset)
+            return self._fitted_vectors()
         options = self.config.model_dump(mode="json").get("embeddings", {})
-        fitted_for = f"{self.dataset.fingerprint} {self.config.training.seed} {json.dumps(options)}"
+        fitted_for = (
+            f"{self.dataset.fingerprint} {self.config.training.seed} {json.dumps(options)} {self.progress.began_from}"
+        )
         vectors = load_vectors(self.folder.vectors, fitted_for)
         if vectors is None:
-            vectors = self.model.skipgram(self.dataset)
+            vectors = self._fitted_vectors()
             save_vectors(self.folder.vectors, vectors, fitted_for)
         return vectors
+
+    def _fitted_vectors(self) -> dict[str, Tensor]:
+        if self.init is None:
+            return self.model.skipgram(self.dataset)
+        return self.model.skipgram_from(self.init, self.dataset)
 
     @property
     def finished(self) -> bool:
@@ -198,6 +216,7 @@ class _Run:
             "epochs": len(history),
             "stopped_early": self.progress.stopped,
             "training_sessions": len(self.sessions),
+            "began_from": self.progress.began_from or None,
             "parameters": sum(p.numel() for p in network.parameters()),
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
             "loss": best["loss"],
