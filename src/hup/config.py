@@ -92,6 +92,12 @@ class Embeddings(Section):
     targets: Literal["skipgram", "trainable"] = Field(
         "skipgram", description="vectors to come close to: skip-gram, frozen; trainable ones collapse without negatives"
     )
+    item_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the items of a training batch that are read by their categories, as unknown ones are",
+    )
     skipgram_window: PositiveInt = 5
     skipgram_epochs: PositiveInt = 50
     skipgram_budget: PositiveInt = Field(

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.batches import Histories, batches, histories_and_targets, open_item_run, ragged_arange
+from hup.data.batches import Histories, batches, forget_items, histories_and_targets, open_item_run, ragged_arange
 
 N_ITEMS = 6
 PATHS = np.array([[0, 0], [0, 1], [1, 2], [1, 2], [1, 3], [2, 4]], dtype=np.int32)
@@ -271,3 +271,19 @@ def test_moving_keeps_everything():
         assert torch.equal(getattr(moved, name), getattr(histories, name))
     with pytest.raises(RuntimeError):
         histories.to("no such device")
+
+
+def test_forgotten_items_are_so_at_all_their_events_and_nothing_else_changes():
+    histories = histories_of([[0, 3, 0], [5, 1, 4], [1, 2, 4, 0]])
+    assert forget_items(histories, 0.0) is histories
+    torch.manual_seed(3)
+    shares = []
+    for _ in range(100):
+        read = forget_items(histories, 0.4)
+        gone = read.item < 0
+        assert not set(histories.item[gone].tolist()) & set(histories.item[~gone].tolist())
+        assert torch.equal(read.item[~gone], histories.item[~gone])
+        assert torch.equal(read.categories, histories.categories)
+        assert torch.equal(read.offsets, histories.offsets)
+        shares.append(len(histories.item[gone].unique()) / N_ITEMS)
+    assert 0.3 < np.mean(shares) < 0.5

@@ -91,7 +91,7 @@ def known_keys(config: Section, overrides: Iterable[str]) -> list[str]:
 
 MAKERS = {kind.kind: Made(kind) for kind in RECOMMENDERS}
 MAKERS |= {f"hup-{name}": Made(HUP, overrides) for name, overrides in ABLATIONS.items()}
-MAKERS["hup-best"] = Made(HUP, ("output=mixture", "network.attention=false", "loss.prefixes=0.2"))
+MAKERS["hup-best"] = Made(HUP, ("output=mixture", "network.attention=false", "loss.prefixes=0.5"))
 
 
 @pytest.fixture(scope="module", params=["K=1", "K=3", "K=1, bare", "K=3, bare"])

@@ -56,11 +56,19 @@ def test_counts_are_those_of_a_plain_loop(with_itself, sessions):
     assert counted.totals == pytest.approx(wanted.sum(axis=2).T, abs=1e-5)
 
 
-def test_counting_in_blocks_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("neighbors", [100, 2])
+def test_counting_in_blocks_changes_nothing(monkeypatch, neighbors):
     sessions = np.random.default_rng(0).integers(0, SIZE, (40, 6)).tolist()
-    whole = dense(count(sessions))
-    monkeypatch.setattr(co_visits, "_RUNS_AT_ONCE", 10)
-    assert dense(count(sessions)) == pytest.approx(whole, abs=1e-5)
+    whole = dense(count(sessions, neighbors=neighbors))
+    assert (whole > 0).sum(axis=2).max() == min(neighbors, SIZE - 1)
+    monkeypatch.setattr(co_visits, "_AT_ONCE", 10)
+    assert dense(count(sessions, neighbors=neighbors)) == pytest.approx(whole, abs=1e-5)
+
+
+def test_nothing_to_count():
+    counted = count([[SIZE, SIZE]])
+    assert not dense(counted).any()
+    assert not counted.totals.any()
 
 
 @pytest.mark.parametrize("with_itself", [False, True])

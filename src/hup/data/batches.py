@@ -225,6 +225,18 @@ def open_item_run(item: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return marked
 
 
+def forget_items(histories: Histories, share: float) -> Histories:
+    """Make a share of the items of a batch unknown, each at all of its events; their categories stay.
+
+    Random, by torch's generator.
+    """
+    if not share:
+        return histories
+    distinct, place = torch.unique(histories.item, return_inverse=True)
+    forgotten = torch.rand(len(distinct)) < share
+    return replace(histories, item=torch.where(forgotten[place], -1, histories.item))
+
+
 def batches(
     dataset: Dataset,
     sessions: np.ndarray,

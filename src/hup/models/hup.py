@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hup.config import Config, Section
-from hup.data.batches import Histories, Targets
+from hup.data.batches import Histories, Targets, forget_items
 from hup.data.dataset import Dataset
 from hup.data.events import Event, in_time_order
 from hup.data.levels import level_names, pyramid_steps
@@ -180,7 +180,8 @@ class HUP(TrainedRecommender):
             return mixture_losses(self._mixture, self._mixtures, histories, targets, self.buckets)
         network = self.pyramid
         levels = [level for level, weight in self.level_weights().items() if weight > 0]
-        profiles = network(histories, pyramid_steps(histories, self.buckets), levels)
+        read = forget_items(histories, self.config.embeddings.item_dropout)
+        profiles = network(read, pyramid_steps(histories, self.buckets), levels)
         losses = {}
         for level in levels:
             table = network.target_table(level)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hup.data.batches import Histories, Targets
+from hup.data.batches import Histories, Targets, forget_items
 from hup.data.levels import Buckets, pyramid_steps
 from hup.data.visits import RunTable, joined, last_runs, run_table, visits_of
 from hup.models.mixture_output import Answer, MixtureNetwork, MixtureOutput
@@ -34,8 +34,9 @@ def mixture_losses(
     table = run_table(histories, len(output.vocabulary.behaviors))
     runs = torch.from_numpy(last_events(table))
     steps = pyramid_steps(histories, buckets, runs)
-    closed = network.pyramid.fold(histories, steps)
-    opened = network.pyramid.run_open(histories, steps, closed)
+    read = forget_items(histories, output.config.embeddings.item_dropout)
+    closed = network.pyramid.fold(read, steps)
+    opened = network.pyramid.run_open(read, steps, closed)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
     is_last = torch.zeros(len(table.item), dtype=torch.bool)
     is_last[last_runs(table)] = True

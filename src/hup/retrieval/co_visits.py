@@ -19,7 +19,7 @@ Doubles = NDArray[np.float64]
 
 #: What a code may be of another one, each with counts of its own.
 RELATIONS = ("after", "before", "together")
-_RUNS_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,13 @@ def count_co_visits(
         together = together + visited.T @ visited
     if not with_itself:
         together.setdiag(0)
-    counts = [_largest(matrix, neighbors) for matrix in (after, sp.csr_array(after.T), together)]
+    # One after the other, as each is large before it is cut.
+    most_together = _largest(together, neighbors)
+    del together
+    most_after = _largest(after, neighbors)
+    before = sp.csr_array(after.T)
+    del after
+    counts = [most_after, _largest(before, neighbors), most_together]
     return CoVisits(tuple(counts), _totals(counts), window, with_itself)
 
 
@@ -216,10 +222,10 @@ def _at(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:
 
 
 def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
-    """Sessions ``low … high - 1`` of about so many runs together."""
+    """Spans ``low … high - 1`` of sessions, or of rows, that hold about :data:`_AT_ONCE` runs, or elements, each."""
     low = 0
     while low < len(offsets) - 1:
-        high = int(np.searchsorted(offsets, offsets[low] + _RUNS_AT_ONCE, side="right")) - 1
+        high = int(np.searchsorted(offsets, offsets[low] + _AT_ONCE, side="right")) - 1
         high = min(max(high, low + 1), len(offsets) - 1)
         yield low, high
         low = high
@@ -227,15 +233,24 @@ def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
 
 def _largest(counts: sp.csr_array, most: int) -> sp.csr_array:
     """Keep the largest of each row; of equal ones those with smaller codes."""
-    counts = counts.astype(np.float32)
+    if not counts.nnz:
+        return sp.csr_array(counts.shape, dtype=np.float32)
     counts.eliminate_zeros()
     counts.sort_indices()
-    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    order = np.lexsort((counts.indices, -counts.data, row))
-    kept = np.zeros(len(row), dtype=bool)
-    kept[order] = np.arange(len(row)) - counts.indptr[row[order]] < most
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=counts.shape[0]))])
-    return sp.csr_array((counts.data[kept], counts.indices[kept], indptr), shape=counts.shape)
+    offsets = counts.indptr.astype(np.int64)
+    codes, values, lengths = [], [], []
+    for low, high in _blocks(offsets):
+        span = slice(int(offsets[low]), int(offsets[high]))
+        code, value = counts.indices[span], counts.data[span].astype(np.float32)
+        row = np.repeat(np.arange(high - low), np.diff(offsets[low : high + 1]))
+        order = np.lexsort((code, -value, row))
+        kept = np.zeros(len(row), dtype=bool)
+        kept[order] = np.arange(len(row)) - (offsets[low:high] - offsets[low])[row[order]] < most
+        codes.append(code[kept])
+        values.append(value[kept])
+        lengths.append(np.bincount(row[kept], minlength=high - low))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    return sp.csr_array((np.concatenate(values), np.concatenate(codes), indptr), shape=counts.shape)
 
 
 def _totals(counts: list[sp.csr_array]) -> Doubles:
