@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import hup
 from hup.config import Config
+from hup.data.batches import Histories
 from hup.evaluation.calibration import LISTED, calibration, reliability
+from hup.models.base import Scores
+from hup.models.vocabulary import Vocabulary
 
 
 def test_probabilities_that_come_true_as_often_as_they_say_have_no_error():
@@ -50,3 +54,30 @@ def test_every_level_of_a_mixture_is_judged(tmp_path):
     assert sum(one.count for one in found["item"].bins) == LISTED * len(sessions)
     for level, of in found.items():
         assert 0 <= of.error <= 1, level
+
+
+class EverySessionAlike:
+    """Gives every session the same probabilities."""
+
+    levels = ("item", "category_1")
+
+    def __init__(self, dataset: hup.Dataset) -> None:
+        self.vocabulary = Vocabulary.of(dataset)
+
+    def score(self, histories: Histories, level: str) -> Scores:
+        size = self.vocabulary.size(level)
+        known = torch.full((len(histories), size), 1 / size)
+        return Scores(known, torch.zeros(len(histories), 0), torch.zeros(len(histories), 0, dtype=torch.long))
+
+
+def test_no_category_is_no_candidate_and_makes_all_of_them_wrong(tmp_path):
+    # Two categories and none, a third of the targets each.
+    lines = [f"a{n}+5+A+1+1 b{n}+5+{('A', 'B', '(none)')[n % 3]}+1+1" for n in range(90)]
+    (tmp_path / "log.txt").write_text("\n".join(lines) + "\n")
+    dataset = hup.prepare(tmp_path / "log.txt", format="jd", out=tmp_path / "dataset", shares=(0.5, 0.0, 0.5))
+    model = EverySessionAlike(dataset)
+    assert model.vocabulary.no_category[0] >= 0
+    sessions = np.asarray(dataset.sessions("test"))
+    found = calibration(model, dataset, sessions)["category_1"]
+    assert sum(one.count for one in found.bins) == 2 * len(sessions)
+    assert found.error == pytest.approx(0, abs=0.05)  # a third for each of both, and each is right in a third

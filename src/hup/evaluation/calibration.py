@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hup.data.batches import LastInterval, histories_and_targets
 from hup.data.dataset import Dataset
@@ -79,6 +81,8 @@ def calibration(
 ) -> dict[str, Calibration]:
     """Hold the probabilities of every session's first five candidates against what came.
 
+    "No category" is no candidate; where it is what came, none of them came true.
+
     Parameters
     ----------
     model : Recommender
@@ -97,11 +101,11 @@ def calibration(
     for start in range(0, len(sessions), _BATCH):
         histories, targets = histories_and_targets(dataset, sessions[start : start + _BATCH], last_interval)
         for level in model.levels:
-            scores = model.score(histories, level).known
-            wanted = targets.wanted(level, model.vocabulary.no_category)
-            best = scores[wanted].topk(min(LISTED, scores.shape[1]), dim=1)
-            hit = best.indices == targets.codes(level)[wanted].unsqueeze(1)
-            found[level].append((best.values.flatten().double().numpy(), hit.flatten().numpy()))
+            scores = _of_candidates(model, model.score(histories, level).known, level)
+            best = scores.topk(min(LISTED, scores.shape[1]), dim=1)
+            listed = best.values > -torch.inf
+            hit = best.indices == targets.codes(level).unsqueeze(1)
+            found[level].append((best.values[listed].double().numpy(), hit[listed].numpy()))
     out = {}
     for level, parts in found.items():
         probabilities, hits = zip(*parts, strict=True)
@@ -109,3 +113,8 @@ def calibration(
         if made is not None:
             out[level] = made
     return out
+
+
+def _of_candidates(model: Recommender, scores: Tensor, level: str) -> Tensor:
+    nothing = -1 if level == "item" else model.vocabulary.no_category[int(level.removeprefix("category_")) - 1]
+    return scores if nothing < 0 else scores.index_fill(1, torch.tensor([nothing]), -torch.inf)
