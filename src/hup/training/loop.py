@@ -216,13 +216,14 @@ class _Run:
             "epochs": len(history),
             "stopped_early": self.progress.stopped,
             "training_sessions": len(self.sessions),
-            "began_from": self.progress.began_from or None,
             "parameters": sum(p.numel() for p in network.parameters()),
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
             "loss": best["loss"],
             "collapse": best["collapse"],
             "validation": best.get("validation"),
         }
+        if self.progress.began_from:
+            self.model.metrics["began_from"] = self.progress.began_from
         if self.folder is not None:
             self.folder.forget_evaluations()
             self.model.save_pretrained(self.folder.path)
