@@ -1,8 +1,9 @@
 """Beginning from an earlier model against beginning from nothing: epochs, time and quality of the preset best.
 
 The earlier model learns from the first 56 % of the sessions of a log (chosen on 8 % more); both others from 70 %,
-chosen on 10 %, judged on the last 20 %, which the earlier one has not seen. Prints for each the epoch that was kept, the
-epochs and seconds that it took, validation MRR@20 of items after the first epoch and at the best, and the test figures.
+chosen on 10 %, judged on the last 20 %, which the earlier one has not seen. Prints for each the epoch that was kept,
+the epochs and seconds that it took, validation MRR@20 of items after the first epoch and at the best, and the test
+figures.
 
     python benchmarks/warm_start.py
     python benchmarks/warm_start.py events.csv --map rees46

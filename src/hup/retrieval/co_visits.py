@@ -233,9 +233,9 @@ def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
 
 def _largest(counts: sp.csr_array, most: int) -> sp.csr_array:
     """Keep the largest of each row; of equal ones those with smaller codes."""
-    if not counts.nnz:
-        return sp.csr_array((counts.shape[0], counts.shape[1]), dtype=np.float32)
     counts.eliminate_zeros()
+    if not counts.nnz:
+        return counts.astype(np.float32)
     counts.sort_indices()
     offsets = counts.indptr.astype(np.int64)
     codes, values, lengths = [], [], []
