@@ -183,6 +183,14 @@ def test_begins_from_an_earlier_model(shop, trained, tmp_path):
     done = run(shop / "dataset", "--out", model, "--init", trained, *TINY)
     assert done.exit_code == 0, done.output
     assert json.loads((model / "metrics.json").read_text())["began_from"]
+    # Its configuration is the earlier one's, but for what is set.
+    again = tmp_path / "again"
+    assert run(shop / "dataset", "--out", again, "--init", trained, "--seed", 3).exit_code == 0
+    before, after = (load(folder).config.model_dump() for folder in (trained, again))
+    assert after["training"].pop("seed") == 3 != before["training"].pop("seed")
+    assert after == before
+    other = refusal(shop / "dataset", "--out", tmp_path / "x", "--init", trained, "--preset", "paper", *TINY)
+    assert "The model to begin from has output = 'mixture', not 'cosine'" in other
     assert "is not a model folder" in refusal(shop / "dataset", "--out", tmp_path / "x", "--init", tmp_path, *TINY)
     assert "expected hup" in refusal(
         shop / "dataset", "--out", tmp_path / "x", "--init", vsknn(shop, tmp_path / "vsknn"), *TINY

@@ -16,7 +16,7 @@ from hup.data.simulator import SimulatorConfig
 from hup.models import model_class
 from hup.models.kinds import KINDS
 from hup.models.trained import TrainedRecommender
-from hup.models.warm_start import earlier_codes
+from hup.models.warm_start import begin_from, earlier_codes, table_rows
 
 from .conftest import SMALL
 from .test_loop import Notes, StopAfter, assert_same, weights
@@ -146,11 +146,25 @@ def test_saved_and_opened_it_is_the_same_beginning(days, earlier, tmp_path):
 
 
 def test_another_configuration_is_refused(days, earlier):
-    with pytest.raises(hup.HupError, match=r"another configuration: .* is \[\d+.* there, \[\d+.* here"):
-        again(earlier, "network.hidden=14").fit(days.tuesday, init=earlier)
+    for key, there, here in (("network.hidden", 12, 14), ("embeddings.item", 8, 9)):
+        with pytest.raises(hup.HupError, match=f"has {key} = {there}, not {here}: its weights do not fit"):
+            again(earlier, f"{key}={here}").fit(days.tuesday, init=earlier)
     other = made("paper" if earlier.config.name == "best" else "best")
-    with pytest.raises(hup.HupError, match="another configuration"):
+    with pytest.raises(hup.HupError, match=r"has output = '.*', not '.*'"):
         other.fit(days.tuesday, init=earlier)
+    # What makes no difference to the network may change.
+    again(earlier, "training.epochs=1", "training.learning_rate=0.001", "embeddings.skipgram_window=3").fit(
+        days.tuesday, init=earlier
+    )
+
+
+def test_networks_of_other_parameters_do_not_fit(days, earlier):
+    model, other = again(earlier).initialise(days.tuesday), again(earlier, "network.hidden=14").initialise(days.tuesday)
+    rows = table_rows(model.vocabulary, other.vocabulary, model.pyramid)
+    with pytest.raises(hup.HupError, match=r"another configuration: .* is \[\d+.* there, \[\d+.* here"):
+        begin_from(model.network, other.network, rows)
+    with pytest.raises(hup.HupError, match=r"another configuration: .* is in one of the two alone"):
+        begin_from(model.network, other.pyramid.levels["item"], rows)
 
 
 def test_another_shop_is_refused(days, earlier, dataset, tmp_path):

@@ -39,7 +39,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup train dataset --preset best --out model",
         "hup train dataset --preset best --out model --epochs 5 --set network.hidden=64 --overwrite",
         "hup train dataset --preset best --out model --epochs 200 --resume",
-        "hup train dataset --preset best --out tuesday --init monday",
+        "hup train dataset --init monday --out tuesday --epochs 10",
         "hup train dataset --model vsknn --set neighbors=200 --out vsknn",
     ),
     evaluate.evaluate: (

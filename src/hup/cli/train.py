@@ -34,7 +34,10 @@ def train(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="Begin from this earlier model of the shop, such as yesterday's."),
+        typer.Option(
+            metavar="MODEL",
+            help="Begin from this earlier model of the shop, such as yesterday's; its configuration is the default.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, also after its end.")] = False,
     overwrite: Annotated[
@@ -53,9 +56,9 @@ def train(
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
-    recommender = _model(model, preset, list(set_ or []), epochs, seed)
-    data = Dataset.open(dataset)
     earlier = None if init is None else load(init)
+    recommender = _model(model, preset, list(set_ or []), epochs, seed, earlier)
+    data = Dataset.open(dataset)
     if threads is not None:
         import torch
 
@@ -92,7 +95,14 @@ def train(
     note(f"Model in {out}. Next: hup evaluate {out} {dataset}")
 
 
-def _model(kind: str, preset: str | None, overrides: list[str], epochs: int | None, seed: int | None) -> Recommender:
+def _model(
+    kind: str,
+    preset: str | None,
+    overrides: list[str],
+    epochs: int | None,
+    seed: int | None,
+    earlier: Recommender | None,
+) -> Recommender:
     """Make an unfitted model; presets are HUP's."""
     from hup.config import Config
     from hup.models import model_class
@@ -104,6 +114,8 @@ def _model(kind: str, preset: str | None, overrides: list[str], epochs: int | No
         overrides.append(f"training.epochs={epochs}")
     if seed is not None:
         overrides.append(f"{'training.seed' if 'training' in found.options.model_fields else 'seed'}={seed}")
+    if earlier is not None and earlier.kind == kind and preset is None:
+        return found(earlier.config.changed(overrides))
     return found(Config.preset(preset or "best", overrides) if kind == "hup" else found.options().changed(overrides))
 
 

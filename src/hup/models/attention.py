@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from hup.data.batches import Histories
+from hup.data.levels import PyramidSteps
+from hup.nn.level import LevelProfile
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,33 @@ class AttentionColumn:
     first: Tensor
     last: Tensor
     trained: bool
+
+
+def pyramid_columns(
+    steps: PyramidSteps,
+    names: Sequence[str],
+    layout: Sequence[int],
+    profiles: Mapping[str, LevelProfile],
+    trained: Set[str],
+) -> tuple[AttentionColumn, ...]:
+    """Put the attention of a pyramid over one history beside its events.
+
+    Parameters
+    ----------
+    steps : PyramidSteps
+    names, layout
+        Of the pyramid's levels, as in :class:`hup.nn.pyramid.Pyramid`.
+    profiles : mapping of str to LevelProfile
+        By level.
+    trained : set of str
+        Levels that have a loss.
+    """
+    columns = []
+    for level, number in zip(names, layout, strict=True):
+        last = torch.cat([steps.levels[number].events, steps.open_events if number == 0 else steps.queries])
+        first = torch.cat([last[:1] * 0, last[:-1] + 1])
+        columns.append(AttentionColumn(level, profiles[level].weights, first, last, level in trained))
+    return tuple(columns)
 
 
 @runtime_checkable

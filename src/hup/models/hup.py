@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hup.config import Config, Section
 from hup.data.batches import Histories, Targets, forget_items
@@ -18,14 +17,14 @@ from hup.data.events import Event, in_time_order
 from hup.data.levels import level_names, pyramid_steps
 from hup.data.runs import runs_of
 from hup.errors import HupError
-from hup.models.attention import AttentionColumn
+from hup.models.attention import AttentionColumn, pyramid_columns
 from hup.models.base import Scores
+from hup.models.cosine_output import ask_cosine, cosine_losses, cosine_scores
 from hup.models.live import LiveProfiles, ProfileState
-from hup.models.live_answer import LiveAnswer, ask_mixture
+from hup.models.live_answer import ask_mixture
 from hup.models.mixture_likelihood import mixture_losses
 from hup.models.mixture_output import COUNTED, Answer, MixtureNetwork, MixtureOutput, shares_of_runs
 from hup.models.recommendations import (
-    OwnCandidate,
     Recommendations,
     own_candidates,
     popular,
@@ -34,10 +33,16 @@ from hup.models.recommendations import (
 )
 from hup.models.trained import LevelLoss, TrainedRecommender, WatchedTable
 from hup.models.vocabulary import Vocabulary
-from hup.models.warm_start import StartingVectors, begin_from, starting_vectors, table_rows
+from hup.models.warm_start import (
+    StartingVectors,
+    begin_from,
+    refuse_other_network,
+    refuse_other_shop,
+    starting_vectors,
+    table_rows,
+)
 from hup.models.word2vec_vectors import word2vec_vectors
 from hup.nn.level import LevelProfile
-from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 
 Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
@@ -116,6 +121,12 @@ class HUP(TrainedRecommender):
         """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
         return self._skipgram(dataset, {})
 
+    def check_earlier(self, earlier: TrainedRecommender, dataset: Dataset) -> None:
+        """Check that weights of an earlier model would fit a network for a dataset."""
+        before = self._same_kind(earlier)
+        refuse_other_network(self.config, before.config)
+        refuse_other_shop(Vocabulary.of(dataset), before.vocabulary)
+
     def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the skip-gram vectors onwards from those of an earlier model."""
         before, frozen = self._same_kind(earlier), self.config.embeddings.targets == "skipgram"
@@ -178,18 +189,10 @@ class HUP(TrainedRecommender):
         """Negative cosine of every level that counts (Eq. 6), over the targets that count there; or of the mixture."""
         if self._mixture is not None:
             return mixture_losses(self._mixture, self._mixtures, histories, targets, self.buckets)
-        network = self.pyramid
         levels = [level for level, weight in self.level_weights().items() if weight > 0]
         read = forget_items(histories, self.config.embeddings.item_dropout)
-        profiles = network(read, pyramid_steps(histories, self.buckets), levels)
-        losses = {}
-        for level in levels:
-            table = network.target_table(level)
-            vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
-            wanted = targets.wanted(level, self.vocabulary.no_category)
-            loss = cosine_proximity(profiles[level].vector, vectors, wanted)
-            losses[level] = LevelLoss(loss, int(wanted.sum()))
-        return losses
+        profiles = self.pyramid(read, pyramid_steps(histories, self.buckets), levels)
+        return cosine_losses(self.pyramid, profiles, targets, self.vocabulary.no_category)
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """All alike; but where a mixture learns its rules from little data, the profile follows slowly."""
@@ -225,7 +228,7 @@ class HUP(TrainedRecommender):
                 return self._mixture.padded(histories, level, found)
         vector = self._profiles(histories)[level].vector
         own = histories.own_unknown(level, self.vocabulary.size(level))
-        return self._score(vector, level, own.codes, histories.categories[own.events])
+        return cosine_scores(self.pyramid, vector, level, own.codes, histories.categories[own.events])
 
     def item_vectors(self) -> Tensor:
         """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
@@ -242,13 +245,8 @@ class HUP(TrainedRecommender):
             return ()
         steps, network = pyramid_steps(histories, self.buckets), self.pyramid
         profiles, weights = self._profiles(histories), self.level_weights()
-        columns = []
-        for level, layout in zip(network.level_names, network.layout, strict=True):
-            closed = steps.levels[layout].events
-            last = torch.cat([closed, steps.open_events if layout == 0 else steps.queries])
-            first = torch.cat([last[:1] * 0, last[:-1] + 1])
-            columns.append(AttentionColumn(level, profiles[level].weights, first, last, weights[level] > 0))
-        return tuple(columns)
+        trained = {level for level, weight in weights.items() if weight > 0}
+        return pyramid_columns(steps, network.level_names, network.layout, profiles, trained)
 
     @property
     def _mixtures(self) -> MixtureNetwork:
@@ -269,16 +267,6 @@ class HUP(TrainedRecommender):
                 profiles = self.pyramid(histories, pyramid_steps(histories, self.buckets))
             self._latest = (histories, profiles)
         return cast("dict[str, LevelProfile]", self._latest[1])
-
-    def _score(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
-        """Scores from profiles ``(B, d)`` and the paths ``(B, U, K)`` of the session's own unknown codes ``(B, U)``."""
-        table = self.pyramid.target_table(level)
-        unit = functional.normalize(profile, dim=1)
-        with torch.no_grad():
-            known = unit @ table.unit_vectors().t()
-            own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
-            own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
-        return Scores(known, own_scores, own_codes)
 
     # ------------------------------------------------------------------ live use
 
@@ -374,7 +362,7 @@ class HUP(TrainedRecommender):
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         own = own_candidates(self.vocabulary, state.items, level)
         if self._mixture is None:
-            answer = self._ask_cosine(state, level, own, now)
+            answer = ask_cosine(self.vocabulary, self.pyramid, self._live(), state, level, own, now)
         else:
             answer = ask_mixture(self._mixture, self._mixtures, self._live(), state, level, own, now)
         current = state.pending[-1].item
@@ -383,17 +371,6 @@ class HUP(TrainedRecommender):
         )
         why = reasons(state.items, answer.visited, level, answer.weights)
         return Recommendations(level, ranked, why, "profile" if self._mixture is None else "probability")
-
-    def _ask_cosine(
-        self, state: ProfileState, level: str, own: Sequence[OwnCandidate], now: float | None
-    ) -> LiveAnswer:
-        profile = self._live().profile(state, now, [level])[level]
-        codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
-        paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
-        scores = self._score(profile.vector, level, codes, paths.view(1, len(own), self.vocabulary.levels))
-        network = self.pyramid
-        visited = state.visited(network.layout[network.level_names.index(level)])
-        return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
 
     # ------------------------------------------------------------------ parts
 

@@ -82,15 +82,21 @@ class TrainedRecommender(Recommender):
         """Put the vectors of :meth:`skipgram` into the network's tables."""
         assert not vectors, f"{self.kind} fits skip-gram vectors and does not take them up"
 
-    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit :meth:`skipgram` onwards from the vectors of an earlier model, in whose space they stay.
+    def check_earlier(self, earlier: TrainedRecommender, dataset: Dataset) -> None:
+        """Check that training on a dataset can begin from an earlier model.
 
         Raises
         ------
         HupError
-            This kind of model cannot begin from another one; or the earlier one is of another shop.
+            This kind of model cannot begin from another one; or the earlier one has another configuration, or is of
+            another shop.
         """
         raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
+
+    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit :meth:`skipgram` onwards from the vectors of an earlier model, in whose space they stay."""
+        self.check_earlier(earlier, dataset)
+        return {}
 
     def begin_from(self, earlier: TrainedRecommender) -> None:
         """Take over what an earlier model has learned, by the names of items and categories.
@@ -98,7 +104,7 @@ class TrainedRecommender(Recommender):
         Raises
         ------
         HupError
-            As for :meth:`skipgram_from`; or the earlier one has another configuration.
+            The networks do not fit.
         """
         raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
 

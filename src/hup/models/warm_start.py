@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hup.config import Config
 from hup.data.levels import level_names
 from hup.errors import HupError
 from hup.models.vocabulary import Vocabulary
 from hup.nn.pyramid import Pyramid
 
 Codes = NDArray[np.int64]
+_SIZES = ("item", "behavior", "category", "dwell", "interval")  # keys of embeddings
 #: By level, codes ``(m,)`` and the vectors ``(m, d)`` that they begin with.
 StartingVectors = Mapping[str, tuple[Codes, NDArray[np.float32]]]
 
@@ -34,6 +37,32 @@ def earlier_codes(vocabulary: Vocabulary, earlier: Vocabulary, level: str) -> Co
     codes = np.full(vocabulary.size(level), -1, dtype=np.int64)
     codes[[vocabulary.category_codes[path] for path in found]] = list(found.values())
     return codes
+
+
+def refuse_other_network(config: Config, earlier: Config) -> None:
+    """Check that both configurations make the same network, but for its vocabulary.
+
+    Raises
+    ------
+    HupError
+        If they do not; it names the key.
+    """
+    here, there = (_of_network(one) for one in (config, earlier))
+    for key, value in here.items():
+        if there[key] != value:
+            raise HupError(
+                f"The model to begin from has {key} = {there[key]!r}, not {value!r}: its weights do not fit. "
+                f"Set it so, or train without it."
+            )
+
+
+def _of_network(config: Config) -> dict[str, Any]:
+    embeddings = config.embeddings.model_dump(include={*_SIZES, "inputs", "targets"})
+    sections = {"network": config.network.model_dump(), "embeddings": embeddings}
+    if config.output == "mixture":
+        sections["mixture"] = config.mixture.model_dump(include={"profile", "hidden"})
+    keys = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
+    return {"output": config.output, **keys}
 
 
 def refuse_other_shop(vocabulary: Vocabulary, earlier: Vocabulary) -> None:
@@ -115,7 +144,7 @@ def begin_from(network: nn.Module, earlier: nn.Module, rows: Mapping[int, Codes]
     Raises
     ------
     HupError
-        If the networks are not of the same configuration.
+        If the networks have other parameters, or other sizes of them.
     """
     before = dict(earlier.named_parameters())
     now = dict(network.named_parameters())

@@ -81,6 +81,7 @@ def train(
         observer.note(note)
     progress = Progress(config.model_dump(mode="json"), dataset.fingerprint, "" if init is None else digest(init))
     if init is not None:
+        model.check_earlier(init, dataset)
         refuse_learned(init, dataset, observer)
     folder = None if out is None else RunFolder(out)
     found = None
