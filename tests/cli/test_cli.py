@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 import hup
-from hup.cli import COMMANDS, app
+from hup.cli import COMMANDS, app, main
 from hup.cli.console import EXIT_INTERRUPTED, console, note, progress, speaks_plainly
 from hup.errors import HupError
 
@@ -163,3 +163,22 @@ def test_notes_and_progress_stay_off_standard_output(capsys):
 
 def test_a_command_keeps_its_signature():
     assert "--sessions" in invoke("simulate", "--help").output
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_their_core_to_others_unless_told_otherwise(monkeypatch, before, after):
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")  # which also lets what main() sets go at the end
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(sys, "argv", ["hup", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == after
+
+
+def test_the_command_line_does_not_import_torch_before_it_must():
+    # Or it would be too late to say how its threads are to wait.
+    script = "import sys, hup.cli; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Annotated
 
@@ -106,4 +107,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; the console script ``hup`` and ``python -m hup`` call it."""
+    # OpenMP's threads spin while they wait for each other. Where another process needs their core, as on most shared
+    # machines, each wait then lasts as long as that one's turn. It is read when torch is imported, by the command.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="hup")
