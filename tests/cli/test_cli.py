@@ -165,16 +165,21 @@ def test_a_command_keeps_its_signature():
     assert "--sessions" in invoke("simulate", "--help").output
 
 
-@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_leave_their_core_to_others_unless_told_otherwise(monkeypatch, before, after):
-    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")  # which also lets what main() sets go at the end
-    if before is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, None)],
+)
+def test_threads_wait_for_each_other_briefly_unless_told_otherwise(monkeypatch, before, after):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # which also lets what main() sets go at the end
+        monkeypatch.delenv(name)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["hup", "--version"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    assert os.environ["OMP_WAIT_POLICY"] == after
+    assert os.environ.get("GOMP_SPINCOUNT") == after
 
 
 def test_the_command_line_does_not_import_torch_before_it_must():
