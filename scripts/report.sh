@@ -4,14 +4,26 @@
 #   scripts/report.sh OUT [FOLDER_WITH_appliances.txt_AND_computers.txt]
 # What is finished is not run again: an interrupted run goes on with the same command. To be set, where wanted: SEEDS (3),
 # TUNING (3 settings of every model, tried on validation), JOBS (2), SIZES (training sessions of the simulated shop; the
-# last is its table), SIMULATED_SEEDS (as SEEDS), MODELS, to have fewer rows, and SETTINGS, keys of HUP.
-#   SEEDS=5 JOBS=8 scripts/report.sh report ../data/jd
+# last is its table), SIMULATED_SEEDS (as SEEDS), MODELS, to have fewer rows, SETTINGS, keys of HUP, and TABLES, files
+# of event tables as FILE or FILE=MAPPING, on which the preset best as it is stands beside the mixtures with recency.
+#   SEEDS=5 JOBS=8 TABLES=../data/events.csv=rees46 scripts/report.sh report ../data/jd
 set -euo pipefail
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
     echo "usage: scripts/report.sh OUT [DATA]" >&2
     exit 2
 fi
 data=${2:+$(cd "$2" && pwd)}
+tables=()
+for table in ${TABLES:-}; do
+    file=${table%%=*} mapping=${table#"${table%%=*}"}
+    mapping=${mapping#=}
+    if [ ! -f "$file" ]; then
+        echo "TABLES names $file, which is no file; expected FILE or FILE=MAPPING, for example events.csv=rees46" >&2
+        exit 2
+    fi
+    [ ! -f "$mapping" ] || mapping=$(realpath "$mapping")
+    tables+=("$(realpath "$file")=$mapping")
+done
 mkdir -p "$1"
 cd "$1"
 seeds=${SEEDS:-3} simulated_seeds=${SIMULATED_SEEDS:-${SEEDS:-3}} tuning=${TUNING:-3} jobs=${JOBS:-2}
@@ -52,6 +64,16 @@ if [ -n "$data" ]; then
 else
     main=simulated-${sizes[-1]}
 fi
+
+others=${MODELS:-hup-best,recency,vsknn+recency,stan+item-knn+recency}
+for table in "${tables[@]}"; do
+    file=${table%%=*} mapping=${table#*=}
+    name=$(basename "${file%%.*}")
+    [ -d "$name" ] || run hup prepare "$file" ${mapping:+--map "$mapping"} --out "$name"
+    run hup compare "$name" --models "$others" "${settings[@]}" --seeds "$seeds" --tuning 1 --jobs "$jobs" --label "$name" \
+        --out "$name-run"
+    runs+=("$name-run")
+done
 
 # The curve needs HUP, its variants and the bar; the table of the largest shop has every row.
 variants=${MODELS:-hup-best,hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}

@@ -158,7 +158,9 @@ def _in_class(
         column = torch.searchsorted(members, wanted)
         is_current = members.unsqueeze(0) == asked.current[rows].unsqueeze(1)
         logits = logits.masked_fill(is_current, -torch.inf)
-        here = (of_class == number) & torch.isin(codes, members)
+        here = of_class == number
+        if prior is not None:  # not all of the category is there
+            here &= torch.isin(codes, members)
         row, code = torch.searchsorted(rows, mine[here]), codes[here]
         there = torch.searchsorted(members, code)
         logits = _without_own(logits, row, there, mixture.counts[code], left[here], column)
