@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.batches import Histories
+from hup.data.changes import changes
 from hup.data.dataset import Dataset
 
 EVENTS_PER_BLOCK = 1 << 22
@@ -104,8 +105,7 @@ def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDAr
     train = dataset.sessions("train")
     bounds = dataset.offsets[train.start : train.stop + 1] - dataset.offsets[train.start]
     codes = _event_codes(dataset, level, int(dataset.offsets[train.start]), int(dataset.offsets[train.stop]))
-    begins = np.ones(len(codes), dtype=bool)
-    begins[1:] = codes[1:] != codes[:-1]
+    begins = changes(codes)
     begins[bounds[:-1]] = True
     return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
 
@@ -129,8 +129,7 @@ def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
         # One event of the block before goes along, to tell whether the block's first event goes on with its run.
         before = max(low - 1, 0)
         codes = _event_codes(dataset, level, before, high)
-        begins = np.ones(len(codes), dtype=bool)
-        begins[1:] = codes[1:] != codes[:-1]
+        begins = changes(codes)
         begins[starts[np.searchsorted(starts, low) : np.searchsorted(starts, high)] - before] = True
         visited = codes[low - before :][begins[low - before :]]
         counts += np.bincount(visited[visited >= 0], minlength=n_known)

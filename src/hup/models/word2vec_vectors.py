@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.data.changes import changes
 from hup.data.dataset import Dataset
 from hup.data.runs import run_counts
 
@@ -34,9 +35,7 @@ class RunSequences:
             codes = self._dataset.item[offsets[session] : offsets[session + 1]]
             if self._column is not None:
                 codes = paths[codes, self._column]
-            begins = np.ones(len(codes), dtype=bool)
-            begins[1:] = codes[1:] != codes[:-1]
-            yield [str(code) for code in codes[begins].tolist()]
+            yield [str(code) for code in codes[changes(codes)].tolist()]
 
 
 def word2vec_vectors(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hup.data.batches import ragged_arange
+from hup.data.changes import changes
 from hup.retrieval.sums_by_key import SumsByKey
 
 Ints = NDArray[np.int64]
@@ -45,9 +46,7 @@ class OwnVisits:
         """
         size, n_sessions = len(counts), len(offsets) - 1
         session = np.repeat(np.arange(n_sessions), np.diff(offsets))
-        begins = np.ones(len(codes), dtype=bool)
-        begins[1:] = (codes[1:] != codes[:-1]) | (session[1:] != session[:-1])
-        begins &= (codes >= 0) & (codes < size)
+        begins = (changes(codes) | changes(session)) & (codes >= 0) & (codes < size)
         own = SumsByKey.of(session[begins] * size + codes[begins])
         return cls(counts, own, np.searchsorted(own.keys, np.arange(n_sessions + 1) * size))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.batches import Histories, ragged_arange
+from hup.data.changes import changes
 from hup.data.runs import runs_of
 
 IntArray = NDArray[np.int64]
@@ -129,9 +130,7 @@ class SessionIndex:
         # The latest shared code of each pair stands first among its equals.
         order = np.lexsort((visits.back[visit], session, row))
         row, session, visit, at = row[order], session[order], visit[order], at[order]
-        begins = np.ones(len(row), dtype=bool)
-        begins[1:] = (row[1:] != row[:-1]) | (session[1:] != session[:-1])
-        first = np.flatnonzero(begins)
+        first = np.flatnonzero(changes(row) | changes(session))
         similarity = np.add.reduceat(weight[visit], first) if len(first) else np.zeros(0)
         return Neighbors(row[first], session[first], similarity, visits.back[visit[first]], self._place_of[at[first]])
 

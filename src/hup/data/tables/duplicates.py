@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hup.data.tables.key_blocks import Block, Bools, Ints, changes
+from hup.data.changes import changes
+from hup.data.tables.key_blocks import Block, Bools, Ints
 
 
 def repeated_ids(block: Block, piece: Ints) -> Bools:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hup.data.changes import changes
 from hup.data.columns import map_column, open_columns
 from hup.data.tables.duplicates import repeated_ids, repeated_rows
-from hup.data.tables.key_blocks import Block, Bools, Ints, changes, key_blocks, pieces
+from hup.data.tables.key_blocks import Block, Bools, Ints, key_blocks, pieces
 from hup.data.tables.session_cuts import HistoryRules, cut, dwells, has_target, intervals
 from hup.data.tables.session_table import Sessions, ShortSessions, open_sessions
 

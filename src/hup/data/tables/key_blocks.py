@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hup.data.changes import changes
+
 BLOCK_ROWS = 1 << 18
 LONGEST_KEY = 1 << 20
 
@@ -113,14 +115,6 @@ def pieces(block: Block) -> Bools:
     for start, length in zip(starts[lengths > LONGEST_KEY], lengths[lengths > LONGEST_KEY], strict=True):
         begins[start : start + length : LONGEST_KEY] = True
     return begins
-
-
-def changes(values: npt.NDArray[Any]) -> Bools:
-    """Tell where a value differs from the one before; the first does."""
-    differs = np.empty(len(values), bool)
-    differs[:1] = True
-    np.not_equal(values[1:], values[:-1], out=differs[1:])
-    return differs
 
 
 def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from hup.data.tables.key_blocks import Block, Bools, Floats, Ints, changes
+from hup.data.changes import changes
+from hup.data.tables.key_blocks import Block, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

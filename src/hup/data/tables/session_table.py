@@ -11,8 +11,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from hup.data.changes import changes
 from hup.data.columns import ColumnWriter, map_column, open_columns
-from hup.data.tables.key_blocks import Block, Bools, Ints, changes
+from hup.data.tables.key_blocks import Block, Bools, Ints
 
 Int32s = npt.NDArray[np.int32]
 
