@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hup.models.base import Recommender
 
 NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
+MANY_SESSIONS = 10_000  # on so many small batches are not needed for enough steps
+LARGE_BATCH = 128
 
 
 def train(
@@ -84,6 +86,8 @@ def train(
             note(_epoch_line(record))
 
     screen = Screen()
+    if advice := _advice(recommender, len(data.sessions("train"))):
+        note(advice)
     with screen.bars:
         try:
             fit(recommender, data, out, init=earlier, resume=resume, overwrite=overwrite, observer=screen)
@@ -117,6 +121,21 @@ def _model(
     if earlier is not None and earlier.kind == kind and preset is None:
         return found(earlier.config.changed(overrides))
     return found(Config.preset(preset or "best", overrides) if kind == "hup" else found.options().changed(overrides))
+
+
+def _advice(recommender: Recommender, sessions: int) -> str | None:
+    """Tell what would make training on a large log faster; docs/performance.md has the figures."""
+    from hup.config import Config
+
+    config = recommender.config
+    if not isinstance(config, Config) or config.output != "mixture" or sessions < MANY_SESSIONS:
+        return None
+    if config.training.batch_size >= LARGE_BATCH:
+        return None
+    return (
+        f"{sessions:,} training sessions in batches of {config.training.batch_size}: an epoch takes about half the "
+        f"time with --set training.batch_size={LARGE_BATCH} --set training.learning_rate=0.004."
+    )
 
 
 def _epoch_line(record: dict[str, Any]) -> str:
