@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
 from hup.data.progress import Progress
 from hup.data.sources import find_sources
 
@@ -34,7 +34,7 @@ def read_rows(engine, as_source):
 
     def read(paths, columns, dialect=None, progress=None):
         paths = [paths] if isinstance(paths, Path) else paths
-        raw = engine.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
+        raw = engine.reader.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
         rows = engine.collect(engine.materialise("rows", raw.table).order_by("hup_file", "hup_row")).to_pylist()
         return rows, raw
 

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 from ibis import _
 
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.data.file_reject import FileReject
 from hup.errors import HupError
 
@@ -17,10 +17,14 @@ def test_columns_are_text(tmp_path, engine, as_source):
     (tmp_path / "a.csv").write_text('\ufeffuser,"item ""x""",price\n1,2,3.5\n')
     (tmp_path / "b.csv").write_text("extra,user\n")
     (tmp_path / "c.csv").write_text("")
-    assert engine.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(
         ["user", 'item "x"', "price", "extra"], dt.string
     )
-    assert list(engine.columns(as_source(tmp_path / "a.csv"), Dialect(header=("x", "y", "z")))) == ["x", "y", "z"]
+    assert list(engine.reader.columns(as_source(tmp_path / "a.csv"), Dialect(header=("x", "y", "z")))) == [
+        "x",
+        "y",
+        "z",
+    ]
 
 
 def test_files_with_columns_in_other_orders(tmp_path, read_rows, told):
@@ -73,13 +77,13 @@ def test_a_missing_column_names_file_and_nearest(tmp_path, engine, as_source, to
     (tmp_path / "a.csv").write_text("user,item\n1,2\n")
     (tmp_path / "b.csv").write_text("users,item\n1,2\n")
     with pytest.raises(HupError, match=r"b\.csv has no column 'user'\. Did you mean 'users'\? It has 'users', 'item'"):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_another_delimiter_is_suspected(tmp_path, engine, as_source, told):
     (tmp_path / "a.tsv").write_text("user\titem\n1\t2\n")
     with pytest.raises(HupError, match=r"has no column 'user'.* delimiter may be '\\t' rather than ','"):
-        engine.read(as_source(tmp_path / "a.tsv"), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path / "a.tsv"), Dialect(), ["user"], told)
 
 
 @pytest.mark.parametrize(
@@ -97,26 +101,26 @@ def test_another_delimiter_is_suspected(tmp_path, engine, as_source, told):
 def test_files_that_are_no_table(tmp_path, engine, as_source, told, content, message):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(HupError, match=message):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_no_file_has_a_header(tmp_path, engine, as_source):
     (tmp_path / "a.csv").write_bytes(b"")
     with pytest.raises(HupError, match="nothing to read"):
-        engine.columns(as_source(tmp_path), Dialect())
+        engine.reader.columns(as_source(tmp_path), Dialect())
 
 
 @pytest.mark.parametrize("delimiter", ["", ", ", '"', "\n", "é"])
 def test_delimiters_that_are_none(tmp_path, engine, as_source, delimiter):
     (tmp_path / "a.csv").write_text("a,b\n")
     with pytest.raises(HupError, match="Delimiter"):
-        engine.columns(as_source(tmp_path), Dialect(delimiter))
+        engine.reader.columns(as_source(tmp_path), Dialect(delimiter))
 
 
 def test_a_file_that_vanishes_while_it_is_read(tmp_path, engine, as_source, told):
     (tmp_path / "a.csv").write_text("user\n1\n")
     (tmp_path / "b.csv").write_text("user\n1\n")
-    raw = engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+    raw = engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
     (tmp_path / "b.csv").unlink()
     with pytest.raises(HupError, match=r"b\.csv cannot be read: No such file"):
         engine.materialise("t", raw.table)
@@ -134,7 +138,7 @@ def test_names_and_values_that_sql_might_misread(tmp_path, read_rows):
 def test_events_of_rees46(shared_data, engine, as_source, told):
     path = shared_data / "rees46" / "events_2019_oct_17k.csv"
     columns = ["event_time", "event_type", "product_id", "category_code", "user_id", "user_session"]
-    raw = engine.read(as_source(path), Dialect(), columns, told)
+    raw = engine.reader.read(as_source(path), Dialect(), columns, told)
     table = engine.materialise("events", raw.table)
     lines = Path(path).read_text().splitlines()
     [bad] = engine.collect(table.filter(_.hup_problem.notnull())).to_pylist()

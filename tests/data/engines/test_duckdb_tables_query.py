@@ -5,7 +5,7 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pytest
 
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
 from hup.errors import HupError
 
 
@@ -20,7 +20,7 @@ def database(tmp_path):
 
 
 def rows_of(engine, told, query, columns, database=None):
-    raw = engine.read(TableSource(query=query, database=database), Dialect(), columns, told)
+    raw = engine.reader.read(TableSource(query=query, database=database), Dialect(), columns, told)
     assert (raw.files, raw.sizes, raw.file_rejects) == (("query",), (0,), [])
     return engine.collect(engine.materialise("rows", raw.table)).to_pylist()
 
@@ -32,7 +32,7 @@ def test_rows_have_no_place(engine, database, told, end):
     assert sorted(row["item"] for row in found) == [0, 1, 2]
     assert found[0] == {**found[0], "x": "é;", "hup_file": 0, "hup_row": None, "hup_problem": None, "hup_text": None}
     source = TableSource(query=query, database=database)
-    assert list(engine.columns(source, Dialect()).items()) == [
+    assert list(engine.reader.columns(source, Dialect()).items()) == [
         ("user", dt.string),
         ("item", dt.int64),
         ("x", dt.string),
@@ -92,7 +92,7 @@ def test_databases_that_do_not_open(engine, tmp_path, told):
 
 def test_more_rows_than_memory(engine, told):
     query = "SELECT range AS n, md5(range::VARCHAR) AS text FROM range(3_000_000) ORDER BY text"
-    raw = engine.read(TableSource(query=query), Dialect(), ["n"], told)
+    raw = engine.reader.read(TableSource(query=query), Dialect(), ["n"], told)
     table = engine.materialise("rows", raw.table)
     [row] = engine.collect(table.aggregate(n=table.n.sum())).to_pylist()
     assert row["n"] == 3_000_000 * 2_999_999 // 2
@@ -100,6 +100,9 @@ def test_more_rows_than_memory(engine, told):
 
 def test_places_of_spark(engine, told):
     source = TableSource(uris=("s3a://bucket/events/",))
-    for work in (lambda: engine.columns(source, Dialect()), lambda: engine.read(source, Dialect(), ["x"], told)):
+    for work in (
+        lambda: engine.reader.columns(source, Dialect()),
+        lambda: engine.reader.read(source, Dialect(), ["x"], told),
+    ):
         with pytest.raises(HupError, match="s3a://bucket/events/ is a place that only Spark reads"):
             work()

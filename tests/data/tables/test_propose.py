@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
 from hup.data.simulator import SimulatorConfig, simulate
 from hup.data.sources import find_sources
 from hup.data.tables.column_names import category_number, name_fit

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hup.data.engines.engine import Dialect, Engine, TableSource
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import Dialect, TableSource
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
@@ -43,14 +44,14 @@ class TableSample:
     dialect: Dialect
 
 
-def sample_tables(source: TableSource, engine: Engine) -> tuple[list[TableSample], list[str]]:
+def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[TableSample], list[str]]:
     """Take a sample of each table among the files of a source: files of the same columns are one table.
 
     Parameters
     ----------
     source : TableSource
         Files or a query.
-    engine : Engine
+    engine : DuckDBEngine
         Reads them.
 
     Returns
@@ -88,7 +89,7 @@ def sample_tables(source: TableSource, engine: Engine) -> tuple[list[TableSample
     return samples, remarks
 
 
-def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: Engine) -> TableSample:
+def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: DuckDBEngine) -> TableSample:
     # A few files suffice; the first and the last, as logs change over time.
     files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
     parts = [replace(source, files=(file,)) for file in files] or [source]
