@@ -35,8 +35,8 @@ def read_rows(engine, as_source):
     def read(paths, columns, dialect=None, progress=None):
         paths = [paths] if isinstance(paths, Path) else paths
         raw = engine.reader.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
-        rows = engine.collect(engine.materialise("rows", raw.table).order_by("hup_file", "hup_row")).to_pylist()
-        return rows, raw
+        engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+        return engine.collect("SELECT * FROM rows ORDER BY hup_file, hup_row").to_pylist(), raw
 
     return read
 

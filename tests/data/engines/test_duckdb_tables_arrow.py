@@ -1,6 +1,5 @@
 """Arrow files and streams, and Feather, through the engine."""
 
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.ipc as ipc
@@ -34,7 +33,7 @@ def test_all_kinds_together(tmp_path, engine, as_source, read_rows, told, slice_
     )
     write_stream(tmp_path / "d.arrow", pa.table({"item": items[:0], "user": users[:0]}))
     (tmp_path / "e.arrow").write_bytes(b"")
-    assert engine.reader.columns(as_source(tmp_path), Dialect())["item"] == dt.int64
+    assert engine.reader.columns(as_source(tmp_path), Dialect())["item"] == "BIGINT"
     rows, raw = read_rows(tmp_path, ["item", "user"], progress=told)
     assert [tuple(row.values()) for row in rows] == [
         (item, user, file, row, None, None)
@@ -70,11 +69,11 @@ def test_a_stream_cut_off_fails_where_it_is_read(tmp_path, engine, as_source, to
     path.write_bytes(path.read_bytes()[:-5000])
     raw = engine.reader.read(as_source(path), Dialect(), ["user"], told)
     with pytest.raises(HupError, match=r"a\.arrow cannot be read as an Arrow file"):
-        engine.materialise("t", raw.table)
+        engine.create_table("t", raw.typed("SELECT * FROM raw_rows"))
 
 
 def test_nothing_to_read(tmp_path, engine, as_source, told):
     write_file(tmp_path / "a.arrow", pa.table({"user": pa.array([], pa.string())}))
-    assert engine.reader.columns(as_source(tmp_path), Dialect()) == {"user": dt.string}
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == {"user": "VARCHAR"}
     with pytest.raises(HupError, match="file has no rows"):
         engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)

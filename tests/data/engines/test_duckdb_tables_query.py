@@ -1,7 +1,6 @@
 """Queries over databases and files."""
 
 import duckdb
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pytest
 
@@ -22,7 +21,8 @@ def database(tmp_path):
 def rows_of(engine, told, query, columns, database=None):
     raw = engine.reader.read(TableSource(query=query, database=database), Dialect(), columns, told)
     assert (raw.files, raw.sizes, raw.file_rejects) == (("query",), (0,), [])
-    return engine.collect(engine.materialise("rows", raw.table)).to_pylist()
+    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    return engine.collect("FROM rows").to_pylist()
 
 
 @pytest.mark.parametrize("end", ["", ";", " -- only ';' three;\n", " ; /* é; */ ; -- x"])
@@ -33,9 +33,9 @@ def test_rows_have_no_place(engine, database, told, end):
     assert found[0] == {**found[0], "x": "é;", "hup_file": 0, "hup_row": None, "hup_problem": None, "hup_text": None}
     source = TableSource(query=query, database=database)
     assert list(engine.reader.columns(source, Dialect()).items()) == [
-        ("user", dt.string),
-        ("item", dt.int64),
-        ("x", dt.string),
+        ("user", "VARCHAR"),
+        ("item", "BIGINT"),
+        ("x", "VARCHAR"),
     ]
 
 
@@ -51,8 +51,8 @@ def test_files_named_in_the_query(engine, tmp_path, told):
 
 
 def test_names_of_ours_are_not_seen(engine, database, told):
-    events = engine.register("events", pa.table({"user": ["ours"]}))
-    engine.materialise("kept", events)
+    engine.register("events", pa.table({"user": ["ours"]}))
+    engine.create_table("kept", "FROM events")
     assert len(rows_of(engine, told, "SELECT user FROM events", ["user"], database)) == 1000
     local = pa.table({"user": ["ours"]})
     for name in ("kept", "events", "local"):
@@ -93,8 +93,8 @@ def test_databases_that_do_not_open(engine, tmp_path, told):
 def test_more_rows_than_memory(engine, told):
     query = "SELECT range AS n, md5(range::VARCHAR) AS text FROM range(3_000_000) ORDER BY text"
     raw = engine.reader.read(TableSource(query=query), Dialect(), ["n"], told)
-    table = engine.materialise("rows", raw.table)
-    [row] = engine.collect(table.aggregate(n=table.n.sum())).to_pylist()
+    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    [row] = engine.collect("SELECT sum(n)::BIGINT AS n FROM rows").to_pylist()
     assert row["n"] == 3_000_000 * 2_999_999 // 2
 
 

@@ -128,8 +128,9 @@ def test_of_one_time_the_last_row_counts(engine, read):
 def test_events_get_the_category_of_their_time(engine, read):
     found = read(TIMED, items=f"i,c,t\ncup,a,{DAY}\ncup,b,{DAY + 5}\n")
     times = [DAY - 9, DAY + 4, DAY + 5, DAY]
-    good = engine.register("good", pa.table({"item": ["cup"] * 3 + ["pan"], "time_ms": times}))
-    seen = engine.collect(found.of_events(good).order_by("item", "time_ms"))
+    good = pa.table({"item": ["cup"] * 3 + ["pan"], "time_ms": times, "category": pa.nulls(4, pa.string())})
+    engine.register("good", good)
+    seen = engine.collect(f"SELECT * FROM ({found.of_events('FROM good')}) ORDER BY item, time_ms")
     assert seen["category"].to_pylist() == ["a", "a", "b", None]
 
 

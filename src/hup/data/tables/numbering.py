@@ -29,7 +29,8 @@ class NumberedLog:
     ----------
     events : str
         A SELECT in order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` and
-        ``category`` int32, ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the log has them.
+        ``category`` int32, ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the
+        log has them.
     items : LargeStringArray
         Names of the items by ``item_id``.
     categories : list of str or None
