@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-# Room -> rooms it may import. `errors`, `files`, `behaviors` and `config` are single modules that stand below all rooms.
+# Room -> rooms it may import. `errors`, `files`, `behaviors` and `config` are single modules below all rooms.
 MAY_IMPORT = {
     "behaviors": set(),
     "errors": set(),
