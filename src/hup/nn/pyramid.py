@@ -253,7 +253,7 @@ class Pyramid(nn.Module):
             opened.append(Opened(y, y.index_select(0, lengths.cumsum(0) - 1), codes, lengths))
         return opened
 
-    def _level(self, name: str) -> Level:
+    def _level(self, name: str) -> PyramidLevel:
         level = self.levels[name]
         assert isinstance(level, PyramidLevel)
         return level
