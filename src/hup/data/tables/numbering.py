@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.tables.category_paths import SEPARATOR
