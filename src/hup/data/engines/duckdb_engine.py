@@ -138,6 +138,17 @@ class DuckDBEngine:
         self._registered.add(name)
         return self._backend.table(name)
 
+    def create_table(self, name: str, sql: str) -> None:
+        """Compute `sql` now and keep its rows under `name`, in place of what had that name."""
+        self._failure = None
+        self._run(lambda: self._backend.con.execute(f"CREATE OR REPLACE TABLE {quoted_name(name)} AS {sql}"))
+
+    def create_view(self, name: str, sql: str) -> None:
+        """Give the SELECT `sql` the `name`; it is computed whenever it is read."""
+        self._failure = None
+        self._run(lambda: self._backend.con.execute(f"CREATE OR REPLACE VIEW {quoted_name(name)} AS {sql}"))
+        self._views.add(name)
+
     def materialise(self, name: str, expression: ir.Table) -> ir.Table:
         """Compute `expression` now and keep its rows under `name`, in place of what had that name."""
         query = self._query(expression)
@@ -165,24 +176,28 @@ class DuckDBEngine:
             self._run(lambda: self._backend.con.execute(f"DROP {kind} {quoted_name(name)}"))
             self._views.discard(name)
 
-    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
-        """Compute `expression` and yield its rows in order, in bounded memory."""
+    def stream(self, expression: ir.Table | str) -> Iterator[pa.RecordBatch]:
+        """Compute `expression`, SQL text or Ibis, and yield its rows in order, in bounded memory."""
         # Not Ibis's own to_pyarrow_batches: Ibis 12 calls a method that DuckDB 2 no longer has.
         query = self._query(expression)
         reader = self._run(lambda: self._backend.con.sql(query).to_arrow_reader(BATCH_ROWS))
         while (batch := self._run(lambda: next(reader, None))) is not None:
             yield batch
 
-    def collect(self, expression: ir.Table) -> pa.Table:
-        """Compute `expression` into memory."""
+    def collect(self, expression: ir.Table | str) -> pa.Table:
+        """Compute `expression`, SQL text or Ibis, into memory."""
         query = self._query(expression)
         table = self._run(lambda: self._backend.con.sql(query).to_arrow_table())
+        if isinstance(expression, str):
+            return table
         # Sums of int64 are wider on DuckDB than Ibis says.
         return table.cast(expression.schema().to_pyarrow())
 
-    def _query(self, expression: ir.Table) -> str:
+    def _query(self, expression: ir.Table | str) -> str:
         """Write the SQL of a new task; what failed in a task before has been told."""
         self._failure = None
+        if isinstance(expression, str):
+            return expression
         query: str = self._backend.compile(expression)
         return query
 
