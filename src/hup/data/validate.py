@@ -14,15 +14,16 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from hup.behaviors import JD_BEHAVIORS
 from hup.data.engines.choose import EngineName, open_engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.engine import Engine
 from hup.data.file_reject import FileReject
-from hup.data.jd_events import read_jd
-from hup.data.jd_lines import LineReader
-from hup.data.jd_log import located
+from hup.data.jd_log import SEPARATOR as JD_SEPARATOR
+from hup.data.jd_log import located, read_tokens
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import TimeRange
-from hup.data.prepare_options import check_options
+from hup.data.prepare import check_options
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, RejectTally
 from hup.data.tables.category_paths import SEPARATOR
@@ -125,37 +126,39 @@ def validate(
         source = find_log(sources, Path(work), format, map, query, engine, progress.note)
         with open_engine(engine, Path(work), memory_limit, spark_master) as running:
             if source.format == "jd":
+                assert isinstance(running, DuckDBEngine)  # find_log refuses lines on Spark
                 return _of_lines(source, running, levels, max_reject_share, progress)
             return _of_tables(source, running, levels, max_reject_share, progress)
 
 
 def _of_lines(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
-    files = source.tables.files
-    reader = LineReader(files, progress)
-    progress.phase("Reading", sum(file.bytes for file in files), "bytes")
-    log = read_jd(reader, engine, levels)
+    tokens = read_tokens(source.tables.files, engine, progress, levels)
     progress.phase("Counting")
-    rejected = log.rejected.mutate(effect=ibis.literal(DROPPED)).order_by("session", "position", "reason")
-    tally = _tallied(located(rejected, engine, log.origins), reader.file_rejects)
-    per_session = log.events.group_by("session").aggregate(low=_["item"].min(), high=_["item"].max())
-    counts = engine.collect(per_session.aggregate(n=_.count(), two=(_.low != _.high).cast("int64").sum().fill_null(0)))
-    paths = engine.collect(log.events.select("path").distinct())["path"].to_pylist()
-    codes = engine.collect(log.events.group_by("behavior").aggregate(n=_.count()).order_by("behavior")).to_pylist()
-    usable = log.tokens - tally.malformed.total()
+    rejected = f"SELECT *, '{DROPPED}' AS effect FROM rejected ORDER BY session, position NULLS FIRST, reason"
+    tally = _tallied(located(rejected, tokens.lines, engine), tokens.lines.file_rejects)
+    counts = engine.collect(
+        """
+        SELECT count(*) AS sessions, count(*) FILTER (low <> high) AS with_target,
+            (SELECT count(DISTINCT item) FROM events) AS items
+        FROM (SELECT min(item) AS low, max(item) AS high FROM events GROUP BY session)
+        """
+    ).to_pylist()[0]
+    paths = engine.collect("SELECT DISTINCT path FROM events")["path"].to_pylist()
+    codes = engine.collect("SELECT behavior, count(*) AS n FROM events GROUP BY behavior ORDER BY behavior").to_pylist()
     return ValidationReport(
         format="jd",
-        rows=log.tokens,
-        usable=usable,
+        rows=tokens.n,
+        usable=tokens.n - tally.malformed.total(),
         problems=dict(tally.by_reason.most_common()),
         examples=tally.examples,
-        sessions=counts["n"][0].as_py(),
-        sessions_with_target=counts["two"][0].as_py(),
-        items=_distinct(engine, log.events, "item"),
-        behaviors={log.behaviors[row["behavior"]].name: row["n"] for row in codes},
-        categories=_categories([path.split(log.separator) for path in paths], log.levels),
-        problem=tally.problem(log.tokens, limit, "tokens") or _without_target(counts["two"][0].as_py()),
+        sessions=counts["sessions"],
+        sessions_with_target=counts["with_target"],
+        items=counts["items"],
+        behaviors={JD_BEHAVIORS[row["behavior"]].name: row["n"] for row in codes},
+        categories=_categories([path.split(JD_SEPARATOR) for path in paths], tokens.levels),
+        problem=tally.problem(tokens.n, limit, "tokens") or _without_target(counts["with_target"]),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,61 @@ import pyarrow as pa
 
 from hup.data.changes import changes
 from hup.data.columns import map_column, open_columns
-from hup.data.tables.duplicates import repeated_ids, repeated_rows
-from hup.data.tables.key_blocks import Block, Bools, Ints, key_blocks, pieces
-from hup.data.tables.session_cuts import HistoryRules, cut, dwells, has_target, intervals
-from hup.data.tables.session_table import Sessions, ShortSessions, open_sessions
+from hup.data.tables.key_blocks import Block, Bools, Ints, key_blocks
+from hup.data.tables.session_cuts import (
+    HistoryRules,
+    cut,
+    dwells,
+    has_target,
+    intervals,
+    repeated_ids,
+    repeated_rows,
+)
 
+_SESSION_COLUMNS = {
+    **{"key": np.int64, "part": np.int32, "parts": np.int32},
+    **{"start_ms": np.int64, "end_ms": np.int64, "length": np.int64},
+}
 _EVENT_COLUMNS = {"item_id": np.int32, "behavior": np.uint8, "interval": np.float32, "dwell": np.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Sessions that histories were cut into, in order of key and part; every column has shape (sessions,).
+
+    Attributes
+    ----------
+    key : ndarray of int64
+        History that each was cut from.
+    part : ndarray of int32
+        Its number among the sessions of that history, used or not, oldest first, from 0.
+    parts : ndarray of int32
+        How many sessions that history was cut into.
+    start_ms, end_ms : ndarray of int64
+        Times of the first and the last event.
+    length : ndarray of int64
+        Number of events.
+    """
+
+    key: Ints
+    part: npt.NDArray[np.int32]
+    parts: npt.NDArray[np.int32]
+    start_ms: Ints
+    end_ms: Ints
+    length: Ints
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def map(cls, folder: Path) -> Self:
+        """Map the columns that `write_histories` wrote to `folder`."""
+        return cls(**{name: map_column(folder, name, dtype) for name, dtype in _SESSION_COLUMNS.items()})
+
+    @cached_property
+    def offset(self) -> Ints:
+        """Place of the first event in the event columns, shape (sessions,); of sessions that are used."""
+        return np.cumsum(self.length) - self.length
 
 
 @dataclass(frozen=True)
@@ -47,9 +97,6 @@ class HistoryCounts:
         These sessions.
     capped_dwells : int
         Item runs whose dwell was set to the cap.
-    cut_keys : int
-        Histories of so many rows (over `key_blocks.LONGEST_KEY`) that they were taken in pieces, each as a history of
-        its own.
     """
 
     rows: int = 0
@@ -60,7 +107,6 @@ class HistoryCounts:
     short_events: int = 0
     short_sessions: int = 0
     capped_dwells: int = 0
-    cut_keys: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +119,8 @@ class CutSessions:
         Where they are.
     sessions : Sessions
         The sessions that are used.
-    short : ShortSessions
-        Those that are not.
+    short : Sessions
+        Those that are not, having fewer than two item runs; their events are not kept.
     counts : HistoryCounts
         What became of the rows.
     used_by_file : ndarray of int64, shape (files,)
@@ -83,7 +129,7 @@ class CutSessions:
 
     folder: Path
     sessions: Sessions
-    short: ShortSessions
+    short: Sessions
     counts: HistoryCounts
     used_by_file: Ints
 
@@ -132,21 +178,19 @@ def write_histories(
         (folder / name).mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
     used_by_file = np.zeros(n_files, np.int64)
-    cut_keys: set[int] = set()
-    last_key = None
     with (
         open_columns(folder / "events", {**_EVENT_COLUMNS, "category": np.int32}) as event_columns,
-        open_sessions(folder / "sessions", folder / "short") as sessions,
+        open_columns(folder / "sessions", _SESSION_COLUMNS) as session_columns,
+        open_columns(folder / "short", _SESSION_COLUMNS) as short_columns,
     ):
         for block in key_blocks(batches, advance):
-            begins = pieces(block)
-            cut_keys.update(_cut_keys(block, begins, last_key))
-            last_key = block.key[-1]
-            distinct, begins = _without(block, begins, repeated_ids)
+            distinct, begins = _without(block, changes(block.key), repeated_ids)
             kept, begins = _without(distinct, begins, repeated_rows) if rules.drop_repeated_rows else (distinct, begins)
             newest, begins = cut(kept, begins, rules)
             is_used = has_target(newest, begins)
-            sessions.append(newest, begins, is_used)
+            sessions = _sessions(newest, begins)
+            session_columns.append(**{name: column[is_used] for name, column in sessions.items()})
+            short_columns.append(**{name: column[~is_used] for name, column in sessions.items()})
             used, begins = _of_sessions(newest, begins, is_used)
             dwell, n_capped = dwells(used, begins, rules.dwell_cap_ms)
             event_columns.append(
@@ -170,8 +214,8 @@ def write_histories(
     return CutSessions(
         folder=folder,
         sessions=Sessions.map(folder / "sessions"),
-        short=ShortSessions.map(folder / "short"),
-        counts=HistoryCounts(**counts, cut_keys=len(cut_keys)),
+        short=Sessions.map(folder / "short"),
+        counts=HistoryCounts(**counts),
         used_by_file=used_by_file,
     )
 
@@ -182,6 +226,23 @@ def _without(block: Block, begins: Bools, repeats_of: Callable[[Block, Ints], Bo
     return (block.select(~repeats), begins[~repeats]) if repeats.any() else (block, begins)
 
 
+def _sessions(block: Block, begins: Bools) -> dict[str, Ints]:
+    """Give the columns of `Sessions`, a row for each session of a block."""
+    starts = np.flatnonzero(begins)
+    length = np.diff(starts, append=len(block))
+    key = block.key[starts]
+    first = np.flatnonzero(changes(key))
+    parts = np.diff(first, append=len(key))
+    return {
+        "key": key,
+        "part": np.arange(len(key)) - np.repeat(first, parts),
+        "parts": np.repeat(parts, parts),
+        "start_ms": block.time_ms[starts],
+        "end_ms": block.time_ms[starts + length - 1],
+        "length": length,
+    }
+
+
 def _of_sessions(block: Block, begins: Bools, is_wanted: Bools) -> tuple[Block, Bools]:
     """Give the rows of some sessions."""
     if is_wanted.all():
@@ -189,9 +250,3 @@ def _of_sessions(block: Block, begins: Bools, is_wanted: Bools) -> tuple[Block, 
     lengths = np.diff(np.flatnonzero(begins), append=len(block))
     wanted = np.repeat(is_wanted, lengths)
     return block.select(wanted), begins[wanted]
-
-
-def _cut_keys(block: Block, begins: Bools, last_key: int | None) -> list[int]:
-    """List the keys that are not in this block alone, or not in one piece."""
-    cut_here = block.key[begins & ~changes(block.key)]
-    return [*cut_here.tolist(), *([int(block.key[0])] if block.key[0] == last_key else [])]

@@ -10,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hup.data.changes import changes
-
 BLOCK_ROWS = 1 << 18
-LONGEST_KEY = 1 << 20
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -67,9 +64,6 @@ class Block:
 def key_blocks(batches: Iterable[pa.RecordBatch], advance: Callable[[int], None]) -> Iterator[Block]:
     """Divide rows into blocks that end where a key ends.
 
-    A key with more than `LONGEST_KEY` rows is given in pieces of that many; two blocks can then begin and end with
-    the same key. `pieces` finds the borders of all pieces, also of those within a block, whatever the batches were.
-
     Parameters
     ----------
     batches : iterable of RecordBatch
@@ -80,7 +74,7 @@ def key_blocks(batches: Iterable[pa.RecordBatch], advance: Callable[[int], None]
     Yields
     ------
     Block
-        About `BLOCK_ROWS` rows, or those of one longer key; at most `LONGEST_KEY` rows more than that.
+        About `BLOCK_ROWS` rows, or those of one longer key.
 
     Raises
     ------
@@ -107,16 +101,6 @@ def key_blocks(batches: Iterable[pa.RecordBatch], advance: Callable[[int], None]
         yield _in_order(pending, last_key)
 
 
-def pieces(block: Block) -> Bools:
-    """Tell the rows of a block at which a key begins, or the next piece of a key longer than `LONGEST_KEY`."""
-    begins = changes(block.key)
-    starts = np.flatnonzero(begins)
-    lengths = np.diff(starts, append=len(block))
-    for start, length in zip(starts[lengths > LONGEST_KEY], lengths[lengths > LONGEST_KEY], strict=True):
-        begins[start : start + length : LONGEST_KEY] = True
-    return begins
-
-
 def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Divide large batches and leave out empty ones."""
     for batch in batches:
@@ -125,7 +109,7 @@ def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _end_of_whole_keys(pending: Sequence[pa.RecordBatch], n_pending: int) -> int:
-    """Give the number of rows before the last key, whose rows may go on; of a single key, those of full pieces."""
+    """Give the number of rows before the last key, whose rows may go on."""
     last = pending[-1].column("key")[-1].as_py()
     end = n_pending
     for part in reversed(pending):
@@ -134,7 +118,7 @@ def _end_of_whole_keys(pending: Sequence[pa.RecordBatch], n_pending: int) -> int
         end -= same
         if same < len(keys):
             return end
-    return n_pending // LONGEST_KEY * LONGEST_KEY
+    return 0
 
 
 def _divided(parts: Sequence[pa.RecordBatch], end: int) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:

@@ -20,6 +20,8 @@ from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
 ROWS_OF_A_FILE = 1 << 40
+#: Longer histories, which only robots have, are left out.
+LONGEST_HISTORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class NumberedLog:
         Raw categories by code; None: the row states none.
     keys : pa.Table
         ``user`` and ``session`` (null where the log has none) of each history, by key.
+    too_long : pa.Table
+        ``key`` and ``rows`` of histories of more than `LONGEST_HISTORY` rows, which `events` is without.
     behaviors : tuple of Behavior
         Behavior types by code.
     """
@@ -45,6 +49,7 @@ class NumberedLog:
     items: pa.LargeStringArray
     categories: list[str | None]
     keys: pa.Table
+    too_long: pa.Table
     behaviors: tuple[Behavior, ...]
 
 
@@ -91,9 +96,13 @@ def number(
     ids_are_whole = log.counts.ids_are_whole
     if not by_session and log.counts.has_sessions:
         keyed, ids_are_whole = keyed.mutate(event_id=_of_session(keyed)), False
+    used_keys = keys.filter(_.rows <= LONGEST_HISTORY)
     joined = (
-        keyed.inner_join(items, "item").inner_join(raw, "category_key").inner_join(keys, ["user_key", "session_key"])
+        keyed.inner_join(items, "item")
+        .inner_join(raw, "category_key")
+        .inner_join(used_keys, ["user_key", "session_key"])
     )
+    too_long = keys.filter(_.rows > LONGEST_HISTORY).select("key", "rows").distinct().order_by("key")
     names = engine.collect(items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
     raw_names = engine.collect(raw.order_by("category_code"))["category_key"].to_pylist()
     return NumberedLog(
@@ -101,6 +110,7 @@ def number(
         items=names,
         categories=[category or None for category in raw_names],
         keys=_names(engine.collect(keys.select("key", "known_user", "session_key").distinct().order_by("key"))),
+        too_long=engine.collect(too_long),
         behaviors=behaviors,
     )
 
@@ -122,7 +132,7 @@ def _numbered_categories(keyed: ir.Table) -> ir.Table:
 
 def _numbered_keys(keyed: ir.Table, by_session: bool) -> ir.Table:
     """Give keys to names; rows of a session that name no user go to its only user, who logged in late."""
-    names = keyed.select("user_key", "session_key").distinct()
+    names = keyed.group_by("user_key", "session_key").aggregate(rows=_.count())
     if by_session:
         session = ibis.window(group_by="session_key")
         named = names.mutate(
@@ -130,11 +140,15 @@ def _numbered_keys(keyed: ir.Table, by_session: bool) -> ir.Table:
         )
         is_late = (named.user_key == "") & (named.n_users == 1)
         names = named.select(
-            "user_key", "session_key", known_user=ibis.ifelse(is_late, named.last_user, named.user_key)
+            "user_key", "session_key", "rows", known_user=ibis.ifelse(is_late, named.last_user, named.user_key)
         )
     else:
         names = names.mutate(known_user=_.user_key)
-    return names.mutate(key=ibis.dense_rank().over(order_by=["known_user", "session_key"]).cast("int64"))
+    history = ibis.window(group_by=["known_user", "session_key"])
+    return names.mutate(
+        key=ibis.dense_rank().over(order_by=["known_user", "session_key"]).cast("int64"),
+        rows=_.rows.sum().over(history).cast("int64"),
+    )
 
 
 def _names(keys: pa.Table) -> pa.Table:

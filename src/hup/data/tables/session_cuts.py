@@ -1,11 +1,12 @@
-"""Where the sessions of a history begin, and the times between their events."""
+"""From the rows of histories to sessions: repeated rows, where sessions begin, and the times between their events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from hup.data.changes import changes
 from hup.data.tables.key_blocks import Block, Bools, Floats, Ints
@@ -39,6 +40,62 @@ class HistoryRules:
     last_events: int | None = None
     dwell_cap_ms: int = 30 * 60 * 1000
     drop_repeated_rows: bool = False
+
+
+def repeated_ids(block: Block, history: Ints) -> Bools:
+    """Tell the rows whose event id an earlier row of their history has.
+
+    Parameters
+    ----------
+    block : Block
+        Rows with event ids; a row whose id is null repeats nothing.
+    history : ndarray of int64, shape (rows,)
+        Number of the history that each row belongs to, ascending.
+    """
+    repeats = np.zeros(len(block), bool)
+    if block.event_id is None:
+        return repeats
+    distinct = block.event_id.dictionary_encode()
+    codes = distinct.indices.fill_null(-1).to_numpy()
+    n_codes = len(distinct.dictionary)
+    if n_codes + block.event_id.null_count == len(codes):
+        return repeats
+    times = np.bincount(codes + 1, minlength=n_codes + 1)
+    times[0] = 0
+    rows = np.flatnonzero(times[codes + 1] > 1)
+    repeats[rows] = _seen_before(history[rows] * n_codes + codes[rows])
+    return repeats
+
+
+def repeated_rows(block: Block, history: Ints) -> Bools:
+    """Tell the rows whose time, item and behavior an earlier row of their history has.
+
+    Parameters
+    ----------
+    block : Block
+        Rows in order of time within each history.
+    history : ndarray of int64, shape (rows,)
+        Number of the history that each row belongs to, ascending.
+    """
+    begins = changes(block.time_ms) | changes(history)
+    tied = ~begins
+    tied[:-1] |= ~begins[1:]
+    rows = np.flatnonzero(tied)
+    repeats = np.zeros(len(block), bool)
+    moment = np.cumsum(begins)[rows]
+    what = block.item_id[rows].astype(np.int64) << 8 | block.behavior[rows]
+    order = np.lexsort((what, moment))
+    same = ~(changes(what[order]) | changes(moment[order]))
+    repeats[rows[order]] = same
+    return repeats
+
+
+def _seen_before(values: npt.NDArray[Any]) -> Bools:
+    """Tell the values that stand further in front, too."""
+    order = np.argsort(values, kind="stable")
+    seen = np.empty(len(values), bool)
+    seen[order] = ~changes(values[order])
+    return seen
 
 
 def cut(block: Block, begins: Bools, rules: HistoryRules) -> tuple[Block, Bools]:

@@ -53,7 +53,7 @@ class FirstAppearance:
 
 
 @dataclass(frozen=True, eq=False)
-class Vocabulary:
+class CodedItems:
     """Items and categories by code.
 
     Attributes
@@ -102,8 +102,8 @@ class Vocabulary:
         )
 
 
-def make_vocabulary(items: pa.Table, appearance: FirstAppearance, levels: int, separator: str) -> Vocabulary:
-    """Make the vocabulary of a log: items and categories by first appearance.
+def coded_items(items: pa.Table, appearance: FirstAppearance, levels: int, separator: str) -> CodedItems:
+    """Give codes to the items and categories of a log, by first appearance.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def make_vocabulary(items: pa.Table, appearance: FirstAppearance, levels: int, s
         level_names.append(column.take(pa.array(first)).to_pylist())
         parents.append(parent[first].astype(np.int32))
         parent = codes[:, level].astype(np.int64)
-    return Vocabulary(
+    return CodedItems(
         items=seen["item"].cast(pa.large_string()).combine_chunks(),
         item_events=appearance.counts(),
         taxonomy=Taxonomy(paths=codes, names=tuple(level_names), parents=tuple(parents)),
