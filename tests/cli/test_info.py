@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from hup.cli import app
 from hup.cli.category_tree import category_tree
 from hup.cli.info import _moment
-from hup.data.coded_items import CodedItems, FirstAppearance, coded_items
 from hup.data.columns import write_batch
 from hup.data.prepare import prepare
+from hup.data.taxonomy import CodedItems, FirstAppearance, coded_items
 
 
 def coded(paths) -> CodedItems:

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.coded_items import FirstAppearance, coded_items
+from hup.data.taxonomy import FirstAppearance, coded_items
 
 
 @given(chunks=st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=6))

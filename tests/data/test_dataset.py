@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hup.data.coded_items import CodedItems
 from hup.data.columns import write_batch
 from hup.data.dataset import Dataset
 from hup.data.dataset_writer import fingerprint
 from hup.data.manifest import TimeRange
 from hup.data.prepare import prepare
+from hup.data.taxonomy import CodedItems
 from hup.errors import HupError
 
 

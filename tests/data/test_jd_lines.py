@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
+from hup.data import line_blocks
 from hup.data.jd_lines import LineReader
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
@@ -31,7 +31,7 @@ def read(tmp_path, *contents):
 def test_lines_come_back_whatever_the_block(tmp_path_factory, lines, block, ending, last):
     text = ending.join(lines) + (ending if last else "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
         reader, table = read(tmp_path_factory.mktemp("lines"), text.encode())
     expected = text.replace("\r", "").split("\n")
     expected = [line.rstrip(" ") for line in (expected[:-1] if not expected[-1] else expected)]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hup.data.coded_items import CodedItems, FirstAppearance, coded_items
-from hup.data.taxonomy import NO_CATEGORY, Taxonomy, extended_path
+from hup.data.taxonomy import NO_CATEGORY, CodedItems, FirstAppearance, Taxonomy, coded_items, extended_path
 from hup.errors import HupError
 
 

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hup.behaviors import Behavior
-from hup.data.coded_items import CodedItems, FirstAppearance, coded_items
 from hup.data.columns import assemble, hash_batch, map_column, open_columns, write_batch
 from hup.data.dataset import EVENTS, ITEMS, MANIFEST, REJECTS, SESSIONS, TAXONOMY, Dataset
 from hup.data.manifest import BucketEdges, Manifest, Rejects, Split, SplitBounds, TimeRange, TreeCounts
@@ -23,6 +22,7 @@ from hup.data.progress import Progress
 from hup.data.rejects import RejectTally, write_rejects
 from hup.data.session_log import SESSION_COLUMNS, SessionLog
 from hup.data.statistics import Columns, count, train_vocabulary
+from hup.data.taxonomy import CodedItems, FirstAppearance, coded_items
 from hup.errors import HupError
 
 EVENT_COLUMNS = {"item": np.int32, "behavior": np.uint8, "interval": np.float32, "dwell": np.float32}

@@ -14,11 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.blocks import StreamBroken
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, line_problems, split_lines, too_long, whole_lines
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
 from hup.data.manifest import Source
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.session_log import SESSION_COLUMNS
 from hup.data.sources import SourceFile
 

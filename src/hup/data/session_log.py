@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from hup.behaviors import Behavior
-from hup.data.file_reject import FileReject
 from hup.data.manifest import Preparation, Source, TreeCounts
+from hup.data.rejects import FileReject
 
 SESSION_COLUMNS = pa.schema(
     [("session", pa.large_string()), ("user", pa.large_string()), ("start", pa.int64()), ("end", pa.int64())]

@@ -18,14 +18,13 @@ from hup.behaviors import JD_BEHAVIORS
 from hup.data.engines.choose import EngineName, open_engine
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.engine import Engine
-from hup.data.file_reject import FileReject
 from hup.data.jd_log import SEPARATOR as JD_SEPARATOR
 from hup.data.jd_log import located, read_tokens
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import TimeRange
 from hup.data.prepare import check_options
 from hup.data.progress import Progress
-from hup.data.rejects import DROPPED, NOTED, RejectTally
+from hup.data.rejects import DROPPED, NOTED, FileReject, RejectTally
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.item_table import category_source
 from hup.data.tables.log import BAD_COLUMNS, read_log

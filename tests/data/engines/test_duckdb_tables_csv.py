@@ -9,7 +9,7 @@ import zstandard
 from ibis import _
 
 from hup.data.engines.engine import Dialect
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 

@@ -11,8 +11,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 
 PLACE_COLUMNS = ("hup_file", "hup_row", "hup_problem", "hup_text")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 

@@ -9,10 +9,9 @@ from typing import Literal
 
 import ibis.expr.datatypes as dt
 
-from hup.data.blocks import StreamBroken
 from hup.data.engines.engine import PLACE_COLUMNS
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, whole_lines
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, whole_lines
+from hup.data.rejects import FileReject
 from hup.data.sources import COMPRESSED, SourceFile
 from hup.errors import HupError
 

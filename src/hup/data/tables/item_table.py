@@ -13,9 +13,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from hup.data.engines.engine import Dialect, Engine, RawTable, TableSource
-from hup.data.file_reject import FileReject
 from hup.data.log_source import LogSource
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile, find_sources
 from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths, resolve_paths, shown_path
 from hup.data.tables.category_tree import CategoryTree, build_tree

@@ -12,8 +12,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from hup.data.engines.engine import Engine, RawTable, TableSource
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.data.tables.mapping import Mapping, TableMapping
 from hup.data.tables.row_counts import RowCounts, count_rows

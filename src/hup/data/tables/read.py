@@ -24,15 +24,14 @@ from hup.data.session_log import SessionLog
 from hup.data.tables import numbering
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.category_tree import CategoryTree
-from hup.data.tables.histories import CutSessions, Sessions, write_histories
+from hup.data.tables.histories import HistoryRules
 from hup.data.tables.item_pairs import ItemPairs, count_pairs
 from hup.data.tables.item_paths import ItemPaths, choose_paths
 from hup.data.tables.item_table import CategorySource, category_source
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import NumberedLog, number
-from hup.data.tables.session_cuts import HistoryRules
-from hup.data.tables.stored_sessions import HistoryNames, batches, stored_order
+from hup.data.tables.table_sessions import CutSessions, HistoryNames, Sessions, batches, stored_order, write_histories
 from hup.errors import HupError
 
 
