@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_sources import spark_path, split_key
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 
