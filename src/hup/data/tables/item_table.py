@@ -15,8 +15,7 @@ from hup.data.log_source import LogSource
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile, find_sources
-from hup.data.tables.category_paths import ResolvedPaths, resolve_paths, shown_path
-from hup.data.tables.category_tree import CategoryTree, build_tree
+from hup.data.tables.category_paths import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
 from hup.data.tables.mapping import ItemTable, Mapping, ParentTable, find_column
 from hup.data.tables.rows import (
     PLACES,
@@ -29,9 +28,8 @@ from hup.data.tables.rows import (
     select,
     time_checks,
 )
-from hup.data.tables.times import has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.values import id_text, present
+from hup.data.tables.values import has_no_time, id_text, present, shown_time, time_columns, with_time_parts
 from hup.errors import HupError
 
 ALWAYS = -(2**62)

@@ -21,11 +21,9 @@ from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.session_log import SessionLog
 from hup.data.tables import numbering
-from hup.data.tables.category_paths import SEPARATOR
-from hup.data.tables.category_tree import CategoryTree
+from hup.data.tables.category_paths import SEPARATOR, CategoryTree
 from hup.data.tables.histories import HistoryRules
-from hup.data.tables.item_pairs import ItemPairs, count_pairs
-from hup.data.tables.item_paths import ItemPaths, choose_paths
+from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
 from hup.data.tables.item_table import CategorySource, category_source
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
