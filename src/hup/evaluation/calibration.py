@@ -100,8 +100,9 @@ def calibration(
     found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {level: [] for level in model.levels}
     for start in range(0, len(sessions), _BATCH):
         histories, targets = histories_and_targets(dataset, sessions[start : start + _BATCH], last_interval)
+        answer = model.scores(histories)
         for level in model.levels:
-            scores = _of_candidates(model, model.score(histories, level).known, level)
+            scores = _of_candidates(model, answer[level].known, level)
             best = scores.topk(min(LISTED, scores.shape[1]), dim=1)
             listed = best.values > -torch.inf
             hit = best.indices == targets.codes(level).unsqueeze(1)
