@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from hup.config import Config
-from hup.data.batches import histories_and_targets
 from hup.data.dataset import Dataset
-from hup.data.levels import pyramid_steps
-from hup.data.visits import RunTable, joined, run_table, visits_of
-from hup.models.hup import HUP
-from hup.models.mixture_likelihood import Own, following_codes, last_events, mixture_likelihood
-from hup.models.mixture_output import Answer, MixtureOutput
+from hup.models.hup.mixture.likelihood import Own, following_codes, last_events, mixture_likelihood
+from hup.models.hup.mixture.output import Answer, MixtureOutput
+from hup.models.hup.mixture.visits import RunTable, joined, run_table, visits_of
+from hup.models.hup.model import HUP
+from hup.sessions.batches import histories_and_targets
+from hup.sessions.steps import pyramid_steps
 
 QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
 

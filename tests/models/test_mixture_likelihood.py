@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from hup.config import Config
-from hup.data.batches import Histories, Targets, histories_and_targets
 from hup.data.dataset import Dataset
-from hup.models.hup import HUP
+from hup.models.hup.model import HUP
+from hup.sessions.batches import Histories, Targets, histories_and_targets
 
 from .mixture_toys import QUICK, mixture, said_in_training
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from hup.config import Config
-from hup.data.batches import histories_and_targets
-from hup.data.runs import training_runs
 from hup.errors import HupError
-from hup.models.hup import HUP
-from hup.models.mixture_likelihood import last_events
-from hup.models.mixture_output import MixtureOutput
-from hup.retrieval.co_visits import count_co_visits
+from hup.models.hup.mixture.co_visits import count_co_visits
+from hup.models.hup.mixture.likelihood import last_events
+from hup.models.hup.mixture.output import MixtureOutput
+from hup.models.hup.model import HUP
+from hup.sessions.batches import histories_and_targets
+from hup.sessions.runs import training_runs
 
 from .mixture_toys import QUICK, mixture, output_of, said_in_training
 from .test_live import live_events
