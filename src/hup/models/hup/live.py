@@ -8,8 +8,9 @@ event's interval, are known. Both ways of computing share :meth:`Pyramid.fold` a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 import torch
@@ -91,6 +92,10 @@ class LiveProfiles:
         empty = Closed(none, none, torch.zeros(0, dtype=torch.long))
         depth = self.vocabulary.levels
         return ProfileState((empty,) * len(self.network.level_names), run_dwell=(0,) * depth, runs=((),) * (depth + 2))
+
+    def state(self, session: Iterable[Event]) -> ProfileState:
+        """Fold a whole session, oldest event first."""
+        return reduce(self.update, session, self.start())
 
     def update(self, state: ProfileState, event: Event) -> ProfileState:
         """Fold one event in; when it begins a new item run, the one before it is closed at every level it ends."""

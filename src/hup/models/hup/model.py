@@ -13,18 +13,13 @@ from torch import Tensor, nn
 from hup.config import Config, Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.models.hup import warm_start
+from hup.models.hup.ablations import TUNING
 from hup.models.hup.cosine import CosineOutput
 from hup.models.hup.live import LiveProfiles, ProfileState
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.output import COUNTED, Output
 from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
-from hup.models.hup.warm_start import (
-    begin_from,
-    refuse_other_network,
-    refuse_other_shop,
-    starting_vectors,
-    table_rows,
-)
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.base import LevelScores, Scores
@@ -36,8 +31,7 @@ from hup.sessions.levels import Level
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
 Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
-#: By ``config.output``.
-_OUTPUTS: dict[str, type[Output]] = {"cosine": CosineOutput, "mixture": MixtureOutput}
+_OUTPUTS: dict[str, type[Output]] = {"cosine": CosineOutput, "mixture": MixtureOutput}  # by config.output
 
 
 class HUP(TrainedRecommender):
@@ -57,15 +51,7 @@ class HUP(TrainedRecommender):
 
     kind: ClassVar[str] = "hup"
     options: ClassVar[type[Section]] = Config
-    # Sizes are the paper's; what it leaves open is worth trying.
-    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
-        (),
-        ("embeddings.skipgram_epochs=150",),
-        ("embeddings.skipgram_window=10",),
-        ("training.batch_size=32",),
-        ("training.learning_rate=0.001",),
-        ("training.learning_rate=0.01",),
-    )
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = TUNING
     config: Config
 
     def __init__(self, config: Config | str = "best") -> None:
@@ -87,8 +73,6 @@ class HUP(TrainedRecommender):
     def gives_probabilities(self) -> bool:
         """Whether scores are probabilities: those of a mixture are, cosines are not."""
         return _OUTPUTS[self.config.output].gives_probabilities
-
-    # ------------------------------------------------------------------ fit
 
     def _take(self, dataset: Dataset) -> None:
         super()._take(dataset)
@@ -125,24 +109,21 @@ class HUP(TrainedRecommender):
     def check_earlier(self, earlier: TrainedRecommender, dataset: Dataset) -> None:
         """Check that weights of an earlier model would fit a network for a dataset."""
         before = self._same_kind(earlier)
-        refuse_other_network(self.config, before.config)
-        refuse_other_shop(Vocabulary.of(dataset), before.vocabulary)
+        warm_start.refuse_other_network(self.config, before.config)
+        warm_start.refuse_other_shop(Vocabulary.of(dataset), before.vocabulary)
 
     def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the skip-gram vectors onwards from those of an earlier model."""
         before, frozen = self._same_kind(earlier), self.config.embeddings.targets == "skipgram"
-        start = starting_vectors(Vocabulary.of(dataset), before.vocabulary, before.pyramid, frozen=frozen)
+        here = Vocabulary.of(dataset)
+        start = warm_start.starting_vectors(here, before.vocabulary, before.pyramid, frozen=frozen)
         return fitted_vectors(dataset, self.config, start)
 
     def begin_from(self, earlier: TrainedRecommender) -> None:
         """Take over the weights of an earlier model; codes that it lacks keep their skip-gram vectors."""
         before = self._same_kind(earlier)
-        begin_from(self.network, before.network, table_rows(self.vocabulary, before.vocabulary, self.pyramid))
-
-    def _same_kind(self, earlier: TrainedRecommender) -> HUP:
-        if not isinstance(earlier, HUP):
-            raise HupError(f"The model to begin from is of kind {earlier.kind}, expected {self.kind}.")
-        return earlier
+        rows = warm_start.table_rows(self.vocabulary, before.vocabulary, self.pyramid)
+        warm_start.begin_from(self.network, before.network, rows)
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:
         """Put skip-gram vectors into the tables that are to have them."""
@@ -164,8 +145,6 @@ class HUP(TrainedRecommender):
         """Target tables by level, and the tables that are read as "LEVEL_inputs"."""
         return watched_tables(self.pyramid, self.config.embeddings, self.levels)
 
-    # ------------------------------------------------------------------ rank
-
     def score(self, histories: Histories, level: str) -> Scores:
         """Score every candidate of a level; to ask for several levels, :meth:`scores` computes what they share once."""
         self._check_level(level)
@@ -180,26 +159,15 @@ class HUP(TrainedRecommender):
         return self.pyramid.item_targets.weight.detach()
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
-        """Attention of every level over one history, bottom first; none for a model without attention.
-
-        Of a mixture it is the share that each visit has in repeat and memory, at the last run on its code.
-        """
+        """Attention of every level over one history, bottom first; of a mixture, what each visit brings to it."""
         return self.output.attention(histories)
-
-    # ------------------------------------------------------------------ live use
 
     def state(self, session: Session) -> ProfileState:
         """Fold a whole session; a state is given back as it is, None is a user who has done nothing yet."""
         if isinstance(session, ProfileState):
             return session
-        if session is None:
-            return self.output.live.start()
-        events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], "session")
-        live = self.output.live
-        state = live.start()
-        for event in events:
-            state = live.update(state, event)
-        return state
+        events = [Event.of(event, f"event {n}") for n, event in enumerate(session or (), 1)]
+        return self.output.live.state(in_time_order(events, "session"))
 
     def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
         """Fold one micro-behavior into a user's state.
