@@ -1,4 +1,4 @@
-"""Linear mixtures of models that know different things; the weights are chosen on the validation split."""
+"""Linear blends of models that know different things; the weights are chosen on the validation split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
-from hup.models.counted.session_index import visits_of
+from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
 from hup.recommender.base import Recommender, Scores
@@ -51,8 +51,8 @@ class Weights(Section):
         return {key: tuple(value) if isinstance(value, list) else value for key, value in tree.items()}
 
 
-class MixtureConfig(Section):
-    """Options that all mixtures have."""
+class BlendConfig(Section):
+    """Options that all blends have."""
 
     weights: Weights = Field(
         Weights(),
@@ -82,13 +82,13 @@ class Shares:
     own: Tensor
     own_codes: Tensor
 
-    def mixed(self, weights: Sequence[float]) -> Scores:
+    def blended(self, weights: Sequence[float]) -> Scores:
         """Add the shares up, each times its weight."""
         total = weighted([*self.known, self.popularity], [*weights, POPULARITY_SHARE])
         return Scores(total, weights[-1] * self.own, self.own_codes)
 
 
-class Mixture(Recommender):
+class Blend(Recommender):
     """Weighted sum of components, each in shares of its highest evidence for a candidate of the history, and recency.
 
     Recency is ``rank ** -recency_power`` over the session's own codes, latest first, and so knows items that training
@@ -96,7 +96,7 @@ class Mixture(Recommender):
     most recency. Where no validation session counts, recency has three quarters and the others share the rest.
     """
 
-    config: MixtureConfig
+    config: BlendConfig
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
@@ -160,7 +160,7 @@ class Mixture(Recommender):
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by the weighted sum."""
         self._check_level(level)
-        return self._shares(histories, level).mixed(self.weights[level])
+        return self._shares(histories, level).blended(self.weights[level])
 
     def _shares(self, histories: Histories, level: str) -> Shares:
         excluded = _no_candidate(histories, level, self.vocabulary.no_category)
@@ -192,14 +192,14 @@ class Mixture(Recommender):
             component.restore({k.removeprefix(start): tensor for k, tensor in tensors.items() if k.startswith(start)})
 
 
-class VSKNNRecencyConfig(MixtureConfig):
+class VSKNNRecencyConfig(BlendConfig):
     """Options of VSKNN + recency."""
 
     vsknn: VSKNNConfig = VSKNNConfig()
 
 
-class VSKNNRecency(Mixture):
-    """VSKNN, mixed with recency."""
+class VSKNNRecency(Blend):
+    """VSKNN, blended with recency."""
 
     kind: ClassVar[str] = "vsknn+recency"
     options: ClassVar[type[Section]] = VSKNNRecencyConfig
@@ -215,7 +215,7 @@ class VSKNNRecency(Mixture):
         return {"vsknn": VSKNN(self.config.vsknn)}
 
 
-class STANItemKNNRecencyConfig(MixtureConfig):
+class STANItemKNNRecencyConfig(BlendConfig):
     """Options of STAN + Item-KNN + recency."""
 
     steps: PositiveInt = Field(10, description="the weights tried are multiples of 1 / steps")
@@ -223,8 +223,8 @@ class STANItemKNNRecencyConfig(MixtureConfig):
     item_knn: ItemKNNConfig = ItemKNNConfig(damping=20.0, itself=True)
 
 
-class STANItemKNNRecency(Mixture):
-    """STAN and a damped Item-KNN, mixed with recency."""
+class STANItemKNNRecency(Blend):
+    """STAN and a damped Item-KNN, blended with recency."""
 
     kind: ClassVar[str] = "stan+item-knn+recency"
     options: ClassVar[type[Section]] = STANItemKNNRecencyConfig
@@ -303,7 +303,7 @@ def recency_shares(histories: Histories, level: str, n_known: int, power: float)
         ``(B, U)``, for the codes beyond the vocabulary; see :class:`Scores`.
     """
     highest = int(histories.codes(level).max()) + 1 if len(histories.item) else 0
-    visits = visits_of(histories, level, max(highest, n_known))
+    visits = last_visits(histories, level, max(highest, n_known))
     order = np.lexsort((visits.back, visits.row))
     row, code = visits.row[order], visits.code[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row) + (0 if level == "item" else 1)

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from hup.config import Section
-from hup.models.counted.session_index import nearest, summed, visits_of
+from hup.models.counted.session_index import last_visits, nearest, summed
 from hup.models.counted.vsknn import SessionKNN, SessionKNNConfig
 from hup.sessions.batches import Histories
 
@@ -58,7 +58,7 @@ class STAN(SessionKNN):
     def evidence(self, histories: Histories, level: str) -> Tensor:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
-        visits = visits_of(histories, level, index.n_known)
+        visits = last_visits(histories, level, index.n_known)
         found = self._candidates(index, visits, _fading(visits.back, config.history_decay))
         sizes = np.diff(index.offsets)[found.session] * visits.length[found.row]
         age = (index.n_sessions - 1 - found.session) / max(index.n_sessions, 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.session_index import Neighbors, SessionIndex, Visits, nearest, summed, visits_of
+from hup.models.counted.session_index import LastVisits, Neighbors, SessionIndex, last_visits, nearest, summed
 from hup.sessions.batches import Histories
 from hup.sessions.runs import training_runs
 
@@ -62,7 +62,7 @@ class SessionKNN(EvidenceRecommender):
             for level in self.levels
         }
 
-    def _candidates(self, index: SessionIndex, visits: Visits, weight: NDArray[np.float64]) -> Neighbors:
+    def _candidates(self, index: SessionIndex, visits: LastVisits, weight: NDArray[np.float64]) -> Neighbors:
         """Pair every history with the newest sessions that share codes with it, whichever code that is.
 
         They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
@@ -109,7 +109,7 @@ class VSKNN(SessionKNN):
     def evidence(self, histories: Histories, level: str) -> Tensor:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
-        visits = visits_of(histories, level, index.n_known)
+        visits = last_visits(histories, level, index.n_known)
         rarity = np.ones(index.n_known)
         if config.idf:
             rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
