@@ -89,11 +89,6 @@ def test_what_is_chosen_depends_on_the_shop(shops):
     assert len(chosen) > 1 or next(iter(chosen)) not in {(0.0, 1.0), (1.0, 0.0)}
 
 
-def test_the_cutoffs_are_those_of_the_evaluation():
-    assert cutoff("item") == blend.ITEM_CUTOFF
-    assert cutoff("category_1") == blend.CATEGORY_CUTOFF
-
-
 @pytest.mark.parametrize("limit", [{"SESSIONS_PER_BLOCK": 4}, {"BYTES_PER_BLOCK": 1}])
 def test_the_size_of_a_block_changes_nothing(shops, monkeypatch, limit):
     whole = made(VSKNNRecency).fit(shops[3]).weights

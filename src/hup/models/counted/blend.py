@@ -17,6 +17,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.evaluation.result import cutoff
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits
@@ -26,13 +27,12 @@ from hup.recommender.base import Recommender, Scores
 from hup.recommender.popularity import popularity_grades
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
+from hup.sessions.levels import Level
 
 #: Below every difference that matters: popularity orders what the components leave equal.
 POPULARITY_SHARE = 1e-6
 #: Weight of recency where nothing says which; the other components share the rest alike.
 DEFAULT_RECENCY = 0.75
-#: Length of the list by which the weights are chosen, that of the evaluation.
-ITEM_CUTOFF, CATEGORY_CUTOFF = 20, 5
 SESSIONS_PER_BLOCK, BYTES_PER_BLOCK = 256, 128 * 2**20
 
 
@@ -123,7 +123,7 @@ class Blend(Recommender):
         for component in self._components.values():
             component.fit(dataset)
         fixed = self.config.weights
-        given = {level: fixed.item if level == "item" else fixed.category for level in self.levels}
+        given = {level: fixed.category if level.is_category else fixed.item for level in self.levels}
         self.weights = {level: given[level] or self._chosen(dataset, level) for level in self.levels}
         self.metrics = {"weights": {level: list(weights) for level, weights in self.weights.items()}}
         return self
@@ -131,7 +131,7 @@ class Blend(Recommender):
     def _chosen(self, dataset: Dataset, level: str) -> tuple[float, ...]:
         """Choose the weights with the best MRR on the validation split."""
         tried = weight_grid(len(self._components) + 1, self.config.steps)
-        cutoff = ITEM_CUTOFF if level == "item" else CATEGORY_CUTOFF
+        length = cutoff(level)
         sessions = np.asarray(dataset.sessions("validation"), dtype=np.int64)
         most = min(self.config.validation_sessions, len(sessions))
         sessions = sessions[np.arange(most) * len(sessions) // max(most, 1)]
@@ -142,7 +142,7 @@ class Blend(Recommender):
             histories, targets = histories_and_targets(dataset, sessions[start : start + block])
             wanted = targets.wanted(level, none).numpy()
             counted += int(wanted.sum())
-            codes, shares = shortlist(self._shares(histories, level), cutoff)
+            codes, shares = shortlist(self._shares(histories, level), length)
             nothing = torch.zeros(len(histories), 0)
             for place, weights in enumerate(tried):
                 rank = target_ranks(
@@ -151,7 +151,7 @@ class Blend(Recommender):
                     excluded=_no_candidate(histories, level, none),
                     name=self.name,
                 )[wanted]
-                total[place] += ((rank <= cutoff) / rank).sum()
+                total[place] += ((rank <= length) / rank).sum()
         if not counted:
             n = len(self._components)
             return (*((1 - DEFAULT_RECENCY) / n for _ in range(n)), DEFAULT_RECENCY)
@@ -173,12 +173,12 @@ class Blend(Recommender):
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the components, and the weights."""
-        found = {
+        tensors = {
             f"weights.{level}": torch.tensor(weights, dtype=torch.float64) for level, weights in self.weights.items()
         }
         for name, component in self._components.items():
-            found |= {f"{name}.{key}": tensor for key, tensor in component.tensors().items()}
-        return found
+            tensors |= {f"{name}.{key}": tensor for key, tensor in component.tensors().items()}
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up components and weights."""
@@ -254,11 +254,11 @@ def weighted(shares: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return total
 
 
-def shortlist(shares: Shares, cutoff: int) -> tuple[Tensor, list[Tensor]]:
-    """Gather the codes that can be among the first ``cutoff`` of a history, whatever the weights.
+def shortlist(shares: Shares, length: int) -> tuple[Tensor, list[Tensor]]:
+    """Gather the codes that can be among the first ``length`` of a history, whatever the weights.
 
     They are those with a share of any component, and the most popular ones: whatever has no share is behind these, and
-    they are more than ``cutoff`` by the one that may be no candidate.
+    they are more than ``length`` by the one that may be no candidate.
 
     Returns
     -------
@@ -269,7 +269,7 @@ def shortlist(shares: Shares, cutoff: int) -> tuple[Tensor, list[Tensor]]:
     """
     n = len(shares.popularity)
     popular = (
-        shares.popularity >= shares.popularity.topk(min(cutoff + 1, n)).values.min() if n else shares.popularity > 0
+        shares.popularity >= shares.popularity.topk(min(length + 1, n)).values.min() if n else shares.popularity > 0
     )
     row, code = reduce(torch.logical_or, (share > 0 for share in shares.known), popular).nonzero(as_tuple=True)
     counts = torch.bincount(row, minlength=len(shares.own))
@@ -306,7 +306,7 @@ def recency_shares(histories: Histories, level: str, n_known: int, power: float)
     visits = last_visits(histories, level, max(highest, n_known))
     order = np.lexsort((visits.back, visits.row))
     row, code = visits.row[order], visits.code[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row) + (0 if level == "item" else 1)
+    rank = np.arange(len(row)) - np.searchsorted(row, row) + int(Level(level).is_category)
     share = torch.from_numpy(np.power(np.maximum(rank, 1.0), -power).astype(np.float32))
     rows, codes = torch.from_numpy(row), torch.from_numpy(code)
     known = torch.zeros(len(histories), n_known)

@@ -67,8 +67,8 @@ class SessionKNN(EvidenceRecommender):
 
         They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
         """
-        found = index.neighbors(visits, weight)
-        return nearest(found, found.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
+        sharing = index.neighbors(visits, weight)
+        return nearest(sharing, sharing.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
 
 
 class VSKNNConfig(SessionKNNConfig):
@@ -114,11 +114,11 @@ class VSKNN(SessionKNN):
         if config.idf:
             rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
         weight = decayed(visits.back, config.decay, config.span) * rarity[visits.code]
-        found = self._candidates(index, visits, weight)
-        found, similarity = nearest(found, found.similarity, config.neighbors, index.n_sessions)
-        pair, code, _ = index.entries(found)
-        value = similarity * decayed(found.back, config.item_decay, config.span)
-        return summed(found.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
+        neighbors = self._candidates(index, visits, weight)
+        neighbors, similarity = nearest(neighbors, neighbors.similarity, config.neighbors, index.n_sessions)
+        pair, code, _ = index.entries(neighbors)
+        value = similarity * decayed(neighbors.back, config.item_decay, config.span)
+        return summed(neighbors.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
 
 
 def decayed(back: NDArray[np.int64], decay: Decay, span: int) -> NDArray[np.float64]:
