@@ -13,7 +13,7 @@ from hup.data.dataset import Dataset
 from hup.models.hup.model import HUP
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 
-from .mixture_toys import QUICK, mixture, said_in_training
+from ....helpers.mixtures import QUICK, mixture, said_in_training
 
 EXPLORE_ALONE = ("mixture.repeat=false", "mixture.memory=false", "loss.prefixes=0")
 

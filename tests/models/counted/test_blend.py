@@ -37,7 +37,7 @@ from hup.recommender.recency import Recency
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import histories_and_targets
 
-from .test_vsknn import N_KNOWN, Sessions, histories, log_of
+from ...helpers.neighbor_sessions import N_KNOWN, Sessions, histories, log_of
 
 KINDS: list[type[Mixture]] = [VSKNNRecency, STANItemKNNRecency]
 SESSIONS = [[1, 3, 1], [2, 0], [4, 5, 0], [0, 1]]

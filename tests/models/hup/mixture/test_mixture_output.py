@@ -17,8 +17,8 @@ from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.runs import training_runs
 
-from .mixture_toys import QUICK, mixture, output_of, said_in_training
-from .test_live import live_events
+from ....helpers.live_sessions import live_events
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 
 @pytest.mark.parametrize(
