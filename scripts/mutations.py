@@ -33,7 +33,7 @@ COMPARISON = {
 }
 OPPOSITE = {
     **{"min": "max", "minimum": "maximum", "amin": "amax", "argmin": "argmax", "floor": "ceil", "any": "all"},
-    **{"zeros": "ones", "zeros_like": "ones_like", "zeros_": "ones_", "new_zeros": "new_ones", "sum": "mean"},
+    **{"zeros_": "ones_", "sum": "mean"},
     **{"exp": "expm1", "log": "log1p", "searchsorted": "digitize", "union": "intersection"},
 }
 OPPOSITE |= {there: here for here, there in OPPOSITE.items() if here not in ("searchsorted", "union")}
@@ -44,7 +44,7 @@ DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t",
 QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "capsize"}
 QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^seed$")  # how much is worked on at a time; which draws
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
-QUIET_CALLS = {"cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
+QUIET_CALLS = {"Table", "add_column", "cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
 QUIET_LAST = ("to", "contiguous", "__init__")  # where a tensor lies; what nothing works without
 TINY, HUGE = 1e-4, 1e6  # guards against division by 0, and infinities
 
@@ -139,7 +139,7 @@ def _changes(node: ast.AST) -> Iterator[Change]:
 
 def _of_call(node: ast.Call) -> Iterator[Change]:
     name, arguments = _name(node.func), node.args
-    if name in OPPOSITE:
+    if name in OPPOSITE and (name != "sum" or isinstance(node.func, ast.Attribute)):
         function = copy.deepcopy(node.func)
         setattr(function, "attr" if isinstance(function, ast.Attribute) else "id", OPPOSITE[name])
         yield _with(node, func=function)
