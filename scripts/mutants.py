@@ -2,8 +2,8 @@
 
 A sample is drawn by seed: ``make mutants SEED=1 N=60``. Every mutant is tried in a copy of the tree, with the tests of
 its mirror path, those that import its module, those that import what imports it and those of its room, in one process
-that stops at the first failure. What runs much longer than without the change counts as killed, too. cosmic-ray and mutmut do not fit:
-both try every mutant of a file with one set of tests, mutmut all of them, and neither draws a sample by seed.
+that stops at the first failure. What runs much longer than without the change counts as killed, too. mutmut and
+cosmic-ray do not fit: neither draws a sample by seed, and cosmic-ray has one set of tests for all files.
 """
 
 from __future__ import annotations
@@ -60,13 +60,15 @@ class Related:
     tree: Path
 
     def tests(self, path: str) -> list[str]:
-        """Give the tests of a source file: its own first, then those that import it, those at second hand, its room's."""
+        """Give the tests of a source file: its own, those that import it, those at second hand, and its room's."""
         module = _module(path)
         inner, name = Path(path).relative_to("src/hup").parent, Path(path).stem
         importers = {other for other, names in self._sources.items() if module in names and other != "hup"}
         ranks = {}
         for test, names in self._tests.items():
-            own = Path(test).parent == Path("tests") / inner and Path(test).stem.startswith(f"test_{name}")
+            stem = Path(test).stem
+            alike = stem.startswith(f"test_{name}") or f"test_{name}".startswith(f"{stem}_")
+            own = alike and Path(test).parent == Path("tests") / inner
             if own or module in names:
                 ranks[test] = (not own, test)
             elif importers & names:
@@ -77,34 +79,36 @@ class Related:
 
     @cached_property
     def _sources(self) -> dict[str, set[str]]:
-        files = (self.tree / "src").rglob("*.py")
-        return {_module(str(file.relative_to(self.tree))): _imports(file) for file in files}
+        files = {_module(str(file.relative_to(self.tree))): file for file in (self.tree / "src").rglob("*.py")}
+        return {name: _imports(file, name) for name, file in files.items()}
 
     @cached_property
     def _tests(self) -> dict[str, set[str]]:
-        """What each test file imports, by itself or by modules of the tests that it imports."""
-        folder = self.tree / "tests"
-        own = {file: _imports(file) for file in folder.rglob("*.py")}
-        helpers = {".".join(file.relative_to(folder).with_suffix("").parts): names for file, names in own.items()}
+        """What each test file imports, by itself or by the helpers that it imports."""
+        files = {_module(str(file.relative_to(self.tree))): file for file in (self.tree / "tests").rglob("*.py")}
+        own = {name: _imports(file, name) for name, file in files.items()}
         return {
-            str(file.relative_to(self.tree)): names.union(*(helpers.get(name, ()) for name in names))
-            for file, names in own.items()
-            if file.name.startswith("test_")
+            str(files[name].relative_to(self.tree)): names.union(*(own.get(other, ()) for other in names))
+            for name, names in own.items()
+            if files[name].name.startswith("test_")
         }
 
 
 def _module(path: str) -> str:
-    return ".".join(Path(path).relative_to("src").with_suffix("").parts).removesuffix(".__init__")
+    """Dotted name of a file: ``hup.nn.mixture``, ``tests.nn.test_mixture``."""
+    return ".".join(Path(path).with_suffix("").parts).removeprefix("src.").removesuffix(".__init__")
 
 
-def _imports(file: Path) -> set[str]:
-    """Modules that a file imports; of ``from a import b`` both ``a`` and ``a.b``."""
+def _imports(file: Path, name: str) -> set[str]:
+    """Modules that a file of this dotted name imports; of ``from a import b`` both ``a`` and ``a.b``."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            above = name.split(".")[: -node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     return names
 
 

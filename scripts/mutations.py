@@ -33,7 +33,7 @@ COMPARISON = {
 }
 OPPOSITE = {
     **{"min": "max", "minimum": "maximum", "amin": "amax", "argmin": "argmax", "floor": "ceil", "any": "all"},
-    **{"zeros": "ones", "zeros_like": "ones_like", "zeros_": "ones_", "new_zeros": "new_ones", "sum": "mean"},
+    **{"zeros_": "ones_", "sum": "mean"},
     **{"exp": "expm1", "log": "log1p", "searchsorted": "digitize", "union": "intersection"},
 }
 OPPOSITE |= {there: here for here, there in OPPOSITE.items() if here not in ("searchsorted", "union")}
@@ -42,9 +42,9 @@ DROPPED = {"clamp", "abs", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigm
 DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t", "sort", "sorted", "minimum", "maximum"}
 #: Of these a change is no other behaviour, or one that nobody sees.
 QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "capsize"}
-QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^T$")  # how much is worked on at a time
+QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^seed$")  # how much is worked on at a time; which draws
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
-QUIET_CALLS = {"cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
+QUIET_CALLS = {"Table", "add_column", "cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
 QUIET_LAST = ("to", "contiguous", "__init__")  # where a tensor lies; what nothing works without
 TINY, HUGE = 1e-4, 1e6  # guards against division by 0, and infinities
 
@@ -92,6 +92,7 @@ def _walk(node: ast.AST) -> Iterator[Change]:
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and QUIET_NAMES.search(ast.unparse(_target(node))):
         return
     yield from _changes(node)
+    quiet = _quiet_defaults(node) if isinstance(node, ast.arguments) else []
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "bases", "type_comment"):
             continue
@@ -100,7 +101,7 @@ def _walk(node: ast.AST) -> Iterator[Change]:
                 continue
             if isinstance(child, ast.Subscript) and isinstance(node, (ast.Assign, ast.Call)) and _is_type(child):
                 continue
-            if isinstance(child, ast.AST):
+            if isinstance(child, ast.AST) and child not in quiet:
                 yield from _walk(child)
 
 
@@ -138,7 +139,7 @@ def _changes(node: ast.AST) -> Iterator[Change]:
 
 def _of_call(node: ast.Call) -> Iterator[Change]:
     name, arguments = _name(node.func), node.args
-    if name in OPPOSITE:
+    if name in OPPOSITE and (name != "sum" or isinstance(node.func, ast.Attribute)):
         function = copy.deepcopy(node.func)
         setattr(function, "attr" if isinstance(function, ast.Attribute) else "id", OPPOSITE[name])
         yield _with(node, func=function)
@@ -179,6 +180,13 @@ def _with(node: ast.AST, **fields: object) -> Change:
 
 def _told(node: ast.AST, changed: ast.AST) -> str:
     return f"{ast.unparse(node)}  →  {ast.unparse(changed)}"
+
+
+def _quiet_defaults(arguments: ast.arguments) -> list[ast.expr | None]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    named = [*zip(reversed(positional), reversed(arguments.defaults), strict=False)]
+    named += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return [default for argument, default in named if QUIET_NAMES.search(argument.arg)]
 
 
 def _name(function: ast.expr) -> str:

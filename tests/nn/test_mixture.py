@@ -157,6 +157,16 @@ def test_at_the_start_the_weights_of_the_parts_are_a_rule(visits, seed):
     assert (repeat[both] > 2 * memory[both]).all()
 
 
+def test_at_the_start_the_profile_takes_no_part():
+    """Neither in what is said nor in what it would be weighed by once training has begun."""
+    made = untrained()
+    assert not any(parameter.any() for parameter in made.profile_parameters())
+    one, other = look(), look()
+    other.outputs[:], other.last[:] = one.outputs + 1, one.last - 1
+    for name in ("weights", "repeat", "memory", "preference"):
+        assert torch.equal(getattr(made(one), name), getattr(made(other), name)), name
+
+
 def test_at_the_start_recency_points_and_remembers():
     """A visit's weight falls with its place: to the power of two for going back, with itself for neighbours."""
     places = torch.tensor([4, 3, 2, 1, 0])

@@ -9,7 +9,7 @@ import pytest
 import hup
 from hup.simulator import SimulatorConfig
 
-from .test_loop import Notes
+from ..helpers.training import Notes
 
 DENSE = [
     "network.hidden=16",

@@ -18,7 +18,7 @@ from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import training_runs
 
 from ....helpers.live_sessions import live_events
-from ...mixture_toys import QUICK, mixture, output_of, said_in_training
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hup.models.hup.model import HUP
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 from hup.sessions.levels import ITEM
 
-from .mixture_toys import QUICK, mixture, output_of, said_in_training
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 EXPLORE_ALONE = ("mixture.repeat=false", "mixture.memory=false", "loss.prefixes=0")
 
