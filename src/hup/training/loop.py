@@ -19,8 +19,7 @@ from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.nn.collapse import spread
-from hup.nn.weights import unshared
+from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
 from hup.training.checkpoint import (
     TrainingState,

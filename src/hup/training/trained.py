@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.nn.weights import unshared
+from hup.nn.tables import unshared
 from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
 from hup.sessions.batches import Histories, Targets

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hup.nn.pyramid import Closed, Opened, Pyramid
-from hup.nn.pyramid_level import LevelProfile
+from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
 from hup.recommender.session_reader import Seen, SessionReader, UnknownPaths
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories

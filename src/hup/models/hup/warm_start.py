@@ -34,7 +34,9 @@ def earlier_codes(vocabulary: Vocabulary, earlier: Vocabulary, level: Level) -> 
         return np.array([earlier.item_codes.get(name, -1) for name in vocabulary.items], dtype=np.int64)
     paths = [path for path in vocabulary.category_codes if len(path) == level.k]
     codes = np.full(vocabulary.size(level), -1, dtype=np.int64)
-    codes[[vocabulary.category_codes[path] for path in paths]] = [earlier.category_codes.get(path, -1) for path in paths]
+    codes[[vocabulary.category_codes[path] for path in paths]] = [
+        earlier.category_codes.get(path, -1) for path in paths
+    ]
     return codes
 
 

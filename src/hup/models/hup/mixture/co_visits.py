@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.models.counted.session_matrix import session_matrix
+from hup.sessions.runs import session_matrix
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
