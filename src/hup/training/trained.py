@@ -19,8 +19,7 @@ from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.steps import Buckets
-from hup.training.loop import train
-from hup.training.observer import Observer
+from hup.training.loop import Observer, train
 
 
 @dataclass(frozen=True)

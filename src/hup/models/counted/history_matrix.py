@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from hup.models.counted.session_index import last_visits
 from hup.sessions.batches import Histories
