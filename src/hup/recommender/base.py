@@ -29,8 +29,7 @@ from hup.recommender.recommendations import Recommendations, own_candidates, pop
 from hup.recommender.session_reader import SessionReader
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.event_times import check_now
-from hup.sessions.events import Event, in_time_order
+from hup.sessions.events import Event, check_now, in_time_order
 from hup.sessions.levels import Level, ranked_levels
 
 Part = TypeVar("Part")
