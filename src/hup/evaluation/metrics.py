@@ -9,8 +9,15 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 
+ITEM_CUTOFF = 20
+CATEGORY_CUTOFF = 5
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
+
+
+def cutoff(level: str) -> int:
+    """Length of the list that a level is judged by: 20 for items, 5 for categories."""
+    return ITEM_CUTOFF if level == "item" else CATEGORY_CUTOFF
 
 
 def recall(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
