@@ -104,7 +104,7 @@ class MixtureOutput:
     def counted(cls, vocabulary: Vocabulary, config: Config, dataset: Dataset) -> MixtureOutput:
         """Count the neighbours of every code in the training split."""
         options = config.mixture
-        co_visits = {}
+        co_visits: dict[str, CoVisits] = {}
         codes, offsets = training_runs(dataset, "item")
         for level in ranked_levels(vocabulary.levels):
             column = None if level == "item" else int(level.removeprefix("category_")) - 1
@@ -122,7 +122,7 @@ class MixtureOutput:
         """Put a mixture on every level of a pyramid."""
         options, vocabulary = self.config.mixture, self.vocabulary
         n_signals, n_context = visit_sizes(len(vocabulary.behaviors), vocabulary.levels)
-        mixtures = {}
+        mixtures: dict[str, Mixture] = {}
         for level in self.levels:
             mixtures[level] = Mixture(
                 torch.from_numpy(vocabulary.counts[level].astype(np.float32)),
@@ -154,7 +154,7 @@ class MixtureOutput:
         KeyError
             A tensor is not there.
         """
-        co_visits = {}
+        co_visits: dict[str, CoVisits] = {}
         for level in ranked_levels(vocabulary.levels):
             prefix = f"{COUNTED}{level}."
             own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
