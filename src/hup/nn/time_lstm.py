@@ -14,7 +14,7 @@ Version = Literal[1, 2, 3]
 State = tuple[Tensor, Tensor]
 
 
-class TimeLSTM(nn.Module):
+class TimeLSTMLayer(nn.Module):
     """Versions 1, 2 and 3 of the Time-LSTM.
 
     Version 1 is an LSTM with peepholes, whose input gate is scaled by ``T = σ(W_xt x + tanh(W_tt Δ) + b_t)`` and whose

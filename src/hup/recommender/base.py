@@ -30,7 +30,7 @@ from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.event_times import check_now
 from hup.sessions.events import Event, in_time_order
-from hup.sessions.levels import ranked_levels
+from hup.sessions.levels import Level, ranked_levels
 
 Part = TypeVar("Part")
 
@@ -148,7 +148,7 @@ class Recommender(ABC):
         return self._fitted(self._vocabulary)
 
     @property
-    def levels(self) -> tuple[str, ...]:
+    def levels(self) -> tuple[Level, ...]:
         """Levels that can be recommended: item, category_K … category_1."""
         return ranked_levels(self.vocabulary.levels)
 

@@ -92,11 +92,11 @@ class ItemKNN(EvidenceRecommender):
 
     def tensors(self) -> dict[str, Tensor]:
         """Similarities of every level in compressed rows."""
-        found = {}
+        parts = {}
         for level, similar in self._fitted(self._similar).items():
             for part in ("data", "indices", "indptr"):
-                found[f"{level}.{part}"] = torch.from_numpy(np.ascontiguousarray(getattr(similar, part)))
-        return found
+                parts[f"{level}.{part}"] = torch.from_numpy(np.ascontiguousarray(getattr(similar, part)))
+        return parts
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the similarities."""

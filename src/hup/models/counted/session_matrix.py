@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hup.models.counted.session_index import visits_of
+from hup.models.counted.session_index import last_visits
 from hup.sessions.batches import Histories
 
 
@@ -32,7 +32,7 @@ def history_matrix(histories: Histories, level: str, n_known: int, decay: float)
     The last run of a history weighs 1, the one before it ``decay``, then ``decay**2``; a code has the weight of its
     last run.
     """
-    visits = visits_of(histories, level, n_known)
+    visits = last_visits(histories, level, n_known)
     weight = np.power(decay, visits.back).astype(np.float32)
     return sp.csr_array((weight, (visits.row, visits.code)), shape=(len(histories), n_known))
 

@@ -168,7 +168,7 @@ class SHRNN(NextCodeRecommender):
         for level in self.levels:
             states = tensors.get(f"{level}.states.final")
             if states is not None:
-                found = network[level]
-                assert isinstance(found, SHRNNLevel)
-                found.states.reserve(len(states))
+                of_level = network[level]
+                assert isinstance(of_level, SHRNNLevel)
+                of_level.states.reserve(len(states))
         self._restore_into(network, tensors)

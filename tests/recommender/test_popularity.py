@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import hup.sessions.runs as runs
 from hup.errors import HupError
@@ -12,7 +11,7 @@ from hup.recommender.popularity import Popularity
 from hup.sessions.batches import Histories
 from hup.sessions.runs import run_counts
 
-from .conftest import toy_log
+from ..helpers.toy_log import toy_histories, toy_log
 
 # Items 0 … 5 under (category_1, category_2); item 5 has no known category. The last session is no training session.
 PATHS = np.array([[0, 0], [0, 1], [1, 2], [0, 0], [1, 3], [-1, -1]], dtype=np.int32)
@@ -24,15 +23,7 @@ def log(train: int = 3) -> Any:
 
 
 def histories(*items: list[int], paths: np.ndarray = PATHS) -> Histories:
-    flat = torch.tensor([item for row in items for item in row])
-    return Histories(
-        offsets=torch.tensor([0, *np.cumsum([len(row) for row in items])]),
-        item=flat,
-        categories=torch.from_numpy(paths[flat.numpy()].astype(np.int64)),
-        behavior=torch.zeros_like(flat),
-        interval=torch.ones(len(flat)),
-        dwell=torch.ones(len(flat)),
-    )
+    return toy_histories(items, paths)
 
 
 @pytest.mark.parametrize("events_per_block", [1, 2, 5, 1_000])

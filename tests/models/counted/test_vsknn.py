@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import log, log2
 from pathlib import Path
 
@@ -13,58 +13,20 @@ from hypothesis import strategies as st
 from hup.errors import HupError
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig, decayed
 from hup.recommender.kinds import load
-from hup.sessions.batches import Histories
 
-from .conftest import toy_log
-
-N_KNOWN = 7
-# Items 0 … 6 are known, 7 … 9 are not; item 9 has a category that training lacks.
-PATHS = np.array([[0], [0], [1], [1], [2], [2], [2], [0], [2], [3]], dtype=np.int32)
-Sessions = Sequence[Sequence[int]]
-
-
-def log_of(sessions: Sessions):
-    return toy_log([list(session) for session in sessions], PATHS, N_KNOWN, (3,), len(sessions))
-
-
-def histories(rows: Sessions) -> Histories:
-    flat = torch.tensor([item for row in rows for item in row])
-    return Histories(
-        offsets=torch.tensor([0, *np.cumsum([len(row) for row in rows])]),
-        item=flat,
-        categories=torch.from_numpy(PATHS[flat.numpy()].astype(np.int64)),
-        behavior=torch.zeros_like(flat),
-        interval=torch.full((len(flat),), torch.nan),
-        dwell=torch.full((len(flat),), torch.nan),
-    )
-
+from ...helpers.neighbor_sessions import (
+    N_KNOWN,
+    Sessions,
+    asked,
+    codes_of,
+    histories,
+    last_places,
+    log_of,
+    sharing,
+    training_sessions,
+)
 
 # ---------------------------------------------------------------------- the method, slow and plain
-
-
-def runs(codes: Sequence[int]) -> list[int]:
-    return [code for n, code in enumerate(codes) if n == 0 or codes[n - 1] != code]
-
-
-def codes_of(sessions: Sessions, level: str) -> list[list[int]]:
-    return [runs(session if level == "item" else [int(PATHS[item, 0]) for item in session]) for session in sessions]
-
-
-def last_places(codes: Sequence[int]) -> dict[int, int]:
-    return {code: place for place, code in enumerate(codes)}
-
-
-def sharing(
-    history: list[int], training: list[list[int]], newest: int, n_known: int
-) -> Iterator[tuple[int, list[int]]]:
-    """The newest sessions that share a code with a history, and the shared codes, latest of the history first."""
-    place = last_places(history)
-    found = []
-    for number, session in enumerate(training):
-        shared = sorted((set(place) & set(session)) & set(range(n_known)), key=lambda code: -place[code])
-        if shared:
-            found.append((number, shared))
-    yield from found[-newest:]
 
 
 PLAIN = {
@@ -92,9 +54,6 @@ def plain(config: VSKNNConfig, training: list[list[int]], history: list[int], n_
     return total
 
 
-items = st.integers(0, N_KNOWN - 1)
-training_sessions = st.lists(st.lists(items, min_size=1, max_size=8), min_size=1, max_size=10)
-asked = st.lists(st.lists(st.integers(0, len(PATHS) - 1), min_size=1, max_size=8), min_size=1, max_size=4)
 DECAYS = sorted(PLAIN)
 
 

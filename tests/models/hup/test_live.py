@@ -17,6 +17,8 @@ from hup.sessions.batches import Histories, open_item_run, ragged_arange
 from hup.sessions.events import Event
 from hup.sessions.steps import pyramid_steps
 
+from ...helpers.live_sessions import live_events
+
 TOLERANCE = 1e-5
 CHUNK = 250  # sessions a batch: the prefixes of more at once would fill the memory
 
@@ -28,27 +30,6 @@ def random_weights(dataset: hup.Dataset, preset: str = "paper", overrides: tuple
     for parameter in model.network.parameters():
         torch.nn.init.normal_(parameter.data, std=0.3)
     return model
-
-
-def live_events(dataset: hup.Dataset, session: int) -> list[Event]:
-    """One session as a log would hand it over, with the times that the log states."""
-    tree, names = dataset.taxonomy, dataset.item_names()
-    first, end = dataset.offsets[session], dataset.offsets[session + 1]
-    events, clock = [], 0.0
-    for at in range(first, end):
-        item = int(dataset.item[at])
-        events.append(
-            Event(
-                item=names[item],
-                behavior=dataset.behaviors[dataset.behavior[at]].code,
-                timestamp=clock,
-                categories=tree.path_names(dataset.levels, int(tree.paths[item, -1])),
-                interval=float(dataset.interval[at]),
-                dwell=float(dataset.dwell[at]),
-            )
-        )
-        clock += float(dataset.interval[at])
-    return events
 
 
 def whole_sessions(dataset: hup.Dataset, sessions: np.ndarray) -> Histories:

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from hup.sessions.batches import Histories
+
+from .toy_log import toy_histories
 
 SESSIONS = [[0, 1, 2], [1, 2, 3, 1], [0, 2, 4], [5, 1, 0], [3, 4, 3, 5], [6, 0, 1], [2, 3, 7]]
 N_KNOWN = 8
 PATHS = np.zeros((12, 1), dtype=np.int32)
 
 
-def runs() -> tuple[np.ndarray, np.ndarray]:
-    """The sessions as runs: codes and offsets."""
-    return np.concatenate(SESSIONS), np.concatenate([[0], np.cumsum([len(session) for session in SESSIONS])])
-
-
 def histories(*rows: list[int]) -> Histories:
-    """Histories of one event a code; codes from 8 on are unknown."""
-    item = torch.tensor([code for row in rows for code in row])
-    n = len(item)
-    return Histories(
-        offsets=torch.tensor([0, *np.cumsum([len(row) for row in rows])]),
-        item=item,
-        categories=torch.zeros(n, 1, dtype=torch.long),
-        behavior=torch.zeros(n, dtype=torch.long),
-        interval=torch.ones(n),
-        dwell=torch.ones(n),
-    )
+    """Histories of one event a code, all of one category; codes from 8 on are unknown."""
+    return toy_histories(rows, np.zeros((1 + max(map(max, rows)), 1)))
 
 
 HISTORIES = ([0, 1], [2, 3, 2], [9], [4, 9, 0, 10, 1], [7, 6, 5, 4, 3, 2, 1, 0])

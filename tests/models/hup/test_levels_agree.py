@@ -13,7 +13,7 @@ from hup.config import Config
 from hup.sessions.batches import histories_and_targets
 from hup.simulator import SimulatorConfig
 
-from .conftest import without_categories
+from ...helpers.shops import without_categories
 
 SMALL = ["network.hidden=24", "training.epochs=10", "training.learning_rate=0.01", "embeddings.skipgram_epochs=20"]
 

@@ -15,11 +15,11 @@ from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.evaluation import evaluate
 from hup.evaluation.result import cutoff
-from hup.models.counted import blend as mixtures
+from hup.models.counted import blend
 from hup.models.counted.blend import (
     DEFAULT_RECENCY,
     POPULARITY_SHARE,
-    Mixture,
+    Blend,
     Shares,
     STANItemKNNRecency,
     VSKNNRecency,
@@ -37,17 +37,17 @@ from hup.recommender.recency import Recency
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import histories_and_targets
 
-from .test_vsknn import N_KNOWN, Sessions, histories, log_of
+from ...helpers.neighbor_sessions import N_KNOWN, Sessions, histories, log_of
 
-KINDS: list[type[Mixture]] = [VSKNNRecency, STANItemKNNRecency]
+KINDS: list[type[Blend]] = [VSKNNRecency, STANItemKNNRecency]
 SESSIONS = [[1, 3, 1], [2, 0], [4, 5, 0], [0, 1]]
 
 
-def made(kind: type[Mixture], *overrides: str) -> Mixture:
+def made(kind: type[Blend], *overrides: str) -> Blend:
     return kind(kind.options().changed(overrides))
 
 
-def fixed(kind: type[Mixture], *weights: float, overrides: Sequence[str] = ()) -> Mixture:
+def fixed(kind: type[Blend], *weights: float, overrides: Sequence[str] = ()) -> Blend:
     return made(kind, f"weights={{item={list(weights)}, category={list(weights)}}}", *overrides)
 
 
@@ -89,16 +89,11 @@ def test_what_is_chosen_depends_on_the_shop(shops):
     assert len(chosen) > 1 or next(iter(chosen)) not in {(0.0, 1.0), (1.0, 0.0)}
 
 
-def test_the_cutoffs_are_those_of_the_evaluation():
-    assert cutoff("item") == mixtures.ITEM_CUTOFF
-    assert cutoff("category_1") == mixtures.CATEGORY_CUTOFF
-
-
 @pytest.mark.parametrize("limit", [{"SESSIONS_PER_BLOCK": 4}, {"BYTES_PER_BLOCK": 1}])
 def test_the_size_of_a_block_changes_nothing(shops, monkeypatch, limit):
     whole = made(VSKNNRecency).fit(shops[3]).weights
     for name, value in limit.items():
-        monkeypatch.setattr(mixtures, name, value)
+        monkeypatch.setattr(blend, name, value)
     assert made(VSKNNRecency).fit(shops[3]).weights == whole
 
 
@@ -109,7 +104,7 @@ def test_only_so_many_validation_sessions_are_read(shops, monkeypatch):
         read.extend(sessions.tolist())
         return histories_and_targets(dataset, sessions, *rest, **named)
 
-    monkeypatch.setattr(mixtures, "histories_and_targets", spied)
+    monkeypatch.setattr(blend, "histories_and_targets", spied)
     made(VSKNNRecency, "validation_sessions=5").fit(shops[1])
     validation = shops[1].sessions("validation")
     assert len(read) == 5 * 2  # at two levels
@@ -186,7 +181,7 @@ def test_the_shortlist_gives_the_ranks_within_the_cutoff(rows, popularity, weigh
     short = Scores(torch.zeros(len(rows), 0), weighted(listed, [*weights, POPULARITY_SHARE]), codes)
     wanted, without = torch.tensor(targets), torch.tensor(excluded)
     ranks = target_ranks(short, wanted, excluded=without)
-    expected = target_ranks(shares.mixed(weights), wanted, excluded=without)
+    expected = target_ranks(shares.blended(weights), wanted, excluded=without)
     np.testing.assert_array_equal(np.minimum(ranks, n + 1), np.minimum(expected, n + 1))
 
 

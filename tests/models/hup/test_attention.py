@@ -14,7 +14,7 @@ from hup.recommender.attention import HasAttention
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.runs import runs_of
 
-from .conftest import TINY
+from ...helpers.shops import TINY
 
 
 def one_history(dataset: Dataset, session: int) -> Histories:

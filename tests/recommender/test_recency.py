@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hup.recommender.recency import Recency
 from hup.sessions.batches import Histories
 
-from .conftest import toy_log
+from ..helpers.toy_log import toy_histories, toy_log
 
 N_KNOWN = 8
 # Item i is visited 8 - i times in training, so popularity falls with the code; 5, 6 and 7 are of one category.
@@ -23,15 +23,7 @@ def model() -> Recency:
 
 
 def histories(*items: list[int]) -> Histories:
-    flat = torch.tensor([item for row in items for item in row])
-    return Histories(
-        offsets=torch.tensor([0, *np.cumsum([len(row) for row in items])]),
-        item=flat,
-        categories=torch.from_numpy(PATHS[flat.numpy()].astype(np.int64)),
-        behavior=torch.zeros_like(flat),
-        interval=torch.ones(len(flat)),
-        dwell=torch.ones(len(flat)),
-    )
+    return toy_histories(items, PATHS)
 
 
 def ranking(model: Recency, level: str, *rows: list[int]) -> list[list[int]]:

@@ -19,7 +19,7 @@ from hup.sessions.batches import histories_and_targets
 from hup.sessions.runs import training_runs
 from hup.sessions.steps import pyramid_steps
 
-from .test_live import live_events
+from ....helpers.live_sessions import live_events
 
 QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
 

@@ -14,8 +14,8 @@ from hup.models.counted.session_matrix import event_count_matrix, history_matrix
 from hup.models.counted.word2vec import Word2vec, Word2vecAverage
 from hup.models.skipgram import word2vec_vectors
 
-from .conftest import toy_log
-from .session_toys import HISTORIES, N_KNOWN, PATHS, SESSIONS, histories, last_places
+from ...helpers.session_toys import HISTORIES, N_KNOWN, PATHS, SESSIONS, histories, last_places
+from ...helpers.toy_log import toy_log
 
 
 def fitted(kind, *overrides: str):

@@ -14,7 +14,17 @@ from hup.errors import HupError
 from hup.models.counted.stan import STAN, STANConfig
 from hup.recommender.kinds import load
 
-from .test_vsknn import N_KNOWN, Sessions, asked, codes_of, histories, last_places, log_of, sharing, training_sessions
+from ...helpers.neighbor_sessions import (
+    N_KNOWN,
+    Sessions,
+    asked,
+    codes_of,
+    histories,
+    last_places,
+    log_of,
+    sharing,
+    training_sessions,
+)
 
 
 def fading(distance: float, decay: float) -> float:
