@@ -58,6 +58,13 @@ def test_bpr_max(given):
     assert float(found) == pytest.approx(np.mean(expected))
 
 
+def test_scores_are_kept_near_0_as_much_as_the_target_above(given):
+    """Unless it is said how much."""
+    sampled = torch.tensor([2, 3, 5])
+    none, twice = (float(bpr_max(**given, sampled=sampled, regularization=share)) for share in (0, 2))
+    assert float(bpr_max(**given, sampled=sampled)) == pytest.approx((none + twice) / 2)
+
+
 @pytest.mark.parametrize("loss", [cross_entropy, bpr_max])
 def test_gradients_equal_finite_differences(given, loss):
     sampled = torch.tensor([2, 3, 5])

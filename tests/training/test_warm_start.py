@@ -17,8 +17,8 @@ from hup.recommender.kinds import KINDS, model_class
 from hup.simulator import SimulatorConfig
 from hup.training.trained import TrainedRecommender
 
+from ..helpers.training import Notes, StopAfter, assert_same, weights
 from .conftest import SMALL
-from .test_loop import Notes, StopAfter, assert_same, weights
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def days(tmp_path_factory) -> Days:
 
 
 def made(preset: str, *changes: str) -> hup.HUP:
-    return hup.HUP(hup.Config.preset(preset, [*SMALL, "embeddings.skipgram_epochs=20", "training.epochs=3", *changes]))
+    return hup.HUP(hup.Config.preset(preset, [*SMALL, "embeddings.skipgram_epochs=20", "training.epochs=2", *changes]))
 
 
 @pytest.fixture(scope="module", params=["best", "paper"])

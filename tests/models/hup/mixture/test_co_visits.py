@@ -101,6 +101,18 @@ def test_only_the_largest_are_kept_and_totals_are_theirs():
     assert own.of_totals(np.asarray([0]), np.asarray([0]))[0, 0] == 0
 
 
+@pytest.mark.parametrize("most", [1, 2, 3])
+@given(sessions=SESSIONS)
+@settings(max_examples=50)
+def test_of_each_row_the_largest_are_kept_and_of_equal_ones_those_with_smaller_codes(most, sessions):
+    counted = dense(count(sessions, window=2, neighbors=most))
+    whole = expected(sessions, 2, with_itself=False)  # of ones and halves, so that equal ones are equal to the last bit
+    for relation, first in np.ndindex(len(RELATIONS), SIZE):
+        row = whole[relation, first]
+        kept = sorted(np.flatnonzero(row).tolist(), key=lambda code: (-row[code], code))[:most]
+        assert counted[relation, first].tolist() == [row[code] if code in kept else 0 for code in range(SIZE)]
+
+
 def test_codes_beyond_the_vocabulary_have_no_neighbours():
     counted = count([[0, 1], [1, 2]])
     assert not counted.looked_up(np.asarray([-1, SIZE, 0]), np.asarray([0, 0, SIZE])).any()

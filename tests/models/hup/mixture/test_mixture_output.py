@@ -11,31 +11,14 @@ import torch
 from hup.config import Config
 from hup.errors import HupError
 from hup.models.hup.mixture.co_visits import count_co_visits
-from hup.models.hup.mixture.likelihood import Own, following_codes, last_events, mixture_likelihood
+from hup.models.hup.mixture.likelihood import last_events
 from hup.models.hup.mixture.output import MixtureOutput
-from hup.models.hup.mixture.visits import joined, run_table, visits_of
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.runs import training_runs
-from hup.sessions.steps import pyramid_steps
 
 from ....helpers.live_sessions import live_events
-
-QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
-
-
-def mixture(dataset, *changes: str) -> HUP:
-    """Make a model whose weights are large enough for every part to matter."""
-    model = HUP(Config.preset("best", [*QUICK, *changes])).initialise(dataset)
-    torch.manual_seed(1)
-    for parameter in model.network.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.3)
-    return model
-
-
-def output_of(model: HUP) -> MixtureOutput:
-    assert model._mixture is not None
-    return model._mixture
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 
 @pytest.mark.parametrize(
@@ -102,29 +85,16 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
     model = mixture(dataset)
     output, train = output_of(model), np.asarray(dataset.sessions("train"))
     chosen = int(train[np.argmax(np.diff(dataset.offsets)[train] > 9)])
-    histories, targets = histories_and_targets(dataset, np.asarray([chosen]))
-    table = run_table(histories, len(model.vocabulary.behaviors))
-    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(last_events(table)))
-    pyramid, network = model.pyramid, model._mixtures
-    closed = pyramid.fold(histories, steps)
-    opened = pyramid.run_open(histories, steps, closed)
-    whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    classes, trained = None, {}
-    for name in model.levels[::-1]:
-        own = Own.of(output, network, name, whole)
-        answer = output.answer(network, name, table, visits_of(table, name), closed, opened, own.counts)
-        trained[name], unseen = mixture_likelihood(
-            output, network, name, table, answer, own, following_codes(table, whole, name), classes
-        )
-        if name == model.levels[1]:
-            classes = trained[name]
-        assert (unseen * trained[name] < 1e-6).all(), "nobody else has been on what is unseen"
+    histories, _ = histories_and_targets(dataset, np.asarray([chosen]))
+    table, said = said_in_training(model, dataset, np.asarray([chosen]))
+    for one in said.values():
+        assert (one.unseen * one.named < 1e-6).all(), "nobody else has been on what is unseen"
+    trained, following, network = said[level].named, said[level].following, model._mixtures
 
     model._mixture = without(dataset, model, chosen - int(train[0]))
     left = left_counts(dataset, model, chosen)
     for name in model.levels:
         network.mixture(name).counts.copy_(left[name])
-    following = following_codes(table, whole, level)
     for prefix in range(len(table.item)):
         end = int(last_events(table)[prefix]) + 1
         part = replace(
@@ -142,7 +112,7 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
             known = output.own_scores(network, answers, level, part.current("item")).known
         code = int(following[prefix])
         if code < known.shape[1]:
-            assert float(trained[level][prefix].detach()) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
+            assert float(trained[prefix]) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
 
 
 def left_counts(dataset, model: HUP, session: int) -> dict[str, torch.Tensor]:

@@ -78,7 +78,15 @@ def expected(session, level: str) -> list[dict]:
                 *np.minimum(behaviors, 3) / 2,
                 runs[run]["item"] % 2 == runs[at]["item"] % 2,
             ]
-            found.append({"at": at, "run": run, "code": code, "signals": signals, "distinct": len(last)})
+            context = [
+                math.log(at + 1),
+                math.log(len(last)),
+                math.log(len(last) / (at + 1)),
+                math.log(runs[at]["events"]),
+                1,
+                *np.minimum(runs[at]["behaviors"], 3) / 2,
+            ]
+            found.append({"at": at, "run": run, "code": code, "signals": signals, "context": context})
     return found
 
 
@@ -97,9 +105,9 @@ def test_visits_are_those_of_a_plain_loop(level, sessions):
     assert visits.code.tolist() == [one["code"] for one in wanted]
     assert visits.signals == pytest.approx(np.asarray([one["signals"] for one in wanted]), abs=1e-5)
     assert visits.is_open.tolist() == [one["run"] == one["at"] for one in wanted]
-    assert visits.context[:, 1] == pytest.approx(
-        [math.log(distinct) for _, distinct in sorted({(one["at"], one["distinct"]) for one in wanted})], abs=1e-5
-    )
+    contexts = {one["at"]: one["context"] for one in wanted}
+    assert visits.query_run.tolist() == sorted(contexts)
+    assert visits.context == pytest.approx(np.asarray([contexts[at] for at in sorted(contexts)]), abs=1e-5)
 
 
 @pytest.mark.parametrize("level", ["item", "category_1"])
@@ -129,6 +137,10 @@ def test_the_targets_run_comes_behind_its_session():
     assert whole.item.tolist() == [1, 2, 7, 3, 8]
     assert whole.categories[:, 0].tolist() == [1, 0, 0, 1, 1]
     assert whole.offsets.tolist() == [0, 3, 5]
+    at = [2, 4]
+    for name in ("events", "dwell", "behaviors"):
+        assert not getattr(whole, name)[at].any(), "nothing is known of the targets' runs"
+        assert np.array_equal(np.delete(getattr(whole, name), at, axis=0), getattr(table, name))
 
 
 def test_sizes_are_those_of_the_columns():
