@@ -9,11 +9,14 @@ import torch
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.likelihood import Own, following_codes, last_events, mixture_likelihood
-from hup.models.hup.mixture.output import Answer, MixtureOutput
+from hup.models.hup.mixture.likelihood import Followed, last_events, mixture_likelihood
+from hup.models.hup.mixture.network import Answer
+from hup.models.hup.mixture.output import MixtureOutput
+from hup.models.hup.mixture.own_counts import OwnCounts
 from hup.models.hup.mixture.visits import RunTable, joined, run_table, visits_of
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
+from hup.sessions.levels import Level
 from hup.sessions.steps import pyramid_steps
 
 QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
@@ -29,8 +32,8 @@ def mixture(dataset: Dataset, *changes: str) -> HUP:
 
 
 def output_of(model: HUP) -> MixtureOutput:
-    assert model._mixture is not None
-    return model._mixture
+    assert isinstance(model.output, MixtureOutput)
+    return model.output
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Said:
     unseen: torch.Tensor
 
 
-def said_in_training(model: HUP, dataset: Dataset, sessions: np.ndarray) -> tuple[RunTable, dict[str, Said]]:
+def said_in_training(model: HUP, dataset: Dataset, sessions: np.ndarray) -> tuple[RunTable, dict[Level, Said]]:
     """Ask as the loss asks: whole sessions at once, each without what it has itself put into the counts."""
     histories, targets = histories_and_targets(dataset, sessions)
     table = run_table(histories, len(model.vocabulary.behaviors))
@@ -51,14 +54,15 @@ def said_in_training(model: HUP, dataset: Dataset, sessions: np.ndarray) -> tupl
     closed = model.pyramid.fold(histories, steps)
     opened = model.pyramid.run_open(histories, steps, closed)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    output, network = output_of(model), model._mixtures
+    network, negatives = output_of(model).network, model.config.mixture.negatives
     classes, said = None, {}
-    for level in model.levels[::-1]:
-        own = Own.of(output, network, level, whole)
-        answer = output.answer(network, level, table, visits_of(table, level), closed, opened, own.counts)
-        following = following_codes(table, whole, level)
-        named, unseen = mixture_likelihood(output, network, level, table, answer, own, following, classes)
-        if level == model.levels[1]:
+    for level in network.ranked[::-1]:
+        popularity = network.mixture(level).counts.numpy()
+        own = OwnCounts.of(network.co_visits[level], popularity, whole.codes(level), whole.offsets)
+        answer = network.answer(level, table, visits_of(table, level), closed, opened, own.co_visits)
+        asked = Followed.of(table, whole, level)
+        named, unseen = mixture_likelihood(network, level, answer, asked, own, classes, negatives)
+        if level == network.ranked[1]:
             classes = named
-        said[level] = Said(answer, following, named.detach(), unseen.detach())
-    return table, {level: said[level] for level in model.levels}
+        said[level] = Said(answer, asked.code, named.detach(), unseen.detach())
+    return table, {level: said[level] for level in network.ranked}

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.nn.mixture import RELATIONS, Look, Mixture, class_log_softmax, log_popularity
+from hup.nn.mixture import N_RELATIONS, Look, Mixture, class_log_softmax, log_popularity
 
 H, F, G, D, N = 4, 5, 3, 2, 6
 
@@ -114,17 +114,17 @@ def test_the_parts_are_those_of_a_plain_loop(visits, seed):
                     relation
                 ].exp()
                 for n in mine
-                for relation in range(RELATIONS)
+                for relation in range(N_RELATIONS)
                 if asked.support[n, relation] > 0
             }
             known = torch.zeros((), dtype=torch.float64)
             for n in mine:
-                for relation in range(RELATIONS):
+                for relation in range(N_RELATIONS):
                     share = memory[n, relation] / sum(memory.values()) if (n, relation) in memory else known * 0
                     assert float(mixed.memory[n, relation]) == pytest.approx(float(share), abs=1e-9)
                     known = known + share * support[n, relation]
             # How much is known of the neighbours, a relation.
-            told = torch.cat([asked.context[query], known[None] / RELATIONS])
+            told = torch.cat([asked.context[query], known[None] / N_RELATIONS])
             chances = made.part(torch.tanh(made.context(told) + made.profile(last))).exp()
             chances = chances * torch.tensor([bool(repeat), bool(memory), True, True])
             assert mixed.weights[query].tolist() == pytest.approx((chances / chances.sum()).tolist(), abs=1e-9)
@@ -177,7 +177,7 @@ def test_at_the_start_recency_points_and_remembers():
         mixed = untrained()(asked)
     back = 1.0 / (1 + places[:-1]) ** 2
     assert mixed.repeat.tolist() == pytest.approx([*(back / back.sum()).tolist(), 0])
-    near = (1.0 / (1 + places))[:, None].expand(5, RELATIONS)
+    near = (1.0 / (1 + places))[:, None].expand(5, N_RELATIONS)
     assert mixed.memory.flatten().tolist() == pytest.approx((near / near.sum()).flatten().tolist())
 
 

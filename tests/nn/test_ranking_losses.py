@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hup.nn.ranking_losses import bpr_max, cross_entropy
+from hup.nn.losses import bpr_max, cross_entropy
 
 
 @pytest.fixture

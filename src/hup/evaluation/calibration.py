@@ -100,8 +100,9 @@ def calibration(
     found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {level: [] for level in model.levels}
     for start in range(0, len(sessions), _BATCH):
         histories, targets = histories_and_targets(dataset, sessions[start : start + _BATCH], last_interval)
+        answer = model.scores(histories)
         for level in model.levels:
-            scores = model.score(histories, level).known.clone()
+            scores = answer[level].known.clone()
             excluded = excluded_codes(histories, level, model.vocabulary.no_category)
             row = ((excluded >= 0) & (excluded < scores.shape[1])).nonzero().squeeze(1)
             scores[row, excluded[row]] = -torch.inf

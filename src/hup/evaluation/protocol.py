@@ -130,13 +130,15 @@ def evaluate(
         histories, targets = histories_and_targets(dataset, sessions[place], last_interval)
         if len(histories) != len(place):
             raise HupError(f"{dataset.path} has {split} sessions without a target. Make it again with `hup prepare`.")
+        with torch.no_grad():
+            answers = {row: recommender.scores(histories) for row, recommender in recommenders.items()}
         for level, size in sizes.items():
             counts = targets.wanted(level, dataset.taxonomy.no_category).numpy()
             repeat[level][place] = _is_repeat(histories, targets, level) & counts
             allowed = _browsed_neighbors(neighbors, histories, size) if neighbors and level == "item" else None
             for row, recommender in recommenders.items():
                 with torch.no_grad():
-                    scores = recommender.score(histories, level)
+                    scores = answers[row][level]
                 if earlier and recommender is model:
                     refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
                     scores = widened(scores, size)

@@ -228,9 +228,11 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
     # Unknown codes follow first appearance, so those of the whole session go on from those of its history.
     target, items = reader.items(case.events)[case.events[-1].item], reader.items(case.history)
     ranks, top = {}, {}
+    with torch.no_grad():
+        answer = model.scores(histories)
     for level in model.levels:
         with torch.no_grad():
-            scores = model.score(histories, level)
+            scores = answer[level]
         excluded = excluded_code(model.vocabulary, items, case.history[-1].item, level)
         ranks[level] = _rank(model, scores, level, target, excluded)
         if level in ("item", shown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -109,6 +110,22 @@ def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDAr
     begins = changes(codes)
     begins[bounds[:-1]] = True
     return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
+
+
+def session_matrix(codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> sp.csr_array:
+    """Mark which codes each session has, ``(S, n_known)`` float32 of 0 and 1.
+
+    Parameters
+    ----------
+    codes, offsets : ndarray
+        Runs of the sessions, as :func:`training_runs` gives them.
+    n_known : int
+    """
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    known = (codes >= 0) & (codes < n_known)
+    pairs = np.unique(row[known] * n_known + codes[known])
+    ones = np.ones(len(pairs), dtype=np.float32)
+    return sp.csr_array((ones, (pairs // max(n_known, 1), pairs % max(n_known, 1))), shape=(len(offsets) - 1, n_known))
 
 
 def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:

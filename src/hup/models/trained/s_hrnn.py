@@ -21,7 +21,7 @@ from hup.models.trained.next_code import (
     Steps,
 )
 from hup.models.trained.user_states import UserStates
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru
 from hup.sessions.batches import Histories
 
 Mode = Literal["init", "all"]

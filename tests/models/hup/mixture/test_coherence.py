@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.models.hup.mixture.coherence import Distribution, shared_out, without_current
+from hup.models.hup.mixture.probabilities import Distribution, shared_out, without_current
 
 N, N_ABOVE, N_QUERIES = 6, 3, 4  # known codes, known codes of the level above, queries
 

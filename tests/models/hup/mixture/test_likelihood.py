@@ -12,8 +12,9 @@ from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.models.hup.model import HUP
 from hup.sessions.batches import Histories, Targets, histories_and_targets
+from hup.sessions.levels import ITEM
 
-from ....helpers.mixtures import QUICK, mixture, said_in_training
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 EXPLORE_ALONE = ("mixture.repeat=false", "mixture.memory=false", "loss.prefixes=0")
 
@@ -72,10 +73,10 @@ def test_drawn_items_pull_on_average_as_all_items_of_the_category_do(shops):
     """
     model = mixture(shops[1], *EXPLORE_ALONE)
     history, targets = some_history(model, shops[1])
-    output, explore = model._mixture, model._mixtures.mixture("item")
-    assert output is not None
+    output = output_of(model)
+    network, explore = output.network, output.network.mixture("item")
     explore.scale.data.fill_(1)
-    members = output.members[int(torch.bincount(output.classes).argmax())]
+    members = network.members[int(torch.bincount(network.classes).argmax())]
     members = members[members != history.current("item")]
     assert len(members) > 20
     # Many visits, so that the session's own ones say little; and popular is what the profile likes.
@@ -105,14 +106,14 @@ def some_history(model: HUP, dataset: Dataset) -> tuple[Histories, Targets]:
 
 def likings(model: HUP, history: Histories) -> torch.Tensor:
     """What explore adds to the popularity of every item at a history's end, up to a factor."""
-    answer = model._answers(model._mixture, history)["item"]
+    answer = output_of(model).ask(history).answers[ITEM]
     vectors = torch.nn.functional.normalize(model.item_vectors(), dim=1)
     return (answer.mixed.preference @ vectors.t())[0]
 
 
 def loss_and_pull(model: HUP, history: Histories, targets: Targets, item: int) -> tuple[float, float]:
     """Loss of one target, and its gradient on how much liking weighs."""
-    scale = model._mixtures.mixture("item").scale
+    scale = output_of(model).network.mixture("item").scale
     scale.grad = None
     paths = torch.from_numpy(model.vocabulary.paths[[item]].astype(np.int64))
     loss = model.losses(history, Targets(torch.tensor([item]), paths))["item"].value

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, visit_sizes, visits_of
 from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level
 
 N_BEHAVIORS = 3
 EVENT = st.tuples(
@@ -90,7 +91,7 @@ def expected(session, level: str) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize("level", ["item", "category_1"])
+@pytest.mark.parametrize("level", [ITEM, Level.category(1)])
 @given(sessions=SESSIONS)
 @settings(max_examples=60)
 def test_visits_are_those_of_a_plain_loop(level, sessions):
@@ -110,7 +111,7 @@ def test_visits_are_those_of_a_plain_loop(level, sessions):
     assert visits.context == pytest.approx(np.asarray([contexts[at] for at in sorted(contexts)]), abs=1e-5)
 
 
-@pytest.mark.parametrize("level", ["item", "category_1"])
+@pytest.mark.parametrize("level", [ITEM, Level.category(1)])
 @given(sessions=SESSIONS)
 @settings(max_examples=40)
 def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
@@ -126,8 +127,8 @@ def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
 @given(sessions=SESSIONS)
 @settings(max_examples=40)
 def test_other_sessions_of_a_batch_change_nothing(sessions):
-    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), "item")
-    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), "item") for session in sessions]
+    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), ITEM)
+    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), ITEM) for session in sessions]
     assert together.signals == pytest.approx(np.concatenate([one.signals for one in alone]), abs=1e-5)
 
 
@@ -144,7 +145,7 @@ def test_the_targets_run_comes_behind_its_session():
 
 
 def test_sizes_are_those_of_the_columns():
-    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), "item")
+    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), ITEM)
     assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1)
     assert visits.signals.shape[1] == len(SIGNALS) + N_BEHAVIORS + 1
     assert visits.context.shape[1] == len(CONTEXT) + N_BEHAVIORS

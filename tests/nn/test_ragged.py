@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru
 
 
 @pytest.mark.parametrize("lengths", [[3], [1, 4, 2], [2, 2], [1, 1, 1, 5]])

@@ -1,6 +1,9 @@
-"""Which training sessions a configuration uses."""
+"""What a training run begins with: its sessions, and the model before, if there is one."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +11,8 @@ import numpy.typing as npt
 from hup.config import Sessions
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.evaluation.candidates import refuse_seen_sessions
+from hup.recommender.base import Recommender
 
 
 def training_sessions(dataset: Dataset, config: Sessions) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -64,3 +69,33 @@ def _without_rare_items(dataset: Dataset, sessions: npt.NDArray[np.int64], min_c
     starts = dataset.offsets[train.start : train.stop] - dataset.offsets[train.start]
     has_rare = np.logical_or.reduceat(rare[events], starts)
     return sessions[~has_rare[sessions - train.start]]
+
+
+def digest(model: Recommender) -> str:
+    """Tell models apart by what they have learned."""
+    digested = hashlib.sha256()
+    for name, tensor in sorted(model.tensors().items()):
+        digested.update(name.encode())
+        digested.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digested.hexdigest()[:16]
+
+
+def refuse_learned(init: Recommender, dataset: Dataset, note: Callable[[str], None]) -> None:
+    """Refuse a model to begin from that has learned from sessions by which the new one is to be judged.
+
+    Raises
+    ------
+    HupError
+        If it has; of a model of a dataset that this one did not grow out of, only a note can be made.
+    """
+    trained_on = init.dataset_fingerprint
+    if trained_on == dataset.fingerprint:
+        return
+    if trained_on in dataset.manifest.lineage:
+        for split in ("validation", "test"):
+            refuse_seen_sessions(init, dataset, split)
+        return
+    note(
+        f"{dataset.path} was not appended to the dataset of the model to begin from, so items and categories are told "
+        f"by name. Whether that model has seen sessions of the validation or test split cannot be checked."
+    )
