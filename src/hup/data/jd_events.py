@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from ibis import _
 
-from hup.data.behaviors import JD_BEHAVIORS
+from hup.behaviors import JD_BEHAVIORS
 from hup.data.engines.engine import Engine
 from hup.data.event_log import EventLog
 from hup.data.jd_lines import LineOrigins, LineReader, line_stream

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from hup.config import Config
-from hup.data.batches import Histories
-from hup.data.levels import LevelSteps, PyramidSteps, level_names
 from hup.nn.inputs import Inputs
 from hup.nn.level import Level, LevelProfile
 from hup.nn.tables import VectorTable
+from hup.sessions.batches import Histories
+from hup.sessions.levels import LevelSteps, PyramidSteps, level_names
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Pyramid(nn.Module):
         ----------
         histories : Histories
         steps : PyramidSteps
-            From :func:`hup.data.levels.pyramid_steps` on the same histories.
+            From :func:`hup.sessions.levels.pyramid_steps` on the same histories.
         levels : sequence of str, optional
             Levels whose profiles are wanted; default all.
         """

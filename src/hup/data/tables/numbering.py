@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.engines.engine import Engine
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.item_table import CategorySource
