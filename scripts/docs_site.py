@@ -1,7 +1,7 @@
 """What `mkdocs build` needs besides mkdocs.yml: pages that stand beside docs/, with links that fit there.
 
-README, CONTRIBUTING, CHANGELOG and LICENSE stay where readers of the repository look for them. In the site the README is
-the first page.
+README, CONTRIBUTING, CHANGELOG and LICENSE stay where readers of the repository look for them. In the site the README
+is the first page.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_links_lead_somewhere(root):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_python_run_as_written(root, page, tmp_path):
-    """Blocks run one after the other, so that what one leaves is there for the next; Python blocks share their names."""
+    """Each block finds what those before it have left; Python blocks share their names."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     python: list[str] = []
     for block in blocks_of(pages(root)[page]):
