@@ -60,7 +60,7 @@ types: $(INSTALLED) ## mypy, strict
 	@$(RUN) -m mypy
 
 docs: $(INSTALLED) ## this documentation as a site: site/index.html, without a server or a network
-	@$(RUN) -m mkdocs build --strict --clean --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --clean --quiet
 	@echo "site/index.html is ready"
 
 bench: $(INSTALLED) ## every benchmark at a small size
