@@ -15,7 +15,7 @@ from hup.models.hup.model import HUP
 from hup.recommender.session_reader import SessionReader
 from hup.sessions.batches import Histories, open_item_run, ragged_arange
 from hup.sessions.events import Event
-from hup.sessions.levels import pyramid_steps
+from hup.sessions.steps import pyramid_steps
 
 TOLERANCE = 1e-5
 CHUNK = 250  # sessions a batch: the prefixes of more at once would fill the memory

@@ -16,8 +16,8 @@ from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.mixture.visits import joined, run_table, visits_of
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import pyramid_steps
 from hup.sessions.runs import training_runs
+from hup.sessions.steps import pyramid_steps
 
 from .test_live import live_events
 

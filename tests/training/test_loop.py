@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import hup
 from hup.sessions.batches import batches, histories_and_targets
-from hup.sessions.levels import pyramid_steps
+from hup.sessions.steps import pyramid_steps
 from hup.training import Observer
 
 from .conftest import SMALL

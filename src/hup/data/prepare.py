@@ -15,9 +15,7 @@ from typing import Literal, get_args
 from hup.data.append import extended, refuse_changed, refuse_other_mapping
 from hup.data.dataset import MANIFEST, Dataset
 from hup.data.dataset_writer import DatasetPlan, check_rejects, write_dataset
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
@@ -281,9 +279,8 @@ def check_shares(shares: Sequence[float]) -> tuple[float, float, float]:
     return numbers[0], numbers[1], numbers[2]
 
 
-def _read(source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress) -> SessionLog:
+def _read(source: LogSource, engine: DuckDBEngine, work: Path, options: TableOptions, progress: Progress) -> SessionLog:
     if source.format == "jd":
-        assert isinstance(engine, DuckDBEngine)  # find_log refuses lines on Spark
         return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed, options.base)
     return table_log(source, engine, work, options, progress, now_ms=time.time_ns() // 1_000_000)
 

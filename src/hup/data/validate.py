@@ -9,15 +9,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
-from ibis import _
 
 from hup.behaviors import JD_BEHAVIORS
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.jd_log import SEPARATOR as JD_SEPARATOR
 from hup.data.jd_log import located, read_tokens
 from hup.data.log_source import LogFormat, LogSource, find_log
@@ -125,7 +120,6 @@ def validate(
         source = find_log(sources, Path(work), format, map, query, engine, progress.note)
         with open_engine(engine, Path(work), memory_limit, spark_master) as running:
             if source.format == "jd":
-                assert isinstance(running, DuckDBEngine)  # find_log refuses lines on Spark
                 return _of_lines(source, running, levels, max_reject_share, progress)
             return _of_tables(source, running, levels, max_reject_share, progress)
 
@@ -162,7 +156,7 @@ def _of_lines(
 
 
 def _of_tables(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
     mapping = chosen_mapping(source, engine, {})
     progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
@@ -171,12 +165,13 @@ def _of_tables(
     progress.phase("Counting")
     good = log.good
     categories = category_source(source, mapping, engine, progress, now_ms)
-    bad = bad_rows(log.files, log.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS), engine)
+    bad = bad_rows(log.files, f"(SELECT {BAD_COLUMNS} FROM {log.rows} WHERE reason IS NOT NULL)", engine)
     beside = (bad_rows(side.files, side.rows, engine, NOTED) for side in categories.bad)
     tally = _tallied(chain(bad, *beside), [*log.file_rejects, *categories.file_rejects])
-    raw = engine.collect(categories.of_events(good).select("category").distinct().order_by("category"))["category"]
+    raw = engine.collect(f"SELECT DISTINCT category FROM ({categories.of_events(good)}) ORDER BY category")["category"]
     resolved = categories.resolve(raw.to_pylist(), mapping, levels)
-    span = engine.collect(good.aggregate(first=_.time_ms.min(), last=_.time_ms.max())).to_pylist()[0]
+    whole = f"SELECT min(time_ms) AS first, max(time_ms) AS last, count(DISTINCT item) AS items FROM ({good})"
+    span = engine.collect(whole).to_pylist()[0]
     by_session = mapping.sequence_by == "session"
     keys = _count_keys(good, engine, by_session)
     return ValidationReport(
@@ -190,7 +185,7 @@ def _of_tables(
         users=keys["users"] or None,
         sessions=keys["keys"] if by_session else None,
         sessions_with_target=keys["with_target"] if by_session else None,
-        items=_distinct(engine, good, "item"),
+        items=span["items"],
         behaviors=dict(sorted(log.counts.behaviors.items(), key=lambda pair: (-pair[1], pair[0]))),
         categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
         time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
@@ -208,17 +203,14 @@ def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileRejec
     return tally
 
 
-def _count_keys(good: ir.Table, engine: Engine, by_session: bool) -> dict[str, int]:
+def _count_keys(good: str, engine: DuckDBEngine, by_session: bool) -> dict[str, int]:
     """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
-    keyed = good.group_by("user", "session") if by_session else good.group_by("user")
-    spans = keyed.aggregate(low=_["item"].min(), high=_["item"].max())
-    two = (_.low != _.high).cast("int64").sum().fill_null(0)
-    counts = engine.collect(spans.aggregate(users=_.user.nunique(), keys=_.count(), with_target=two))
-    return {name: int(count) for name, count in counts.to_pylist()[0].items()}
-
-
-def _distinct(engine: Engine, table: ibis.Table, column: str) -> int:
-    return int(engine.collect(table.aggregate(n=table[column].nunique()))["n"][0].as_py())
+    keys = '"user", session' if by_session else '"user"'
+    spans = f'SELECT "user", min(item) <> max(item) AS has_target FROM ({good}) GROUP BY {keys}'
+    counts = (
+        f'SELECT count(DISTINCT "user") AS users, count(*) AS keys, count_if(has_target) AS with_target FROM ({spans})'
+    )
+    return {name: int(count) for name, count in engine.collect(counts).to_pylist()[0].items()}
 
 
 def _categories(paths: Sequence[Sequence[str]], levels: int) -> list[int]:

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from hup.nn.level import LevelProfile
+from hup.nn.pyramid_level import LevelProfile
 from hup.sessions.batches import Histories
-from hup.sessions.levels import PyramidSteps
+from hup.sessions.steps import PyramidSteps
 
 
 @dataclass(frozen=True)

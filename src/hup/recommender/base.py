@@ -30,7 +30,7 @@ from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.event_times import check_now
 from hup.sessions.events import Event, in_time_order
-from hup.sessions.levels import level_names
+from hup.sessions.levels import ranked_levels
 
 Part = TypeVar("Part")
 
@@ -150,7 +150,7 @@ class Recommender(ABC):
     @property
     def levels(self) -> tuple[str, ...]:
         """Levels that can be recommended: item, category_K … category_1."""
-        return level_names(self.vocabulary.levels)[1:]
+        return ranked_levels(self.vocabulary.levels)
 
     def recommend(
         self,

@@ -1,6 +1,6 @@
 """Intervals and dwells of live events: what the log says of them, else the difference of their timestamps.
 
-All times are whole milliseconds, -1 = not known, as everywhere in :mod:`hup.sessions.levels`.
+All times are whole milliseconds, -1 = not known, as everywhere in :mod:`hup.sessions.steps`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from hup.errors import HupError
 from hup.sessions.events import Event, seconds
-from hup.sessions.levels import milliseconds
+from hup.sessions.steps import milliseconds
 
 
 def between(earlier: Event, later: float | None) -> int:

@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import BATCH_ROWS
-from hup.data.engines.engine import Dialect, RawTable, TableSource
+from hup.data.engines.reader import Dialect, RawTable, TableSource
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_parquet import quoted
 from hup.data.engines.spark_session import OpenSession, open_session

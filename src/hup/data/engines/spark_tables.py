@@ -10,8 +10,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from hup.data.engines.csv_stream import check_csv_columns, csv_head
-from hup.data.engines.engine import Dialect, RawTable
 from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
+from hup.data.engines.reader import Dialect, RawTable
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_lines import Parse, parsed_lines
 from hup.data.engines.spark_parquet import check_footers, parquet_footer, parquet_rows, quoted

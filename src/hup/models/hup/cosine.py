@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from hup.models.hup.live import LiveProfiles, ProfileState
 from hup.models.hup.live_answer import LiveAnswer
-from hup.nn.level import LevelProfile
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
+from hup.nn.pyramid_level import LevelProfile
 from hup.recommender.base import Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary

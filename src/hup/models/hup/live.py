@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from hup.models.hup.mixture.visits import RunTable
-from hup.nn.level import LevelProfile
 from hup.nn.pyramid import Closed, Opened, Pyramid
+from hup.nn.pyramid_level import LevelProfile
 from hup.recommender.session_reader import Seen, SessionReader, UnknownPaths
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.event_times import between, check_now, dwell_until, elapsed, interval_until, intervals
 from hup.sessions.events import Event, seconds
-from hup.sessions.levels import UNKNOWN, Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.sessions.steps import UNKNOWN, Buckets, LevelSteps, PyramidSteps, number_of_bucket
 
 
 @dataclass(frozen=True)

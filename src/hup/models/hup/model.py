@@ -27,8 +27,8 @@ from hup.models.hup.warm_start import (
     table_rows,
 )
 from hup.models.skipgram import word2vec_vectors
-from hup.nn.level import LevelProfile
 from hup.nn.pyramid import Pyramid
+from hup.nn.pyramid_level import LevelProfile
 from hup.recommender.attention import AttentionColumn, pyramid_columns
 from hup.recommender.base import Scores
 from hup.recommender.recommendations import (
@@ -41,8 +41,9 @@ from hup.recommender.recommendations import (
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
 from hup.sessions.events import Event, in_time_order
-from hup.sessions.levels import level_names, pyramid_steps
+from hup.sessions.levels import ranked_levels
 from hup.sessions.runs import runs_of
+from hup.sessions.steps import pyramid_steps
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
 Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
@@ -158,7 +159,7 @@ class HUP(TrainedRecommender):
                 seed=self.config.training.seed,
                 start=start.get(level),
             )
-            for level in level_names(dataset.levels)[1:]
+            for level in ranked_levels(dataset.levels)
         }
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:

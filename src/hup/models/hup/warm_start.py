@@ -14,7 +14,7 @@ from hup.config import Config
 from hup.errors import HupError
 from hup.nn.pyramid import Pyramid
 from hup.recommender.vocabulary import Vocabulary
-from hup.sessions.levels import level_names
+from hup.sessions.levels import ranked_levels
 
 Codes = NDArray[np.int64]
 _SIZES = ("item", "behavior", "category", "dwell", "interval")  # keys of embeddings
@@ -106,7 +106,7 @@ def starting_vectors(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyram
     """
     refuse_other_shop(vocabulary, earlier)
     start = {}
-    for level in level_names(vocabulary.levels)[1:]:
+    for level in ranked_levels(vocabulary.levels):
         table = pyramid.target_table(level) if frozen else pyramid.input_tables(level)[0]
         codes = earlier_codes(vocabulary, earlier, level)
         known = np.flatnonzero(codes >= 0)
@@ -124,7 +124,7 @@ def table_rows(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyramid) ->
     """
     refuse_other_shop(vocabulary, earlier)
     rows = {}
-    for level in level_names(vocabulary.levels)[1:]:
+    for level in ranked_levels(vocabulary.levels):
         codes = earlier_codes(vocabulary, earlier, level)
         for table in (pyramid.target_table(level), *pyramid.input_tables(level)):
             rows[id(table.weight)] = codes

@@ -20,7 +20,8 @@ from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.base import Scores
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import Buckets, level_names, number_of_bucket, whole_milliseconds
+from hup.sessions.levels import ranked_levels
+from hup.sessions.steps import Buckets, number_of_bucket, whole_milliseconds
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
 
@@ -180,7 +181,7 @@ class RIB(TrainedRecommender):
                 budget=sizes.skipgram_budget,
                 seed=self.config.training.seed,
             )
-            for level in level_names(dataset.levels)[1:]
+            for level in ranked_levels(dataset.levels)
         }
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:

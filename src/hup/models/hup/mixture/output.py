@@ -23,8 +23,9 @@ from hup.recommender.attention import AttentionColumn
 from hup.recommender.base import Scores
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.levels import Buckets, level_names, pyramid_steps
+from hup.sessions.levels import ranked_levels
 from hup.sessions.runs import Runs, training_runs
+from hup.sessions.steps import Buckets, pyramid_steps
 
 COUNTED = "co_visits."  # names of the counts among a model's tensors begin so
 _LEAST = 1e-12  # probability of what no part of the mixture knows
@@ -92,7 +93,7 @@ class MixtureOutput:
 
     def __init__(self, vocabulary: Vocabulary, config: Config, co_visits: dict[str, CoVisits]) -> None:
         self.vocabulary, self.config, self.co_visits = vocabulary, config, co_visits
-        self.levels = level_names(vocabulary.levels)[1:]
+        self.levels = ranked_levels(vocabulary.levels)
         self.classes = torch.from_numpy(vocabulary.paths[:, -1].astype(np.int64))
         self.n_classes = vocabulary.size(self.levels[1])
         order = torch.argsort(self.classes, stable=True)
@@ -105,7 +106,7 @@ class MixtureOutput:
         options = config.mixture
         co_visits = {}
         codes, offsets = training_runs(dataset, "item")
-        for level in level_names(vocabulary.levels)[1:]:
+        for level in ranked_levels(vocabulary.levels):
             column = None if level == "item" else int(level.removeprefix("category_")) - 1
             co_visits[level] = count_co_visits(
                 codes if column is None else dataset.taxonomy.paths[codes, column].astype(np.int64),
@@ -154,7 +155,7 @@ class MixtureOutput:
             A tensor is not there.
         """
         co_visits = {}
-        for level in level_names(vocabulary.levels)[1:]:
+        for level in ranked_levels(vocabulary.levels):
             prefix = f"{COUNTED}{level}."
             own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             co_visits[level] = CoVisits.restored(own, config.mixture.window, with_itself=level != "item")

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hup.sessions.batches import Histories
-from hup.sessions.levels import Buckets, level_names, milliseconds, number_of_bucket, pyramid_steps
+from hup.sessions.levels import level_names
+from hup.sessions.steps import Buckets, milliseconds, number_of_bucket, pyramid_steps
 
 BUCKETS = Buckets(interval=(1, 15, 39, 90), dwell=(14, 39, 96, 599))
 # Five items under four leaves under two roots.

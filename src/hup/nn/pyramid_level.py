@@ -32,7 +32,7 @@ class LevelProfile:
     query: Tensor
 
 
-class Level(nn.Module):
+class PyramidLevel(nn.Module):
     """One level.
 
     Parameters
