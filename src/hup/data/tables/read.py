@@ -16,16 +16,16 @@ from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect
 from hup.data.log_source import LogSource
-from hup.data.manifest import Preparation, Source, Split, SplitBounds, TreeCounts
+from hup.data.manifest import Preparation, Source, Split, TreeCounts
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.session_log import SessionLog
+from hup.data.statistics import split_bounds
 from hup.data.tables import numbering
 from hup.data.tables.category_paths import SEPARATOR
 from hup.data.tables.category_tree import CategoryTree
 from hup.data.tables.histories import HistoryRules
-from hup.data.tables.item_pairs import ItemPairs, count_pairs
-from hup.data.tables.item_paths import ItemPaths, choose_paths
+from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
 from hup.data.tables.item_table import CategorySource, category_source
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
@@ -173,7 +173,7 @@ def _preparation(mapping: Mapping) -> Preparation:
 def _places_of_training(n_sessions: int, options: TableOptions) -> int:
     """Count the new sessions that will be for training, once they stand behind those that are there."""
     before = len(options.base) if options.base is not None else 0
-    bounds = SplitBounds.of(before + n_sessions, options.split.shares)
+    bounds = split_bounds(before + n_sessions, options.split.shares)
     return max(0, bounds.train[1] - before)
 
 
