@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths
+from hup.data.tables.categories import SEPARATOR, ResolvedPaths
 from hup.data.tables.table_sessions import CutSessions
 from hup.data.taxonomy import NO_CATEGORY
 

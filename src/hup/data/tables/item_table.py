@@ -14,8 +14,7 @@ from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.log_source import LogSource, find_sources
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.tables.category_paths import ResolvedPaths, resolve_paths, shown_path
-from hup.data.tables.category_tree import CategoryTree, build_tree
+from hup.data.tables.categories import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
 from hup.data.tables.mapping import ItemTable, Mapping, ParentTable, find_column
 from hup.data.tables.rows import (
     PLACES,

@@ -22,8 +22,7 @@ from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.session_log import SessionLog
 from hup.data.statistics import split_bounds
 from hup.data.tables import numbering
-from hup.data.tables.category_paths import SEPARATOR
-from hup.data.tables.category_tree import CategoryTree
+from hup.data.tables.categories import SEPARATOR, CategoryTree
 from hup.data.tables.histories import HistoryRules
 from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
 from hup.data.tables.item_table import CategorySource, category_source
