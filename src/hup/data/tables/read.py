@@ -245,7 +245,8 @@ def _rejects(
     yield from bad_rows(files, bad, engine)
     for side in categories.bad:
         yield from bad_rows(side.files, side.rows, engine, effect=NOTED)
-    yield histories.long_histories(numbered.too_long)
+    if len(numbered.too_long):
+        yield histories.long_histories(numbered.too_long)
     yield from histories.short_sessions(short)
     for items, sentences in paths.move_rows(numbered.items):
         yield _noted(items, sentences)
