@@ -21,12 +21,12 @@ from hup.data.engines.remote_target import check_remote, local_twin, remote_targ
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
-from hup.data.output_folder import output_folder, recover
 from hup.data.progress import Progress
 from hup.data.session_log import SessionLog
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
+from hup.files import output_folder, recover
 
 SHARES = (0.7, 0.1, 0.2)
 _NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))

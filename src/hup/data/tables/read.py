@@ -29,7 +29,14 @@ from hup.data.tables.item_table import CategorySource, category_source
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import NumberedLog, number
-from hup.data.tables.table_sessions import CutSessions, HistoryNames, Sessions, batches, stored_order, write_histories
+from hup.data.tables.table_sessions import (
+    CutSessions,
+    HistoryNames,
+    SessionTable,
+    batches,
+    stored_order,
+    write_histories,
+)
 from hup.errors import HupError
 
 
@@ -238,7 +245,7 @@ def _rejects(
     engine: DuckDBEngine,
     histories: HistoryNames,
     numbered: NumberedLog,
-    short: Sessions,
+    short: SessionTable,
     paths: ItemPaths,
 ) -> Iterator[pa.RecordBatch]:
     """Yield bad rows in log order, then histories and sessions that are not used, then what is odd about categories."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hup.data.output_folder import output_folder, recover
 from hup.data.prepare import prepare
 from hup.errors import HupError
+from hup.files import output_folder, recover
 
 GOOD = "a+1+x+1+1 b+1+y+1+1\n"
 
