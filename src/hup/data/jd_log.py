@@ -18,6 +18,7 @@ from hup.data.append import item_paths
 from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import SourceFile
+from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.jd_lines import LineReader
 from hup.data.manifest import Preparation
 from hup.data.progress import Progress
@@ -160,7 +161,7 @@ def _usual_depth(engine: DuckDBEngine) -> int:
 
 
 def _seconds_checks(name: str) -> str:
-    seconds = f'"{name}"'  # a type of SQL, too, is called interval
+    seconds = quoted_name(name)
     return f"""
         WHEN {seconds} IS NULL THEN '{name} is not a number: ' || {name}_text
         WHEN isnan({seconds}) OR isinf({seconds}) THEN '{name} is not finite: ' || {name}_text
@@ -175,10 +176,10 @@ _TOKEN_PROBLEM = f"""CASE
         WHEN path = '' THEN 'category is empty'{_seconds_checks("interval")}{_seconds_checks("dwell")}
     END"""
 
-_CODES = " ".join(f"WHEN '{each.code}' THEN {code}" for code, each in enumerate(JD_BEHAVIORS))
+_CODES = " ".join(f"WHEN {quoted_text(each.code)} THEN {code}" for code, each in enumerate(JD_BEHAVIORS))
 
-#: One row a token. One that cannot be used has no behavior, the whole token for an item and the reason for a path: two
-#: columns less in the largest of all tables.
+#: One row a token. One that cannot be used has no behavior, the whole token for an item and the reason for a path: a
+#: column less in the largest of all tables.
 _TOKENS = f"""
 WITH
 split AS (SELECT session, place, string_split(text, ' ') AS tokens FROM lines),
@@ -226,7 +227,7 @@ def _seconds_text(column: str) -> str:
     return rf"regexp_replace(CAST({column} AS VARCHAR), '\.0$', '')"
 
 
-_CODE_OF = " ".join(f"WHEN {code} THEN '{each.code}'" for code, each in enumerate(JD_BEHAVIORS))
+_CODE_OF = " ".join(f"WHEN {code} THEN {quoted_text(each.code)}" for code, each in enumerate(JD_BEHAVIORS))
 #: An event as a JD token again.
 _TOKEN = f"""
     item || '+' || CASE behavior {_CODE_OF} END || '+' || path || '+'
