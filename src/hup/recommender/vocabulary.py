@@ -59,7 +59,7 @@ class Vocabulary:
         n_items, sizes = dataset.n_train_items, dataset.n_train_categories
         tree = dataset.taxonomy
         return cls(
-            items=dataset.item_names()[:n_items],
+            items=dataset.item_names[:n_items],
             paths=tree.paths[:n_items].astype(np.int64),
             categories=tuple(list(names[:n]) for names, n in zip(tree.names, sizes, strict=True)),
             parents=tuple(parent[:n].astype(np.int64) for parent, n in zip(tree.parents, sizes, strict=True)),
