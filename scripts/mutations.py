@@ -42,7 +42,9 @@ DROPPED = {"clamp", "abs", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigm
 DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t", "sort", "sorted", "minimum", "maximum"}
 #: Of these a change is no other behaviour, or one that nobody sees.
 QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "capsize"}
-QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^seed$")  # how much is worked on at a time; which draws
+QUIET_NAMES = re.compile(
+    r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^seed$|^tuning$"
+)  # how much at a time, which draws, what is tried
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
 QUIET_CALLS = {"Table", "add_column", "cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
 QUIET_LAST = ("to", "contiguous", "__init__")  # where a tensor lies; what nothing works without

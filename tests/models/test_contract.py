@@ -411,7 +411,7 @@ def test_a_folder_of_another_model_is_told(model, tmp_path: Path):
 
 def events_of(dataset: Dataset, session: int) -> list[Event]:
     """A test session's history, as a shop would send it."""
-    tree, names = dataset.taxonomy, dataset.item_names()
+    tree, names = dataset.taxonomy, dataset.item_names
     given = histories(dataset, [session])
     return [
         Event(

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from hup.data.dataset import Dataset
 from hup.data.manifest import SplitBounds, SplitName
-from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
 from hup.recommender.base import Recommender
+from hup.recommender.excluded import excluded_codes
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
 from hup.recommender.target_ranks import refuse_other_candidates, target_ranks, widened
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
+from hup.sessions.levels import ranked_levels
 
 Candidates = Literal["full", "neighbors"]
 EvaluationSplit = Literal["test", "validation"]
@@ -145,7 +146,7 @@ def evaluate(
                 found = target_ranks(
                     scores,
                     targets.codes(level),
-                    excluded=_excluded(histories, level, dataset.taxonomy),
+                    excluded=excluded_codes(histories, level, dataset.taxonomy.no_category),
                     candidates=allowed,
                     name=row,
                 )
@@ -213,10 +214,9 @@ def refuse_seen_sessions(model: Recommender, dataset: Dataset, split: SplitName)
 
 def vocabulary_sizes(dataset: Dataset) -> dict[str, int]:
     """Size of the training vocabulary of each level: ``"item"``, then ``"category_K"`` … ``"category_1"``."""
-    sizes = {"item": dataset.n_train_items}
-    for k in range(dataset.levels, 0, -1):
-        sizes[f"category_{k}"] = dataset.n_train_categories[k - 1]
-    return sizes
+    return {
+        level: level.pick(dataset.n_train_items, dataset.n_train_categories) for level in ranked_levels(dataset.levels)
+    }
 
 
 def _baseline(row: str) -> Recommender:
@@ -244,13 +244,6 @@ def _protocol(dataset: Dataset, split: str, candidates: str, last_interval: str,
         "bootstrap_confidence": CONFIDENCE,
         "seed": seed,
     }
-
-
-def _excluded(histories: Histories, level: str, taxonomy: Taxonomy) -> Tensor:
-    """Code that is no candidate of each session, ``(B,)``: the item that the user is on, or "no category"."""
-    if level == "item":
-        return histories.current("item")
-    return torch.full((len(histories),), taxonomy.no_category[int(level.removeprefix("category_")) - 1])
 
 
 def _neighbor_lists(

@@ -13,7 +13,7 @@ from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
 from hup.nn.tables import Inputs, VectorTable
 from hup.sessions.batches import Histories
-from hup.sessions.levels import level_names
+from hup.sessions.levels import Level, level_names
 from hup.sessions.steps import LevelSteps, PyramidSteps
 
 
@@ -113,8 +113,7 @@ class Pyramid(nn.Module):
         self.inputs = nn.ModuleDict({name: shared or inputs() for name in self.level_names})
         self.levels = nn.ModuleDict()
         for number, name in enumerate(self.level_names):
-            is_category = name.startswith("category_")
-            output = sizes.category if is_category else sizes.item
+            output = sizes.category if name.is_category else sizes.item
             if self.layout[number] == 0:
                 made = PyramidLevel(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
             else:
@@ -125,16 +124,15 @@ class Pyramid(nn.Module):
                     sizes.dwell,
                     output,
                     network,
-                    gates=network.category_gates or not is_category,
-                    signal=network.category_attention_signal or not is_category,
+                    gates=network.category_gates or not name.is_category,
+                    signal=network.category_attention_signal or not name.is_category,
                 )
             self.levels[name] = made
 
     def target_table(self, level: str) -> VectorTable:
         """Vectors that profiles of a level are compared with; the micro level's are the items'."""
-        if level in ("micro", "item"):
-            return self.item_targets
-        table = self.category_targets[int(level.removeprefix("category_")) - 1]
+        level = Level(level)
+        table = self.category_targets[level.k - 1] if level.is_category else self.item_targets
         assert isinstance(table, VectorTable)
         return table
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from hup.config import Embeddings
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level, ranked_levels
 
 
 class VectorTable(nn.Module):
@@ -128,7 +129,8 @@ class Inputs(nn.Module):
 
     def table(self, level: str) -> VectorTable:
         """Vectors of "item" or "category_k"."""
-        table = self.items if level == "item" else self.categories[int(level.removeprefix("category_")) - 1]
+        level = Level(level)
+        table = self.categories[level.k - 1] if level.is_category else self.items
         assert isinstance(table, VectorTable)
         return table
 
@@ -139,18 +141,13 @@ class Inputs(nn.Module):
 
     def vector(self, level: str, histories: Histories, events: Tensor) -> Tensor:
         """e_v, or e_c of a level, at some events."""
-        categories = histories.categories[events]
-        if level == "item":
-            vectors: Tensor = self.items(histories.item[events], categories)
-            return vectors
-        k = int(level.removeprefix("category_"))
-        vectors = self.table(level)(categories[:, k - 1], categories[:, : k - 1])
+        table = self.table(level)
+        vectors: Tensor = table(histories.codes(level)[events], histories.categories[events, : len(table.n_ancestors)])
         return vectors
 
     def micro(self, histories: Histories, events: Tensor, interval: Tensor, dwell: Tensor) -> Tensor:
         """e_i of §4.1: item, categories (coarsest first), behavior, dwell and interval, side by side."""
-        parts = [self.vector("item", histories, events)]
-        parts += [self.vector(f"category_{k}", histories, events) for k in range(1, histories.levels + 1)]
+        parts = [self.vector(level, histories, events) for level in (ITEM, *ranked_levels(histories.levels)[:0:-1])]
         if self.micro_signals:
             parts += [self.behaviors(histories.behavior[events]), self.dwell(dwell), self.interval(interval)]
         return torch.cat(parts, dim=1)

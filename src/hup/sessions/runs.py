@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 
 EVENTS_PER_BLOCK = 1 << 22
 
@@ -136,7 +137,7 @@ def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
     level : str
         ``"item"`` or ``"category_k"``.
     """
-    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    n_known = Level(level).pick(dataset.n_train_items, dataset.n_train_categories)
     counts = np.zeros(n_known, dtype=np.int64)
     train = dataset.sessions("train")
     starts = dataset.offsets[train.start : train.stop]
@@ -155,4 +156,5 @@ def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
 
 def _event_codes(dataset: Dataset, level: str, low: int, high: int) -> NDArray[np.int32]:
     codes = dataset.item[low:high]
-    return codes if level == "item" else dataset.taxonomy.paths[codes, int(level.removeprefix("category_")) - 1]
+    column = Level(level).k - 1
+    return codes if column < 0 else dataset.taxonomy.paths[codes, column]

@@ -106,7 +106,7 @@ def starting_vectors(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyram
         If the earlier model is of another shop.
     """
     refuse_other_shop(vocabulary, earlier)
-    start = {}
+    start: dict[str, tuple[Codes, NDArray[np.float32]]] = {}
     for level in ranked_levels(vocabulary.levels):
         table = pyramid.target_table(level) if frozen else pyramid.input_tables(level)[0]
         codes = earlier_codes(vocabulary, earlier, level)

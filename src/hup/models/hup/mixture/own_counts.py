@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.models.hup.mixture.co_visits import CoVisits, near_pairs
 from hup.sessions.batches import ragged_arange
 
