@@ -26,8 +26,7 @@ from hup.recommender.model_folder import (
     write_json,
 )
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank
-from hup.recommender.session_reader import SessionReader
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, check_now, in_time_order
 from hup.sessions.levels import Level, ranked_levels

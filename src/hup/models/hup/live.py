@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
-from hup.recommender.session_reader import Seen, SessionReader, UnknownPaths
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
 from hup.sessions.steps import Buckets, LevelSteps, PyramidSteps, number_of_bucket
