@@ -296,9 +296,10 @@ class Recommender(ABC):
         """Read back what :meth:`_more_config` wrote."""
         return
 
-    def _check_level(self, level: str) -> None:
+    def _check_level(self, level: str) -> Level:
         if level not in self.levels:
             raise HupError(f"{self.name} has no level {level!r}; its levels are: {', '.join(self.levels)}.")
+        return Level(level)
 
     def _check_question(self, level: str, k: int) -> None:
         self._check_level(level)
