@@ -9,8 +9,8 @@ from torch.nn import functional
 
 import hup.models.counted.item_knn as item_knn
 from hup.models.counted.bpr_mf import BPRMF
+from hup.models.counted.history_matrix import event_count_matrix, history_matrix
 from hup.models.counted.item_knn import ItemKNN
-from hup.models.counted.session_matrix import event_count_matrix, history_matrix
 from hup.models.counted.word2vec import Word2vec, Word2vecAverage
 from hup.models.skipgram import word2vec_vectors
 

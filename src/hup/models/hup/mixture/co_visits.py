@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.models.counted.session_matrix import session_matrix
 from hup.models.hup.mixture.sums_by_key import SumsByKey
+from hup.sessions.session_matrix import session_matrix
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
