@@ -222,9 +222,9 @@ def test_the_order_of_a_batch_changes_nothing(model, dataset):
 
 def test_the_company_in_a_batch_changes_nothing(model, dataset):
     for level in levels_of(dataset):
-        together = by_code(model.score(histories(dataset), level))
-        alone = [by_code(model.score(histories(dataset, [session]), level))[0] for session in dataset.sessions("test")]
-        assert_same(together, alone)
+        together = by_code(model.score(histories(dataset), level))[::4]
+        some = dataset.sessions("test")[::4]
+        assert_same(together, [by_code(model.score(histories(dataset, [session]), level))[0] for session in some])
 
 
 # ---------------------------------------------------------------------- what a model does not know
@@ -411,7 +411,7 @@ def test_a_folder_of_another_model_is_told(model, tmp_path: Path):
 
 def events_of(dataset: Dataset, session: int) -> list[Event]:
     """A test session's history, as a shop would send it."""
-    tree, names = dataset.taxonomy, dataset.item_names()
+    tree, names = dataset.taxonomy, dataset.item_names
     given = histories(dataset, [session])
     return [
         Event(
@@ -428,7 +428,7 @@ def events_of(dataset: Dataset, session: int) -> list[Event]:
 
 
 def test_recommendations_are_the_best_scores(model, dataset):
-    for session in list(dataset.sessions("test"))[:5]:
+    for session in list(dataset.sessions("test"))[:3]:
         given = histories(dataset, [session])
         for level in levels_of(dataset):
             scores = by_code(model.score(given, level))[0]

@@ -40,9 +40,8 @@ def map(
     The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit.
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
-    from hup.data.engines.engine import TableSource
-    from hup.data.log_source import query_source, refuse_databases
-    from hup.data.sources import find_sources
+    from hup.data.engines.reader import TableSource
+    from hup.data.log_source import find_sources, query_source, refuse_databases
     from hup.proposing.propose import propose_mapping
     from hup.proposing.sample import sample_tables
 

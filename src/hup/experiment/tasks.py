@@ -228,7 +228,7 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "levels": dataset.levels,
         "sessions": counts.sessions,
-        "users": dataset.n_users(),
+        "users": dataset.n_users,
         "items": counts.items,
         "categories": list(counts.categories),
         "events": counts.events,

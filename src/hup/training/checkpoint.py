@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hup.errors import HupError
 from hup.files import write_aside
-from hup.nn.weights import unshared
+from hup.nn.tables import unshared
 
 _NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
 

@@ -8,8 +8,7 @@ from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender.base import Recommender
 from hup.training.folder import TrainingFolder
-from hup.training.loop import train
-from hup.training.observer import Observer
+from hup.training.loop import Observer, train
 from hup.training.trained import TrainedRecommender
 
 

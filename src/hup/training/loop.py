@@ -19,9 +19,9 @@ from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.nn.collapse import spread
-from hup.nn.weights import unshared
+from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
+from hup.training.beginning import digest, refuse_learned, training_sessions
 from hup.training.checkpoint import (
     TrainingState,
     load_checkpoint,
@@ -31,12 +31,25 @@ from hup.training.checkpoint import (
     save_vectors,
 )
 from hup.training.folder import TrainingFolder
-from hup.training.initial_model import digest, refuse_learned
-from hup.training.observer import Observer
-from hup.training.sessions import training_sessions
 
 if TYPE_CHECKING:
     from hup.training.trained import TrainedRecommender
+
+
+class Observer:
+    """Told of each event of a training run; does nothing. Override what is of interest."""
+
+    def note(self, message: str) -> None:
+        """Say something that a person should know."""
+
+    def epoch_begins(self, epoch: int, epochs: int, sessions: int) -> None:
+        """Begin epoch ``epoch`` (from 1) of at most ``epochs``, over ``sessions`` sessions."""
+
+    def batch_done(self, sessions: int, loss: float) -> None:
+        """Finish a batch of ``sessions`` with a loss."""
+
+    def epoch_done(self, record: dict[str, Any]) -> None:
+        """Finish an epoch; the record is the line of the log."""
 
 
 def train(
@@ -84,7 +97,7 @@ def train(
     state = TrainingState(config.model_dump(mode="json"), dataset.fingerprint, "" if init is None else digest(init))
     if init is not None:
         model.check_earlier(init, dataset)
-        refuse_learned(init, dataset, observer)
+        refuse_learned(init, dataset, observer.note)
     folder = None if out is None else TrainingFolder(out)
     earlier = None
     if folder is not None:

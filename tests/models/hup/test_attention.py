@@ -61,7 +61,7 @@ def test_only_levels_with_a_loss_are_trained(dataset):
 def test_weights_are_those_of_the_reasons(dataset):
     model = made(dataset)
     session = dataset.sessions("test")[0]
-    names = dataset.item_names()
+    names = dataset.item_names
     history = one_history(dataset, session)
     tree = dataset.taxonomy
     events = [

@@ -38,7 +38,7 @@ def folder(shops, tiny, tmp_path_factory) -> Path:
 def history(dataset: Dataset, session: int) -> list[Event]:
     """Events of a test session before its target, as an application has them."""
     given, _ = histories_and_targets(dataset, np.array([session]))
-    start, names = int(dataset.offsets[session]), dataset.item_names()
+    start, names = int(dataset.offsets[session]), dataset.item_names
     events = []
     for at in range(start, start + given.item.numel()):
         path = dataset.taxonomy.paths[dataset.item[at]]
@@ -76,7 +76,7 @@ def names_of(answer: Recommendations) -> list[str]:
 
 def test_recommendations_are_the_best_scores(model, dataset):
     """All candidates of an evaluation, in its order: the vocabulary and the session's own, without the current item."""
-    items = dataset.item_names()
+    items = dataset.item_names
     for session in some_sessions(dataset):
         given, _ = histories_and_targets(dataset, np.array([session]))
         events = history(dataset, session)
@@ -137,7 +137,7 @@ def test_the_current_category_is_recommended(model, dataset):
 
 
 def test_what_the_session_has_is_marked_and_paths_are_names(model, dataset):
-    items = dataset.item_names()
+    items = dataset.item_names
     for session in some_sessions(dataset):
         events = history(dataset, session)
         own = {event.item for event in events}
@@ -210,7 +210,7 @@ def test_no_category_is_never_recommended(bare_shops, tiny):
         bare = next(
             i for i in range(dataset.n_train_items) if dataset.taxonomy.paths[i, 0] == dataset.taxonomy.no_category[0]
         )
-        known = {"item": dataset.item_names()[bare], "behavior": "1"}
+        known = {"item": dataset.item_names[bare], "behavior": "1"}
         sessions = (
             [],
             [known],
@@ -242,7 +242,7 @@ def test_a_live_path_of_any_length_is_completed_as_in_a_log(model, dataset, dept
     """A session with a short path is one with the path that `hup prepare` would make of it."""
     whole = (*dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[0, -1])), *"ab")
     given, completed = whole[:depth], extended_path(whole[:depth], dataset.levels)
-    known = {"item": dataset.item_names()[1], "behavior": "2"}
+    known = {"item": dataset.item_names[1], "behavior": "2"}
     answers = []
     for path in (given, completed):
         session = [
@@ -258,7 +258,7 @@ def test_a_live_path_of_any_length_is_completed_as_in_a_log(model, dataset, dept
 
 
 def test_an_item_of_the_vocabulary_keeps_its_path(model, dataset):
-    item = dataset.item_names()[0]
+    item = dataset.item_names[0]
     state = model.state([{"item": item, "behavior": "1", "categories": ["something else"]}])
     assert state.items[item].names == dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[0, -1]))
 

@@ -45,7 +45,7 @@ def best_categories(model: hup.HUP, dataset: hup.Dataset) -> dict[int, np.ndarra
 def test_profiles_of_all_levels_exist_and_differ_between_sessions(trained):
     model, dataset = trained
     assert model.levels == ("item", "category_3", "category_2", "category_1")
-    names = dataset.item_names()
+    names = dataset.item_names
     profiles = []
     for session in list(dataset.sessions("test"))[:10]:
         items = dataset.item[dataset.offsets[session] : dataset.offsets[session + 1]]

@@ -16,8 +16,7 @@ from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import history_matrix
 from hup.recommender.base import Recommender, Scores
 from hup.sessions.batches import Histories
-from hup.sessions.runs import training_runs
-from hup.sessions.session_matrix import session_matrix
+from hup.sessions.runs import session_matrix, training_runs
 
 
 class BPRMFConfig(Section):

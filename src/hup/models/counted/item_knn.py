@@ -16,8 +16,7 @@ from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
 from hup.models.counted.history_matrix import history_matrix
 from hup.sessions.batches import Histories
-from hup.sessions.runs import training_runs
-from hup.sessions.session_matrix import session_matrix
+from hup.sessions.runs import session_matrix, training_runs
 
 ITEMS_PER_BLOCK = 4096
 

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
-from hup.nn.ranking_losses import cross_entropy
+from hup.nn.losses import cross_entropy
 from hup.recommender.base import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of

@@ -14,8 +14,7 @@ from hup.config import Section, TrainedConfig, Training
 from hup.data.dataset import Dataset
 from hup.models.skipgram import word2vec_vectors
 from hup.nn.losses import cosine_proximity
-from hup.nn.ragged import segment_softmax, segment_sum
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.base import Scores

@@ -22,7 +22,7 @@ from hup.models.trained.next_code import (
     Steps,
     steps_of,
 )
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru
 from hup.sessions.batches import Histories, histories_and_targets
 
 Mode = Literal["init", "all"]

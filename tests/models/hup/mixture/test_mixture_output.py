@@ -10,32 +10,15 @@ import torch
 
 from hup.config import Config
 from hup.errors import HupError
-from hup.models.hup.mixture.co_visits import count_co_visits
-from hup.models.hup.mixture.likelihood import Own, following_codes, last_events, mixture_likelihood
-from hup.models.hup.mixture.output import MixtureOutput
-from hup.models.hup.mixture.visits import joined, run_table, visits_of
+from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
+from hup.models.hup.mixture.likelihood import last_events
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
+from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import training_runs
-from hup.sessions.steps import pyramid_steps
 
 from ....helpers.live_sessions import live_events
-
-QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
-
-
-def mixture(dataset, *changes: str) -> HUP:
-    """Make a model whose weights are large enough for every part to matter."""
-    model = HUP(Config.preset("best", [*QUICK, *changes])).initialise(dataset)
-    torch.manual_seed(1)
-    for parameter in model.network.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.3)
-    return model
-
-
-def output_of(model: HUP) -> MixtureOutput:
-    assert model._mixture is not None
-    return model._mixture
+from ....helpers.mixtures import QUICK, mixture, output_of, said_in_training
 
 
 @pytest.mark.parametrize(
@@ -48,17 +31,16 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
         scores = model.score(histories, level)
         total = scores.known.sum(dim=1) + torch.where(scores.own_codes >= 0, scores.own, 0).sum(dim=1)
         assert (scores.known >= 0).all()
-        answers = model._answers(output_of(model), histories)
-        unseen = answers[level if level == "item" else "category_1"].mixed.weights[:, 3]
+        asked = output_of(model).ask(histories)
+        unseen = asked.answers[level if level == ITEM else Level.category(1)].mixed.weights[:, 3]
         # Where a category has the current item alone, its share of explore is nobody's.
-        if level == "item":
-            output, current = output_of(model), histories.current("item")
+        if level == ITEM:
             with torch.inference_mode():
-                said = output.own_scores(model._mixtures, answers, level, current)
+                said = asked.alone(level)
                 own = torch.zeros(len(histories)).index_add(0, said.query, said.probability)
-                above = output.own_scores(model._mixtures, answers, model.levels[1], current).known.sum(dim=1)
+                above = asked.alone(model.levels[1]).known.sum(dim=1)
             # Explore has no items of categories that training did not have.
-            nobodys = unseen + answers[level].mixed.weights[:, 2] * (1 - above)
+            nobodys = unseen + asked.answers[level].mixed.weights[:, 2] * (1 - above)
             summed = said.known.sum(dim=1) + own + nobodys
             assert (summed <= 1 + 1e-4).all()
             assert float(summed.median()) == pytest.approx(1, abs=1e-3)
@@ -96,35 +78,22 @@ def test_the_current_item_has_no_share(dataset):
     assert not no_memory.score(histories, "item").known[known, current[known]].any()
 
 
-@pytest.mark.parametrize("level", ["item", "category_1"])
+@pytest.mark.parametrize("level", [ITEM, Level.category(1)])
 def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counted_it(dataset, level):
     """At every prefix; so what training sees is what evaluation will ask."""
     model = mixture(dataset)
-    output, train = output_of(model), np.asarray(dataset.sessions("train"))
+    network, train = output_of(model).network, np.asarray(dataset.sessions("train"))
     chosen = int(train[np.argmax(np.diff(dataset.offsets)[train] > 9)])
-    histories, targets = histories_and_targets(dataset, np.asarray([chosen]))
-    table = run_table(histories, len(model.vocabulary.behaviors))
-    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(last_events(table)))
-    pyramid, network = model.pyramid, model._mixtures
-    closed = pyramid.fold(histories, steps)
-    opened = pyramid.run_open(histories, steps, closed)
-    whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    classes, trained = None, {}
-    for name in model.levels[::-1]:
-        own = Own.of(output, network, name, whole)
-        answer = output.answer(network, name, table, visits_of(table, name), closed, opened, own.counts)
-        trained[name], unseen = mixture_likelihood(
-            output, network, name, table, answer, own, following_codes(table, whole, name), classes
-        )
-        if name == model.levels[1]:
-            classes = trained[name]
-        assert (unseen * trained[name] < 1e-6).all(), "nobody else has been on what is unseen"
+    histories, _ = histories_and_targets(dataset, np.asarray([chosen]))
+    table, said = said_in_training(model, dataset, np.asarray([chosen]))
+    for one in said.values():
+        assert (one.unseen * one.named < 1e-6).all(), "nobody else has been on what is unseen"
+    trained, following = said[level].named, said[level].following
 
-    model._mixture = without(dataset, model, chosen - int(train[0]))
+    network.co_visits = without(dataset, model, chosen - int(train[0]))
     left = left_counts(dataset, model, chosen)
     for name in model.levels:
         network.mixture(name).counts.copy_(left[name])
-    following = following_codes(table, whole, level)
     for prefix in range(len(table.item)):
         end = int(last_events(table)[prefix]) + 1
         part = replace(
@@ -136,13 +105,11 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
             interval=masked(histories.interval[:end], end - 1),
             dwell=masked(histories.dwell[:end], end - int(table.events[prefix])),
         )
-        output = output_of(model)
         with torch.no_grad():
-            answers = output.answers(network, part, model.buckets)
-            known = output.own_scores(network, answers, level, part.current("item")).known
+            known = output_of(model).ask(part).alone(level).known
         code = int(following[prefix])
         if code < known.shape[1]:
-            assert float(trained[level][prefix].detach()) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
+            assert float(trained[prefix]) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
 
 
 def left_counts(dataset, model: HUP, session: int) -> dict[str, torch.Tensor]:
@@ -153,7 +120,7 @@ def left_counts(dataset, model: HUP, session: int) -> dict[str, torch.Tensor]:
         codes = dataset.item[events]
         codes = codes if level == "item" else dataset.taxonomy.paths[codes, int(level[9:]) - 1]
         runs = [int(code) for place, code in enumerate(codes) if not place or code != codes[place - 1]]
-        counts = model._mixtures.mixture(level).counts.clone()
+        counts = output_of(model).network.mixture(level).counts.clone()
         for code in runs:
             counts[code] -= 1
         found[level] = counts
@@ -166,7 +133,7 @@ def masked(values: torch.Tensor, start: int) -> torch.Tensor:
     return values
 
 
-def without(dataset, model: HUP, number: int) -> MixtureOutput:
+def without(dataset, model: HUP, number: int) -> dict[Level, CoVisits]:
     """Count the neighbours of all training sessions but one."""
     codes, offsets = training_runs(dataset, "item")
     kept = np.ones(len(codes), dtype=bool)
@@ -181,7 +148,7 @@ def without(dataset, model: HUP, number: int) -> MixtureOutput:
         counted[level] = count_co_visits(
             of, bounds, size, window=options.window, neighbors=10**6, with_itself=with_itself
         )
-    return MixtureOutput(model.vocabulary, model.config, counted)
+    return counted
 
 
 @pytest.mark.parametrize("changes", [(), ("network.micro=false",), ("mixture.profile=false",)])
@@ -228,7 +195,7 @@ def test_a_recommendation_says_where_it_comes_from(dataset):
 def test_before_training_the_pointer_is_recency(dataset):
     model = HUP(Config.preset("best", [*QUICK, "mixture.memory=false"])).initialise(dataset)
     histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
-    answer = model._answers(output_of(model), histories)["item"]
+    answer = output_of(model).ask(histories).answers[ITEM]
     for query in range(len(histories)):
         mine = (answer.visits.query == query) & ~answer.visits.is_current
         weights = answer.mixed.repeat[torch.from_numpy(mine)]
