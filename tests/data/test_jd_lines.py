@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.data import line_blocks
+from hup.data.engines.reader import SourceFile
 from hup.data.jd_lines import LineReader
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 
 
 def read(tmp_path, *contents):

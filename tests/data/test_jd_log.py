@@ -3,10 +3,10 @@
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import SourceFile
 from hup.data.jd_log import jd_log
 from hup.data.prepare import prepare
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 
 LINES = [
     [("lonely", "x/z"), ("c", "x/z")],

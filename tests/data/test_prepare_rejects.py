@@ -68,7 +68,7 @@ def test_bad_lines(tmp_path):
         ("log.txt", 103, None, "line is not UTF-8: byte 0xff at column 12", "dropped"),
     ]
     assert dataset.session_name(100) == "log.txt:104"
-    assert dataset.item_names() == ["a", "b", "é"]
+    assert dataset.item_names == ["a", "b", "é"]
 
 
 def test_line_too_long_to_be_a_session(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_item_under_two_categories_equally_often_takes_the_first(tmp_path):
 def test_categories_of_dropped_sessions_leave_no_trace(tmp_path):
     dataset = prepare_lines(tmp_path, "z+1+unused+1+1 z+1+odd+1+1", *MANY)
     assert dataset.taxonomy.names == (["x", "y"],)
-    assert dataset.item_names() == ["a", "b"]
+    assert dataset.item_names == ["a", "b"]
     assert [row[4] for row in rejects(dataset)] == ["session dropped"]
 
 
@@ -123,7 +123,7 @@ def test_depth_is_that_of_most_or_the_one_asked_for(tmp_path):
     lines = ["a+1+x/u+1+1 b+1+y/v+1+1 c+1+x+1+1 d+1+y+1+1 e+1+y/w+1+1"] * 3
     assert prepare_lines(tmp_path, *lines, max_reject_share=1).levels == 2
     flat = prepare_lines(tmp_path, *lines, max_reject_share=1, levels=1, overwrite=True)
-    assert flat.item_names() == ["c", "d"]
+    assert flat.item_names == ["c", "d"]
 
 
 def test_too_many_rejects(tmp_path):
@@ -175,7 +175,7 @@ def test_compressed_file_that_breaks_off(tmp_path, suffix, block, monkeypatch):
     assert line == len(dataset) + 1
     assert 1000 < len(dataset) < 20_000
     last = dataset.offsets[-2]
-    assert dataset.item_names()[dataset.item[last + 1]] == f"j{line - 2}"
+    assert dataset.item_names[dataset.item[last + 1]] == f"j{line - 2}"
 
 
 def test_compressed_file_that_is_none(tmp_path):

@@ -39,7 +39,7 @@ def write(path, *rows, header=HEADER):
 def test_sessions_items_times_and_categories(tmp_path):
     source = write(tmp_path / "events.csv", *ROWS)
     dataset = prepare(source, out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["shoe", "lamp"]
+    assert dataset.item_names == ["shoe", "lamp"]
     assert dataset.offsets.tolist() == [0, 3, 6]
     assert dataset.item.tolist() == [0, 0, 1, 1, 0, 1]
     assert [dataset.behaviors[code].name for code in dataset.behavior] == [
@@ -161,14 +161,14 @@ def test_event_ids_that_begin_anew_in_each_session_are_no_duplicates_of_a_user(t
 def test_ties_in_time_are_in_order_of_event_id_as_numbers(tmp_path):
     rows = [f"ann,s1,{number},1700000000,item{number},view,a,b" for number in (10, 9, 100, 2)]
     dataset = prepare(write(tmp_path / "e.csv", *rows), out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["item2", "item9", "item10", "item100"]
+    assert dataset.item_names == ["item2", "item9", "item10", "item100"]
 
 
 def test_ties_without_event_id_are_in_order_of_the_file(tmp_path):
     header = "user,session,timestamp,item,behavior,category_1"
     rows = [f"ann,s1,1700000000,{item},view,a" for item in ("z", "b", "y", "a")]
     dataset = prepare(write(tmp_path / "e.csv", *rows, header=header), out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["z", "b", "y", "a"]
+    assert dataset.item_names == ["z", "b", "y", "a"]
 
 
 def test_sessions_cut_at_idle_gaps(tmp_path):
@@ -189,9 +189,9 @@ def test_whole_histories_in_windows_newest_full(tmp_path):
     source = write(tmp_path / "e.csv", *rows)
     dataset = prepare(source, out=tmp_path / "out", sequence="user", window=3, shares=ALL_TRAIN)
     assert dataset.offsets.tolist() == [0, 3, 6]  # the oldest event is alone, and no session
-    assert dataset.item_names() == [f"item{n}" for n in range(1, 7)]
+    assert dataset.item_names == [f"item{n}" for n in range(1, 7)]
     recent = prepare(source, out=tmp_path / "recent", sequence="user", last_events=4, shares=ALL_TRAIN)
-    assert recent.item_names() == [f"item{n}" for n in range(3, 7)]
+    assert recent.item_names == [f"item{n}" for n in range(3, 7)]
     assert recent.manifest.left_out == {"older than the last events kept": 3}
 
 
@@ -215,7 +215,7 @@ def test_training_decides_where_an_item_lies(tmp_path):
                 f"u,s{session},{session * 100 + event},{1_700_000_000 + session * 1000 + event},{item},view,x,{shelf}"
             )
     dataset = prepare(write(tmp_path / "e.csv", *rows), out=tmp_path / "out")
-    lamp = dataset.item_names().index("lamp")
+    lamp = dataset.item_names.index("lamp")
     assert dataset.taxonomy.path_names(2, dataset.taxonomy.paths[lamp, 1]) == ("x", "old")
     tree = dataset.manifest.tree
     assert (tree.items_moved, tree.events_moved) == (1, 12)

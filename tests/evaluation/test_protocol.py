@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hup.evaluation.protocol as protocol
-from hup.data.manifest import SplitBounds
+from hup.data.statistics import split_bounds
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.evaluation import evaluate
@@ -294,7 +294,7 @@ def test_a_model_of_what_the_dataset_was_appended_to_ranks_all_candidates(make_d
 
     def place(session, target):
         """Rank among a, b (known to the model), c (not) and the session's own, without the current item."""
-        codes = {name: code for code, name in enumerate(new.item_names())}
+        codes = {name: code for code, name in enumerate(new.item_names)}
         history = [codes[name] for name in session]
         candidates = (set(range(new.n_train_items)) | set(history)) - {history[-1]}
 
@@ -353,9 +353,9 @@ def test_a_model_that_has_learned_from_the_sessions_is_refused(make_dataset):
 def test_appending_never_puts_sessions_of_training_into_the_test_split(old):
     """With the same shares: what was learned from stays in front of what is judged by."""
     for shares in ((0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.9, 0.0, 0.1), (0.34, 0.33, 0.33)):
-        before = SplitBounds.of(old, shares)
+        before = split_bounds(old, shares)
         for new in range(old, old + 40):
-            after = SplitBounds.of(new, shares)
+            after = split_bounds(new, shares)
             assert after.train[1] >= before.train[1]
             assert after.test[0] >= before.test[0]
 

@@ -17,7 +17,7 @@ from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.proposing.propose import Proposal
-    from hup.proposing.table_sample import TableSample
+    from hup.proposing.sample import TableSample
 
 
 def map(
@@ -41,10 +41,9 @@ def map(
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
     from hup.data.engines.reader import TableSource
-    from hup.data.log_source import query_source, refuse_databases
-    from hup.data.sources import find_sources
+    from hup.data.log_source import find_sources, query_source, refuse_databases
     from hup.proposing.propose import propose_mapping
-    from hup.proposing.table_sample import sample_tables
+    from hup.proposing.sample import sample_tables
 
     if out is not None and out.exists() and not overwrite:
         raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
@@ -114,7 +113,7 @@ def _print(proposal: Proposal) -> None:
 
 def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None) -> None:
     """Write the mapping if wanted, and say how to go on."""
-    from hup.proposing.proposal_toml import proposal_toml
+    from hup.proposing.toml import proposal_toml
 
     known = proposal.known_as
     mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"
@@ -132,9 +131,9 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
             raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
         note(f"Written to {out}")
     if proposal.mapping is None:
-        found = {choice.role for choice in proposal.choices if choice.columns}
-        missing = [role for role in ("timestamp", "item") if role not in found]
-        missing += [] if found & {"user", "session"} else ["user or session"]
+        proposed = {choice.role for choice in proposal.choices if choice.columns}
+        missing = [role for role in ("timestamp", "item") if role not in proposed]
+        missing += [] if proposed & {"user", "session"} else ["user or session"]
         note(f"Not found: {', '.join(missing)}. Fill in the commented lines of the mapping before you use it.")
     if out is None and known is None:
         note(f"Next: hup map {what} --out mapping.toml")

@@ -32,14 +32,14 @@ def extended(base: Dataset, log: SessionLog) -> SessionLog:
     log : SessionLog
         What is new, with the levels of `base` and behaviors that begin with those of `base`.
     """
-    names = pa.array(base.item_names(), pa.large_string())
+    names = pa.array(base.item_names, pa.large_string())
     new_names = log.items["item"].cast(pa.large_string())
     code = pc.index_in(new_names, value_set=names).combine_chunks()
     is_new = code.is_null().to_numpy(zero_copy_only=False)
     item_id = code.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
     item_id[is_new] = base.n_items + np.arange(int(is_new.sum()), dtype=np.int32)
     known, added = item_paths(base, log.separator), log.items.filter(pa.array(is_new))
-    sessions = pa.table([base.session_names(), base.users(), *base.times()], schema=SESSION_COLUMNS)
+    sessions = pa.table([base.session_names, base.users, *base.times], schema=SESSION_COLUMNS)
     return replace(
         log,
         items=pa.concat_tables([known, added.select(["item", "path"]).cast(known.schema)]),
@@ -52,12 +52,12 @@ def extended(base: Dataset, log: SessionLog) -> SessionLog:
 
 def item_paths(base: Dataset, separator: str) -> pa.Table:
     """Give ``item`` and ``path`` (names joined by `separator`) of all items of `base`, in order of their codes."""
-    return pa.table({"item": pa.array(base.item_names(), pa.large_string()), "path": _paths(base, separator)})
+    return pa.table({"item": pa.array(base.item_names, pa.large_string()), "path": _paths(base, separator)})
 
 
 def known_paths(base: Dataset, names: pa.LargeStringArray, separator: str) -> list[str | None]:
     """Give the path that `base` has for each named item, None for items that it does not know."""
-    code = pc.index_in(names, value_set=pa.array(base.item_names(), pa.large_string()))
+    code = pc.index_in(names, value_set=pa.array(base.item_names, pa.large_string()))
     paths: list[str | None] = _paths(base, separator).take(code).to_pylist()
     return paths
 

@@ -21,7 +21,7 @@ from hup.data.manifest import BucketEdges, Manifest, Rejects, Split, SplitBounds
 from hup.data.progress import Progress
 from hup.data.rejects import RejectTally, write_rejects
 from hup.data.session_log import SESSION_COLUMNS, SessionLog
-from hup.data.statistics import Columns, count, train_vocabulary
+from hup.data.statistics import Columns, count, split_bounds, train_vocabulary
 from hup.data.taxonomy import CodedItems, FirstAppearance, coded_items
 from hup.errors import HupError
 
@@ -101,7 +101,7 @@ def write_dataset(log: SessionLog, tally: RejectTally, plan: DatasetPlan, progre
     columns = events.columns(items.taxonomy.paths)
     progress.phase("Statistics", len(columns.item), "events")
     counts = count(columns, len(log.behaviors), progress.advance)
-    bounds = SplitBounds.of(counts.sessions, plan.split.shares)
+    bounds = split_bounds(counts.sessions, plan.split.shares)
     train = train_vocabulary(columns, bounds)
     del columns
     progress.phase("Assembling files")

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hup.data.engines.reader import SourceFile
 from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
 from hup.data.manifest import Source
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.session_log import SESSION_COLUMNS
-from hup.data.sources import SourceFile
 
 LINE_SCHEMA = pa.schema([("session", pa.int64()), ("place", pa.int64()), ("text", pa.large_string())])
 

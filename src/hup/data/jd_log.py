@@ -17,13 +17,13 @@ from hup.behaviors import JD_BEHAVIORS
 from hup.data.append import item_paths
 from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import SourceFile
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.jd_lines import LineReader
 from hup.data.manifest import Preparation
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, RECATEGORISED, SCHEMA, SESSION_DROPPED
 from hup.data.session_log import SessionLog
-from hup.data.sources import SourceFile
 
 SEPARATOR = "/"
 N_FIELDS = 5
@@ -178,8 +178,8 @@ _TOKEN_PROBLEM = f"""CASE
 
 _CODES = " ".join(f"WHEN {quoted_text(each.code)} THEN {code}" for code, each in enumerate(JD_BEHAVIORS))
 
-#: One row a token. One that cannot be used has no behavior, the whole token for an item and the reason for a path: two
-#: columns less in the largest of all tables.
+#: One row a token. One that cannot be used has no behavior, the whole token for an item and the reason for a path: a
+#: column less in the largest of all tables.
 _TOKENS = f"""
 WITH
 split AS (SELECT session, place, string_split(text, ' ') AS tokens FROM lines),

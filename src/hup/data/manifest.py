@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -68,13 +68,6 @@ class SplitBounds(_Frozen):
     train: tuple[int, int]
     validation: tuple[int, int]
     test: tuple[int, int]
-
-    @classmethod
-    def of(cls, sessions: int, shares: tuple[float, float, float]) -> Self:
-        """Divide `sessions` stored sessions; training gets one at least."""
-        train_end = max(1, round(sessions * shares[0]))
-        validation_end = max(train_end, round(sessions * (shares[0] + shares[1])))
-        return cls(train=(0, train_end), validation=(train_end, validation_end), test=(validation_end, sessions))
 
 
 class Split(_Frozen):

@@ -16,17 +16,17 @@ from hup.data.append import extended, refuse_changed, refuse_other_mapping
 from hup.data.dataset import MANIFEST, Dataset
 from hup.data.dataset_writer import DatasetPlan, check_rejects, write_dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
+from hup.data.engines.reader import is_uri
 from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
-from hup.data.output_folder import output_folder, recover
 from hup.data.progress import Progress
 from hup.data.session_log import SessionLog
-from hup.data.sources import is_uri
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
+from hup.files import output_folder, recover
 
 SHARES = (0.7, 0.1, 0.2)
 _NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))

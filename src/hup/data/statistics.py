@@ -1,4 +1,4 @@
-"""Statistics of a dataset, from its columns, in one pass over blocks of whole sessions."""
+"""Statistics of a dataset, from its columns, in one pass over blocks of whole sessions; and how it is split."""
 
 from __future__ import annotations
 
@@ -137,6 +137,13 @@ def count(columns: Columns, n_behaviors: int, advance: Callable[[int], None] | N
         interval_seconds=interval.summary(),
         dwell_seconds=dwell.summary(),
     )
+
+
+def split_bounds(sessions: int, shares: tuple[float, float, float]) -> SplitBounds:
+    """Divide `sessions` stored sessions; training gets one at least."""
+    train_end = max(1, round(sessions * shares[0]))
+    validation_end = max(train_end, round(sessions * (shares[0] + shares[1])))
+    return SplitBounds(train=(0, train_end), validation=(train_end, validation_end), test=(validation_end, sessions))
 
 
 def train_vocabulary(columns: Columns, bounds: SplitBounds) -> TrainVocabulary:

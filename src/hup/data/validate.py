@@ -20,7 +20,7 @@ from hup.data.manifest import TimeRange
 from hup.data.prepare import check_options
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, FileReject, RejectTally
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import category_source
 from hup.data.tables.log import BAD_COLUMNS, read_log
 from hup.data.tables.mapping import Mapping

@@ -13,11 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.evaluation.metrics import level_summary
+from hup.evaluation.metrics import cutoff, level_summary
 from hup.files import write_aside
-
-ITEM_CUTOFF = 20
-CATEGORY_CUTOFF = 5
 
 RANKS_SCHEMA = pa.schema(
     [
@@ -29,11 +26,6 @@ RANKS_SCHEMA = pa.schema(
         ("repeat", pa.bool_()),
     ]
 )
-
-
-def cutoff(level: str) -> int:
-    """Length of the list that a level is judged by: 20 for items, 5 for categories."""
-    return ITEM_CUTOFF if level == "item" else CATEGORY_CUTOFF
 
 
 @dataclass(frozen=True, eq=False)

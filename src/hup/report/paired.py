@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.evaluation.metrics import recall, reciprocal_rank
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
 from hup.evaluation.significance import paired_t_test
 from hup.experiment.results import Results
 from hup.experiment.run_folder import RunFolder
@@ -66,10 +65,10 @@ class PairedTests:
         return Comparison(means[0] - means[1], p)
 
     def _mean(self, row: str, level: str, metric: str) -> float | None:
-        found = self.rows.get(row)
-        if found is None or level not in found.levels:
+        result = self.rows.get(row)
+        if result is None or level not in result.levels:
             return None
-        value: float | None = getattr(found.levels[level], metric).value
+        value: float | None = getattr(result.levels[level], metric).value
         return value
 
     def _of(self, row: str, level: str) -> dict[str, Floats] | None:

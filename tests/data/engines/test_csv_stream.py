@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from hup.data import line_blocks
 from hup.data.engines import csv_parser
 from hup.data.engines.csv_stream import CsvStream, csv_head
-from hup.data.engines.reader import Dialect
+from hup.data.engines.reader import Dialect, SourceFile
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 
 BLOCKS = st.sampled_from([1, 7, 40, 4 << 20])
 

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from hup.data import line_blocks
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, TableSource
+from hup.data.engines.reader import Dialect, SourceFile, TableSource
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import TableSource
+from hup.data.log_source import find_sources
 from hup.data.progress import Progress
-from hup.data.sources import find_sources
 from hup.data.tables.mapping import load_mapping
 from hup.data.tables.rows import typed_rows
 

@@ -10,7 +10,7 @@ from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import TableSource
 from hup.data.log_source import LogSource
 from hup.data.progress import Progress
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import category_source, side_files
 from hup.data.tables.mapping import Mapping
 from hup.errors import HupError

@@ -11,7 +11,7 @@ import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import RawTable, sql_types, typed_batches, typed_schema
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.rows import COLUMNS, typed_rows, typing_sql
 from hup.data.tables.values import id_text, number_text

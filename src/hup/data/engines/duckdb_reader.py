@@ -15,7 +15,7 @@ from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_c
 from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
 from hup.data.engines.duckdb_query import DuckDBQueries
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
-from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, TableSource, sql_types
+from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, SourceFile, TableSource, sql_types
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.engines.table_files import (
     EMPTY,
@@ -30,7 +30,6 @@ from hup.data.engines.table_files import (
 )
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 if TYPE_CHECKING:

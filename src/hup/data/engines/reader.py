@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,10 @@ import pyarrow as pa
 
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile
 
 RAW_TEXT_CHARACTERS = 1_000
+COMPRESSED = (".gz", ".zst")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _PLACE_FIELDS = [
     pa.field("hup_file", pa.int32()),
     pa.field("hup_row", pa.int64()),
@@ -24,6 +26,24 @@ _PLACE_FIELDS = [
     pa.field("hup_text", pa.string()),
 ]
 PLACE_COLUMNS = tuple(column.name for column in _PLACE_FIELDS)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One input file.
+
+    `name` is relative to the folder that all inputs have in common and lacks ``.gz``/``.zst``, so that it depends
+    neither on where the inputs lie nor on how they are packed.
+    """
+
+    path: Path
+    name: str
+    bytes: int
+
+
+def is_uri(text: str) -> bool:
+    """Whether `text` is a place that only Spark knows, such as ``s3a://bucket/logs``, rather than a local path."""
+    return _SCHEME.match(text) is not None
 
 
 @dataclass(frozen=True)

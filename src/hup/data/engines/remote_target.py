@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName
-from hup.data.sources import is_uri
+from hup.data.engines.reader import is_uri
 from hup.errors import HupError
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hup.data.engines.csv_stream import check_csv_columns, csv_head
 from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
-from hup.data.engines.reader import Dialect, RawTable
+from hup.data.engines.reader import Dialect, RawTable, SourceFile
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_lines import Parse, parsed_lines
 from hup.data.engines.spark_parquet import check_footers, parquet_footer, parquet_rows, quoted
@@ -28,7 +28,6 @@ from hup.data.engines.table_files import (
 )
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 Columns = dict[str, dt.DataType]

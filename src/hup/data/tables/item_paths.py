@@ -1,4 +1,4 @@
-"""One category path for each item, from how often the events that a dataset gets saw it in each category."""
+"""One category path for each item, from how often the events that are used saw it in each category."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hup.data.tables.category_paths import SEPARATOR, ResolvedPaths
+from hup.data.tables.categories import SEPARATOR, ResolvedPaths
 from hup.data.tables.table_sessions import CutSessions
 from hup.data.taxonomy import NO_CATEGORY
 
@@ -58,7 +58,7 @@ def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_categories: int) 
     items, categories = cut.events()["item_id"], cut.categories()
     length = cut.sessions.length
     ends = np.cumsum(length)
-    parts: list[ItemPairs] = []
+    counted: list[ItemPairs] = []
     first = 0
     while first < len(order):
         begin = int(ends[first] - length[first])
@@ -67,11 +67,11 @@ def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_categories: int) 
         rank = np.repeat(place[first:last], length[first:last])
         item, category = items[events].astype(np.int64), categories[events].astype(np.int64)
         each = ItemPairs(item, category, np.ones(len(item), np.int64), (rank < n_train).astype(np.int64), rank)
-        parts.append(by_category(each, n_categories))
-        if sum(len(pairs.item) for pairs in parts[1:]) > len(parts[0].item) + CHUNK_EVENTS:
-            parts = [by_category(_joined(parts), n_categories)]
+        counted.append(by_category(each, n_categories))
+        if sum(len(pairs.item) for pairs in counted[1:]) > len(counted[0].item) + CHUNK_EVENTS:
+            counted = [by_category(_joined(counted), n_categories)]
         first = last
-    return by_category(_joined(parts), n_categories)
+    return by_category(_joined(counted), n_categories)
 
 
 def _joined(parts: list[ItemPairs]) -> ItemPairs:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, RawTable, TableSource
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource
 from hup.data.engines.sql_text import quoted_name, quoted_text
-from hup.data.log_source import LogSource
+from hup.data.log_source import LogSource, find_sources
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile, find_sources
-from hup.data.tables.category_paths import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
+from hup.data.tables.categories import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
 from hup.data.tables.mapping import ItemTable, Mapping, ParentTable, find_column
 from hup.data.tables.rows import (
     PLACES,

@@ -1,4 +1,4 @@
-"""Event tables as one table of typed rows: read, checked, and kept by the engine."""
+"""Event tables as one table of typed rows: read, checked, counted, and kept by the engine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, TableSource
+from hup.data.engines.reader import RawTable, SourceFile, TableSource
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.sources import SourceFile
 from hup.data.tables.mapping import Mapping, TableMapping
 from hup.data.tables.rows import EVENT_ID_DIGITS, kept_name, typed_rows
 from hup.errors import HupError

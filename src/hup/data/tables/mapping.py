@@ -18,8 +18,8 @@ from hup.data.tables.mapping_rules import (
     BoundColumns,
     CategoryRules,
     ItemTable,
+    MappingSection,
     ParentTable,
-    Section,
     SequenceRules,
     TableMapping,
     TimestampRule,
@@ -61,7 +61,7 @@ _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 NULLS = ("", "null", "NULL", "NaN", "nan", "None", "\\N")
 
 
-class Mapping(Section):
+class Mapping(MappingSection):
     """What the tables of a shop mean.
 
     Examples

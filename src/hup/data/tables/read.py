@@ -16,19 +16,27 @@ from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect
 from hup.data.log_source import LogSource
-from hup.data.manifest import Preparation, Source, Split, SplitBounds, TreeCounts
+from hup.data.manifest import Preparation, Source, Split, TreeCounts
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.session_log import SessionLog
+from hup.data.statistics import split_bounds
 from hup.data.tables import numbering
-from hup.data.tables.category_paths import SEPARATOR, CategoryTree
+from hup.data.tables.categories import SEPARATOR, CategoryTree
 from hup.data.tables.histories import HistoryRules
 from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
 from hup.data.tables.item_table import CategorySource, category_source
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import NumberedLog, number
-from hup.data.tables.table_sessions import CutSessions, HistoryNames, Sessions, batches, stored_order, write_histories
+from hup.data.tables.table_sessions import (
+    CutSessions,
+    HistoryNames,
+    SessionTable,
+    batches,
+    stored_order,
+    write_histories,
+)
 from hup.errors import HupError
 
 
@@ -171,7 +179,7 @@ def _preparation(mapping: Mapping) -> Preparation:
 def _places_of_training(n_sessions: int, options: TableOptions) -> int:
     """Count the new sessions that will be for training, once they stand behind those that are there."""
     before = len(options.base) if options.base is not None else 0
-    bounds = SplitBounds.of(before + n_sessions, options.split.shares)
+    bounds = split_bounds(before + n_sessions, options.split.shares)
     return max(0, bounds.train[1] - before)
 
 
@@ -237,14 +245,15 @@ def _rejects(
     engine: DuckDBEngine,
     histories: HistoryNames,
     numbered: NumberedLog,
-    short: Sessions,
+    short: SessionTable,
     paths: ItemPaths,
 ) -> Iterator[pa.RecordBatch]:
     """Yield bad rows in log order, then histories and sessions that are not used, then what is odd about categories."""
     yield from bad_rows(files, bad, engine)
     for side in categories.bad:
         yield from bad_rows(side.files, side.rows, engine, effect=NOTED)
-    yield histories.long_histories(numbered.too_long)
+    if len(numbered.too_long):
+        yield histories.long_histories(numbered.too_long)
     yield from histories.short_sessions(short)
     for items, sentences in paths.move_rows(numbered.items):
         yield _noted(items, sentences)

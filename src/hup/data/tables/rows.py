@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import RawTable
 from hup.data.engines.sql_text import quoted_name, quoted_text
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms

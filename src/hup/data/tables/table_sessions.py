@@ -47,7 +47,7 @@ _EVENT_COLUMNS = {"item_id": np.int32, "behavior": np.uint8, "interval": np.floa
 
 
 @dataclass(frozen=True, eq=False)
-class Sessions:
+class SessionTable:
     """Sessions that histories were cut into, in order of key and part; every column has shape (sessions,).
 
     Attributes
@@ -127,9 +127,9 @@ class CutSessions:
     ----------
     folder : Path
         Where they are.
-    sessions : Sessions
+    sessions : SessionTable
         The sessions that are used.
-    short : Sessions
+    short : SessionTable
         Those that are not, having fewer than two item runs; their events are not kept.
     counts : HistoryCounts
         What became of the rows.
@@ -138,8 +138,8 @@ class CutSessions:
     """
 
     folder: Path
-    sessions: Sessions
-    short: Sessions
+    sessions: SessionTable
+    short: SessionTable
     counts: HistoryCounts
     used_by_file: Ints
 
@@ -223,8 +223,8 @@ def write_histories(
             )
     return CutSessions(
         folder=folder,
-        sessions=Sessions.map(folder / "sessions"),
-        short=Sessions.map(folder / "short"),
+        sessions=SessionTable.map(folder / "sessions"),
+        short=SessionTable.map(folder / "short"),
         counts=HistoryCounts(**counts),
         used_by_file=used_by_file,
     )
@@ -237,7 +237,7 @@ def _without(block: Block, begins: Bools, repeats_of: Callable[[Block, Ints], Bo
 
 
 def _sessions(block: Block, begins: Bools) -> dict[str, Ints]:
-    """Give the columns of `Sessions`, a row for each session of a block."""
+    """Give the columns of `SessionTable`, a row for each session of a block."""
     starts = np.flatnonzero(begins)
     length = np.diff(starts, append=len(block))
     key = block.key[starts]
@@ -262,12 +262,12 @@ def _of_sessions(block: Block, begins: Bools, is_wanted: Bools) -> tuple[Block, 
     return block.select(wanted), begins[wanted]
 
 
-def stored_order(sessions: Sessions, seed: int | None = None) -> Ints:
+def stored_order(sessions: SessionTable, seed: int | None = None) -> Ints:
     """Order sessions by time, so that a split by place is one by time.
 
     Parameters
     ----------
-    sessions : Sessions
+    sessions : SessionTable
         In order of key and part.
     seed : int, optional
         Permute that order by this seed, for splits at random.
@@ -344,13 +344,13 @@ class HistoryNames:
         self._user = keys["user"].combine_chunks()
         self._history = keys["session" if by == "session" else "user"].combine_chunks()
 
-    def sessions(self, sessions: Sessions, order: Ints) -> pa.Table:
+    def sessions(self, sessions: SessionTable, order: Ints) -> pa.Table:
         """Give `SESSION_COLUMNS` of sessions in stored order."""
         user = self._user.take(pa.array(sessions.key[order]))
         times = (pa.array(np.asarray(column[order])) for column in (sessions.start_ms, sessions.end_ms))
         return pa.table([self._names(sessions, order), user, *times], schema=SESSION_COLUMNS)
 
-    def short_sessions(self, short: Sessions) -> Iterator[pa.RecordBatch]:
+    def short_sessions(self, short: SessionTable) -> Iterator[pa.RecordBatch]:
         """Yield a reject row for each session that has no target."""
         for start in range(0, len(short), _REJECT_ROWS):
             places = np.arange(start, min(start + _REJECT_ROWS, len(short)))
@@ -362,7 +362,7 @@ class HistoryNames:
         reasons = [f"{what}: {rows:,}" for rows in too_long["rows"].to_pylist()]
         return _sessions_dropped(self._history.take(too_long["key"].combine_chunks()), pa.array(reasons, pa.string()))
 
-    def _names(self, sessions: Sessions, places: Ints) -> pa.LargeStringArray:
+    def _names(self, sessions: SessionTable, places: Ints) -> pa.LargeStringArray:
         history = self._history.take(pa.array(sessions.key[places]))
         number = pc.cast(pa.array(sessions.part[places] + 1), pa.large_string())
         numbered = pc.binary_join_element_wise(history, number, pa.scalar("#", pa.large_string()))
