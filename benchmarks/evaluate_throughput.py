@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.manifest import Manifest, Split, SplitBounds, TrainVocabulary
 from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
-from hup.models.base import Recommender, Scores
-from hup.models.target_ranks import target_ranks
+from hup.recommender.base import Recommender, Scores
+from hup.recommender.target_ranks import target_ranks
+from hup.sessions.batches import Histories
 
 EVENTS_PER_SESSION = 57
 DIMENSIONS = 30

@@ -42,7 +42,7 @@ def measure(items: int, steps: int) -> dict[str, float]:
 
     import hup
     from hup.config import Config
-    from hup.data.batches import batches
+    from hup.sessions.batches import batches
 
     with tempfile.TemporaryDirectory() as folder:
         log(items, Path(folder) / "log.txt")

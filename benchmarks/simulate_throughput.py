@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hup.data.simulator import SimulatorConfig, simulate, simulate_chunks
-from hup.data.simulator.writers import ENDINGS
+from hup.simulator import SimulatorConfig, simulate, simulate_chunks
+from hup.simulator.writers import ENDINGS
 
 
 def main() -> None:

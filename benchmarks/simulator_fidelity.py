@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hup.data.simulator import SimulatorConfig, build_catalogue, simulate_chunks
-from hup.data.simulator.fidelity import measure_log
+from hup.simulator import SimulatorConfig, build_catalogue, simulate_chunks
+from hup.simulator.fidelity import measure_log
 
 
 def measure_lines(path: Path) -> dict[str, float]:

@@ -19,10 +19,10 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 import hup
-from hup.data.batches import batches
-from hup.data.levels import pyramid_steps
-from hup.data.simulator import SimulatorConfig
 from hup.nn.losses import cosine_proximity
+from hup.sessions.batches import batches
+from hup.sessions.steps import pyramid_steps
+from hup.simulator import SimulatorConfig
 
 
 def hup_epoch(model: hup.HUP, dataset: hup.Dataset, sessions: np.ndarray, epoch: int) -> tuple[float, int]:

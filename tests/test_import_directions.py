@@ -1,4 +1,4 @@
-"""Imports point one way: ``cli -> report -> experiment -> training -> models -> nn, retrieval -> data``."""
+"""Imports point one way: from ``cli`` at the top down to ``data``, room by room as in ``MAY_IMPORT``."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import NamedTuple
 
 import pytest
 
-# Room -> rooms it may import. `errors`, `files` and `config` are single modules that stand below all rooms.
+# Room -> rooms it may import. `errors`, `files`, `behaviors` and `config` are single modules below all rooms.
 MAY_IMPORT = {
+    "behaviors": set(),
     "errors": set(),
     "files": {"errors"},
     "presets": set(),
     "mappings": set(),
     "config": {"errors", "presets"},
-    "data": {"errors", "files"},
-    "nn": {"errors", "config", "data"},
-    "retrieval": {"errors", "data"},
-    "models": {"errors", "files", "config", "data", "nn", "retrieval"},
-    "evaluation": {"errors", "files", "config", "data", "models", "retrieval"},
-    # Of the three beside each other, training stands on evaluation: epochs are chosen by the protocol itself.
-    "training": {"errors", "files", "config", "data", "nn", "models", "evaluation"},
-    "serving": {"errors", "files", "config", "data", "models"},
-    "experiment": {"errors", "files", "config", "data", "models", "evaluation", "training"},
-    "report": {"errors", "files", "config", "data", "models", "evaluation", "experiment"},
+    "simulator": {"errors", "files", "behaviors"},
+    "data": {"errors", "files", "behaviors", "mappings"},
+    "proposing": {"errors", "files", "data"},
+    "sessions": {"errors", "data"},
+    "nn": {"errors", "config", "sessions"},
+    "recommender": {"errors", "files", "behaviors", "config", "data", "sessions", "nn"},
+    "evaluation": {"errors", "files", "config", "data", "sessions", "recommender"},
+    # Epochs are chosen by the protocol itself.
+    "training": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation"},
+    "models": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation", "training"},
+    "experiment": {
+        *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
+    },
+    "report": {
+        *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
+        "experiment",
+    },
     "cli": {
-        *("errors", "files", "config", "data", "models", "training", "evaluation", "serving", "experiment", "report"),
+        *("errors", "files", "config", "simulator", "data", "proposing", "sessions", "recommender", "evaluation"),
+        *("training", "models", "experiment", "report"),
     },
 }
 
-# Against the direction, and all there may be of it: (module, what it imports), inside a function or for types only.
-BACKWARDS = {
-    ("hup.models.trained", "hup.training"),  # fit: the loop knows models, so a model can name it only there
-    ("hup.models.trained", "hup.training.observer"),  # the type of its argument
-}
-
-# `data` hands out tensors in these alone, and they are all of `data` that `nn`, which knows tensors only, may see.
-TORCH_IN_DATA = {"hup.data.batches", "hup.data.levels", "hup.data.runs"}
 FOREIGN_TO_NN = {"pathlib", "os", "pyarrow", "duckdb", "ibis", "json", "io", "tempfile", "typer", "rich"}
 
 
@@ -76,11 +77,6 @@ def imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
     yield from walk(tree, False, False)
 
 
-def is_late(entry: Import) -> bool:
-    """Whether it is imported only when a function runs, or never, because only the type checker reads it."""
-    return entry.deferred or entry.for_types_only
-
-
 def room(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "hup"
@@ -115,25 +111,18 @@ def test_imports_point_one_way(found):
         and (there := room(entry.imported)) != here
         and there not in MAY_IMPORT[here]
         and not (here in ("cli", "experiment", "report") and entry.imported == "hup.__version__")
-        and not (is_late(entry) and (entry.module, entry.imported) in BACKWARDS)
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_exceptions_are_still_needed(found):
-    seen = {(entry.module, entry.imported) for entry in found if is_late(entry)}
-    assert seen >= BACKWARDS
-
-
-def test_data_knows_no_torch_beyond_handing_out_tensors(found):
-    users = {e.module for e in found if e.imported.split(".")[0] == "torch" and room(e.module) == "data"}
-    assert users <= TORCH_IN_DATA, sorted(users - TORCH_IN_DATA)
+def test_data_knows_no_torch(found):
+    assert not [e for e in found if e.imported.split(".")[0] == "torch" and room(e.module) == "data"]
 
 
 def test_nn_knows_no_files_and_no_ids(found):
     of_nn = [e for e in found if room(e.module) == "nn"]
     assert not [e for e in of_nn if e.imported.split(".")[0] in FOREIGN_TO_NN]
-    assert not [e for e in of_nn if room(e.imported) == "data" and e.imported not in TORCH_IN_DATA]
+    assert not [e for e in of_nn if e.imported.startswith("hup.sessions.event")]
 
 
 def test_the_command_line_is_light_at_the_top(found):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hup.config import Config
     from hup.data.dataset import Dataset
-    from hup.data.events import Event
     from hup.data.prepare import append, prepare
-    from hup.data.simulator import SimulatorConfig, simulate
     from hup.data.tables.mapping import Mapping
-    from hup.data.tables.propose import propose_mapping
     from hup.data.validate import validate
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
     from hup.experiment import compare, sweep
-    from hup.models.hup import HUP
-    from hup.models.kinds import load
+    from hup.models.hup.model import HUP
+    from hup.proposing.propose import propose_mapping
+    from hup.recommender.kinds import load
+    from hup.sessions.events import Event
+    from hup.simulator import SimulatorConfig, simulate
 
 __version__ = "0.1.0"
 
@@ -26,18 +26,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "hup.config",
     "Dataset": "hup.data.dataset",
-    "Event": "hup.data.events",
-    "HUP": "hup.models.hup",
+    "Event": "hup.sessions.events",
+    "HUP": "hup.models.hup.model",
     "HupError": "hup.errors",
     "Mapping": "hup.data.tables.mapping",
-    "SimulatorConfig": "hup.data.simulator",
+    "SimulatorConfig": "hup.simulator",
     "append": "hup.data.prepare",
     "compare": "hup.experiment",
     "evaluate": "hup.evaluation.protocol",
-    "load": "hup.models.kinds",
+    "load": "hup.recommender.kinds",
     "prepare": "hup.data.prepare",
-    "propose_mapping": "hup.data.tables.propose",
-    "simulate": "hup.data.simulator",
+    "propose_mapping": "hup.proposing.propose",
+    "simulate": "hup.simulator",
     "sweep": "hup.experiment",
     "validate": "hup.data.validate",
 }

@@ -12,7 +12,7 @@ from hup.cli import app
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.data.prepare import prepare
-from hup.models.hup import HUP
+from hup.models.hup.model import HUP
 
 TINY = ("network.hidden=8", "embeddings.skipgram_epochs=2")
 

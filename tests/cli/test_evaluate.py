@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hup.cli import app
 from hup.data.dataset import Dataset
 from hup.data.prepare import prepare
-from hup.models.hup import HUP
+from hup.models.hup.model import HUP
 
 LEVELS = ["item", "category_2", "category_1"]
 
@@ -92,7 +92,7 @@ def test_options_reach_the_protocol_and_standard_output_is_only_json(folder):
 def test_a_model_below_recency_is_told_in_plain_words(folder, monkeypatch):
     import torch
 
-    from hup.models.base import Scores
+    from hup.recommender.base import Scores
 
     def flat(self, histories, level):
         """All ties, so every target is last."""

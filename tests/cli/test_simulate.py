@@ -22,7 +22,7 @@ def test_writes_a_log_and_says_what_it_holds(tmp_path):
 
 
 def test_python_and_command_line_write_the_same_bytes(tmp_path):
-    from hup.data.simulator import SimulatorConfig, simulate
+    from hup.simulator import SimulatorConfig, simulate
 
     run("--out", tmp_path / "a.txt", "--sessions", 20, "--items", 50, "--categories", 4, "--seed", 9)
     simulate(SimulatorConfig(sessions=20, items=50, categories=4, seed=9), tmp_path / "b.txt")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from hup.cli import app
-from hup.models import load
+from hup.recommender.kinds import load
 
 TINY = ("--set", "network.hidden=8", "--set", "embeddings.skipgram_epochs=2", "--epochs", 1)
 

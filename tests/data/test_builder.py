@@ -4,7 +4,7 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.builder import build
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.event_log import EventLog

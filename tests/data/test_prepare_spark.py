@@ -7,9 +7,9 @@ import pytest
 
 from hup.data.dataset import Dataset
 from hup.data.prepare import append, prepare
-from hup.data.simulator import SimulatorConfig, simulate
 from hup.data.validate import validate
 from hup.errors import HupError
+from hup.simulator import SimulatorConfig, simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
 FILES = ("events.arrow", "sessions.arrow", "items.arrow", "taxonomy.parquet", "rejects.parquet")

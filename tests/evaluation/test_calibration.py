@@ -8,10 +8,10 @@ import torch
 
 import hup
 from hup.config import Config
-from hup.data.batches import Histories
 from hup.evaluation.calibration import LISTED, calibration, reliability
-from hup.models.base import Scores
-from hup.models.vocabulary import Vocabulary
+from hup.recommender.base import Scores
+from hup.recommender.vocabulary import Vocabulary
+from hup.sessions.batches import Histories
 
 
 def test_probabilities_that_come_true_as_often_as_they_say_have_no_error():

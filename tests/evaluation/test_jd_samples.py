@@ -6,7 +6,7 @@ import pytest
 
 from hup.data.prepare import prepare
 from hup.evaluation import evaluate
-from hup.models.recency import Recency
+from hup.recommender.recency import Recency
 
 
 @pytest.mark.parametrize(

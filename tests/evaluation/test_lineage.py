@@ -10,11 +10,11 @@ import pytest
 
 import hup
 from hup.config import Config
-from hup.data.batches import histories_and_targets
-from hup.data.simulator import SimulatorConfig
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.models import load
+from hup.recommender.kinds import load
+from hup.sessions.batches import histories_and_targets
+from hup.simulator import SimulatorConfig
 
 TINY = ["network.hidden=8", "training.epochs=1", "embeddings.skipgram_epochs=2"]
 

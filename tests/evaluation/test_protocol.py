@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hup.evaluation.protocol as protocol
-from hup.data.batches import Histories
 from hup.data.split import split_bounds
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.models.base import Recommender, Scores
-from hup.models.recency import Recency
+from hup.recommender.base import Recommender, Scores
+from hup.recommender.recency import Recency
+from hup.sessions.batches import Histories
 
 
 def toy_score(code: int, current: int, level: str) -> float:

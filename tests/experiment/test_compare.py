@@ -20,8 +20,7 @@ from hup.evaluation.significance import holm, paired_t_test
 from hup.experiment import compare, read_results
 from hup.experiment.rows import Row, all_rows
 from hup.experiment.run_folder import RunFolder
-from hup.models import load
-from hup.models.kinds import KINDS
+from hup.recommender.kinds import KINDS, load
 
 from .conftest import QUICK
 

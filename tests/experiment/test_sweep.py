@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import hup
 from hup.cli import app
 from hup.experiment import compare, sweep
-from hup.models import load
+from hup.recommender.kinds import load
 
 from .conftest import QUICK
 

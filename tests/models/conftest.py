@@ -14,8 +14,8 @@ import torch
 import hup
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.data.simulator import SimulatorConfig
 from hup.data.taxonomy import extended_path
+from hup.simulator import SimulatorConfig
 
 TINY = ["network.hidden=8", "training.epochs=1", "embeddings.skipgram_epochs=2"]
 

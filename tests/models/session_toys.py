@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hup.data.batches import Histories
+from hup.sessions.batches import Histories
 
 SESSIONS = [[0, 1, 2], [1, 2, 3, 1], [0, 2, 4], [5, 1, 0], [3, 4, 3, 5], [6, 0, 1], [2, 3, 7]]
 N_KNOWN = 8

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from hup.config import Config
-from hup.data.batches import Histories, histories_and_targets
 from hup.data.dataset import Dataset
-from hup.data.runs import runs_of
-from hup.models.ablations import ABLATIONS
-from hup.models.attention import HasAttention
-from hup.models.hup import HUP
+from hup.models.hup.ablations import ABLATIONS
+from hup.models.hup.model import HUP
+from hup.recommender.attention import HasAttention
+from hup.sessions.batches import Histories, histories_and_targets
+from hup.sessions.runs import runs_of
 
 from .conftest import TINY
 
@@ -94,6 +94,6 @@ def test_a_model_without_attention_shows_none(dataset):
 
 
 def model_steps(model: HUP, history: Histories):
-    from hup.data.levels import pyramid_steps
+    from hup.sessions.steps import pyramid_steps
 
     return pyramid_steps(history, model.buckets)

@@ -18,17 +18,16 @@ from torch import Tensor
 
 import hup.models
 from hup.config import Config, Section
-from hup.data.batches import Histories, histories_and_targets
 from hup.data.dataset import Dataset
-from hup.data.events import Event
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.models import load, model_class
-from hup.models.ablations import ABLATIONS
-from hup.models.base import Recommender, Scores
-from hup.models.hup import HUP
-from hup.models.kinds import KINDS
+from hup.models.hup.ablations import ABLATIONS
+from hup.models.hup.model import HUP
+from hup.recommender.base import Recommender, Scores
+from hup.recommender.kinds import KINDS, load, model_class
+from hup.sessions.batches import Histories, histories_and_targets
+from hup.sessions.events import Event
 
 
 def found_recommenders() -> list[type[Recommender]]:

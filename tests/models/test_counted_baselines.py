@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-import hup.models.item_knn as item_knn
-from hup.models.bpr_mf import BPRMF
-from hup.models.item_knn import ItemKNN
-from hup.models.word2vec import Word2vec, Word2vecAverage
-from hup.models.word2vec_vectors import word2vec_vectors
-from hup.retrieval.session_matrix import event_count_matrix, history_matrix
+import hup.models.counted.item_knn as item_knn
+from hup.models.counted.bpr_mf import BPRMF
+from hup.models.counted.item_knn import ItemKNN
+from hup.models.counted.session_matrix import event_count_matrix, history_matrix
+from hup.models.counted.word2vec import Word2vec, Word2vecAverage
+from hup.models.skipgram import word2vec_vectors
 
 from .conftest import toy_log
 from .session_toys import HISTORIES, N_KNOWN, PATHS, SESSIONS, histories, last_places

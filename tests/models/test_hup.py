@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hup.config import Config
-from hup.data.batches import histories_and_targets
 from hup.data.dataset import Dataset
-from hup.data.events import Event
 from hup.data.taxonomy import NO_CATEGORY, extended_path
 from hup.errors import HupError
-from hup.models import load
-from hup.models.hup import HUP
-from hup.models.recommendations import Recommendations
+from hup.models.hup.model import HUP
+from hup.recommender.kinds import load
+from hup.recommender.recommendations import Recommendations
+from hup.sessions.batches import histories_and_targets
+from hup.sessions.events import Event
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import torch
 
 import hup
 from hup.config import Config
-from hup.data.batches import histories_and_targets
-from hup.data.simulator import SimulatorConfig
+from hup.sessions.batches import histories_and_targets
+from hup.simulator import SimulatorConfig
 
 from .conftest import without_categories
 

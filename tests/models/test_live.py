@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import hup
-from hup.data.batches import Histories, open_item_run, ragged_arange
-from hup.data.events import Event
-from hup.data.levels import pyramid_steps
-from hup.models.ablations import ABLATIONS
-from hup.models.hup import HUP
-from hup.models.session_reader import SessionReader
+from hup.models.hup.ablations import ABLATIONS
+from hup.models.hup.model import HUP
+from hup.recommender.session_reader import SessionReader
+from hup.sessions.batches import Histories, open_item_run, ragged_arange
+from hup.sessions.events import Event
+from hup.sessions.steps import pyramid_steps
 
 TOLERANCE = 1e-5
 CHUNK = 250  # sessions a batch: the prefixes of more at once would fill the memory
@@ -121,7 +121,7 @@ def assert_live_equals_batch(model: HUP, dataset: hup.Dataset, sessions: np.ndar
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> hup.Dataset:
-    from hup.data.simulator import SimulatorConfig
+    from hup.simulator import SimulatorConfig
 
     folder = tmp_path_factory.mktemp("live")
     config = SimulatorConfig(sessions=120, items=150, levels=3, seed=4, mean_events=14)

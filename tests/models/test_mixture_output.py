@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from hup.config import Config
-from hup.data.batches import histories_and_targets
-from hup.data.levels import pyramid_steps
-from hup.data.runs import training_runs
-from hup.data.visits import joined, run_table, visits_of
 from hup.errors import HupError
-from hup.models.hup import HUP
-from hup.models.mixture_likelihood import Own, following_codes, last_events, mixture_likelihood
-from hup.models.mixture_output import MixtureOutput
-from hup.retrieval.co_visits import count_co_visits
+from hup.models.hup.mixture.co_visits import count_co_visits
+from hup.models.hup.mixture.likelihood import Own, following_codes, last_events, mixture_likelihood
+from hup.models.hup.mixture.output import MixtureOutput
+from hup.models.hup.mixture.visits import joined, run_table, visits_of
+from hup.models.hup.model import HUP
+from hup.sessions.batches import histories_and_targets
+from hup.sessions.runs import training_runs
+from hup.sessions.steps import pyramid_steps
 
 from .test_live import live_events
 

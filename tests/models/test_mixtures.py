@@ -11,16 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from hup.data.batches import histories_and_targets
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.evaluation import evaluate
 from hup.evaluation.result import cutoff
-from hup.models import mixtures
-from hup.models.base import Scores
-from hup.models.item_knn import ItemKNN
-from hup.models.kinds import load
-from hup.models.mixtures import (
+from hup.models.counted import blend as mixtures
+from hup.models.counted.blend import (
     DEFAULT_RECENCY,
     POPULARITY_SHARE,
     Mixture,
@@ -32,10 +28,14 @@ from hup.models.mixtures import (
     weight_grid,
     weighted,
 )
-from hup.models.recency import Recency
-from hup.models.stan import STAN
-from hup.models.target_ranks import target_ranks
-from hup.models.vsknn import VSKNN
+from hup.models.counted.item_knn import ItemKNN
+from hup.models.counted.stan import STAN
+from hup.models.counted.vsknn import VSKNN
+from hup.recommender.base import Scores
+from hup.recommender.kinds import load
+from hup.recommender.recency import Recency
+from hup.recommender.target_ranks import target_ranks
+from hup.sessions.batches import histories_and_targets
 
 from .test_vsknn import N_KNOWN, Sessions, histories, log_of
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import hup
-from hup.data.batches import Histories, histories_and_targets
 from hup.data.dataset import Dataset
 from hup.evaluation import evaluate
-from hup.models import model_class
-from hup.models.gru4rec import GRU4Rec
-from hup.models.next_code import steps_of
-from hup.models.s_hrnn import SHRNN
-from hup.models.time_lstm import TimeLSTM
+from hup.models.trained.gru4rec import GRU4Rec
+from hup.models.trained.next_code import steps_of
+from hup.models.trained.s_hrnn import SHRNN
+from hup.models.trained.time_lstm import TimeLSTM
+from hup.recommender.kinds import model_class
+from hup.sessions.batches import Histories, histories_and_targets
 from hup.training import Observer
 
 KINDS = (GRU4Rec, TimeLSTM, SHRNN)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import hup.data.runs as runs
-from hup.data.batches import Histories
-from hup.data.runs import run_counts
+import hup.sessions.runs as runs
 from hup.errors import HupError
-from hup.models.popularity import Popularity
+from hup.recommender.popularity import Popularity
+from hup.sessions.batches import Histories
+from hup.sessions.runs import run_counts
 
 from .conftest import toy_log
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.batches import Histories
-from hup.models.recency import Recency
+from hup.recommender.recency import Recency
+from hup.sessions.batches import Histories
 
 from .conftest import toy_log
 
@@ -76,7 +76,7 @@ def test_own_codes_never_tie_and_stand_above_the_rest(model, rows):
 
 def test_numbers_beyond_float32_are_kept_in_float64(model, monkeypatch):
     assert model.score(histories([1, 0]), "item").known.dtype == torch.float32
-    monkeypatch.setattr("hup.models.recency.EXACT_IN_FLOAT32", N_KNOWN + 3)
+    monkeypatch.setattr("hup.recommender.recency.EXACT_IN_FLOAT32", N_KNOWN + 3)
     assert model.score(histories([1, 0]), "item").known.dtype == torch.float32
     assert model.score(histories([1, 0, 9]), "item").known.dtype == torch.float64
     assert ranking(model, "item", [1, 0, 9])[0][:3] == [9, 0, 1]

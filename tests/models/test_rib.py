@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hup.data.batches import histories_and_targets
-from hup.models.attention import HasAttention
-from hup.models.rib import RIB
+from hup.models.trained.rib import RIB
+from hup.recommender.attention import HasAttention
+from hup.sessions.batches import histories_and_targets
 from hup.training import Observer
 
 QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.batch_size=16", "training.patience=0")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hup.errors import HupError
-from hup.models.kinds import load
-from hup.models.stan import STAN, STANConfig
+from hup.models.counted.stan import STAN, STANConfig
+from hup.recommender.kinds import load
 
 from .test_vsknn import N_KNOWN, Sessions, asked, codes_of, histories, last_places, log_of, sharing, training_sessions
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from hup.errors import HupError
-from hup.models.base import Scores
-from hup.models.target_ranks import target_ranks
+from hup.recommender.base import Scores
+from hup.recommender.target_ranks import target_ranks
 
 INF = float("inf")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hup.data.behaviors import JD_BEHAVIORS
+from hup.behaviors import JD_BEHAVIORS
 from hup.data.dataset import Behavior, Dataset
 from hup.data.prepare import prepare
 from hup.errors import HupError
-from hup.models.vocabulary import CATEGORIES, ITEMS, Vocabulary
+from hup.recommender.vocabulary import CATEGORIES, ITEMS, Vocabulary
 
 # "red" is a category under both "shoes" and "hats"; the last two of ten sessions are the test split.
 PATHS = {"a": "shoes/red", "b": "shoes/blue", "c": "hats/red", "d": "hats/red", "e": "belts/red", "f": "shoes/green"}

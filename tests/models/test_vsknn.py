@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hup.data.batches import Histories
 from hup.errors import HupError
-from hup.models.kinds import load
-from hup.models.vsknn import VSKNN, VSKNNConfig, decayed
+from hup.models.counted.vsknn import VSKNN, VSKNNConfig, decayed
+from hup.recommender.kinds import load
+from hup.sessions.batches import Histories
 
 from .conftest import toy_log
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hup.models.word2vec_vectors import RunSequences, word2vec_vectors
+from hup.models.skipgram import RunSequences, word2vec_vectors
 
 
 def sizes(dataset) -> dict[str, int]:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import hup
-from hup.data.batches import histories_and_targets
 from hup.data.dataset import Dataset
-from hup.data.events import Event
 from hup.errors import HupError
-from hup.models.kinds import model_class
-from hup.models.target_ranks import target_ranks
+from hup.recommender.kinds import model_class
+from hup.recommender.target_ranks import target_ranks
 from hup.report import case_from_dataset, case_from_events, case_from_text, choose_case, explain
 from hup.report.case_table import case_grid
+from hup.sessions.batches import histories_and_targets
+from hup.sessions.events import Event
 
 QUICK = ("network.hidden=6", "training.epochs=1", "embeddings.skipgram_epochs=1")
 

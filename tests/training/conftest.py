@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hup
-from hup.data.simulator import SimulatorConfig
+from hup.simulator import SimulatorConfig
 
 SMALL = [
     "network.hidden=12",

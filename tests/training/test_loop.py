@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 import hup
-from hup.data.batches import batches, histories_and_targets
-from hup.data.levels import pyramid_steps
+from hup.sessions.batches import batches, histories_and_targets
+from hup.sessions.steps import pyramid_steps
 from hup.training import Observer
 
 from .conftest import SMALL

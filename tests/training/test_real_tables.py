@@ -10,7 +10,7 @@ from hup.config import Config
 from hup.data.prepare import prepare
 from hup.data.taxonomy import NO_CATEGORY
 from hup.evaluation.protocol import evaluate
-from hup.models.hup import HUP
+from hup.models.hup.model import HUP
 
 pytestmark = pytest.mark.slow
 LOGS = {"rees46": ("rees46/events_2019_oct_17k.csv", 3), "trivago": ("trivago/trivago_100k.parquet", 2)}

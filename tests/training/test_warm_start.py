@@ -12,11 +12,10 @@ import pytest
 import torch
 
 import hup
-from hup.data.simulator import SimulatorConfig
-from hup.models import model_class
-from hup.models.kinds import KINDS
-from hup.models.trained import TrainedRecommender
-from hup.models.warm_start import begin_from, earlier_codes, table_rows
+from hup.models.hup.warm_start import begin_from, earlier_codes, table_rows
+from hup.recommender.kinds import KINDS, model_class
+from hup.simulator import SimulatorConfig
+from hup.training.trained import TrainedRecommender
 
 from .conftest import SMALL
 from .test_loop import Notes, StopAfter, assert_same, weights

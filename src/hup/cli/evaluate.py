@@ -65,8 +65,8 @@ def evaluate(
     """
     from hup.data.dataset import Dataset
     from hup.evaluation import evaluate as run
-    from hup.models import load
-    from hup.models.trained import TrainedRecommender
+    from hup.recommender.kinds import load
+    from hup.training.trained import TrainedRecommender
 
     opened = Dataset.open(dataset)
     recommender = load(model)

@@ -44,7 +44,7 @@ def explain(
     The session's last item run is the ground truth; models see what comes before it. Models without attention show
     their ranks alone. A level that no loss reached, as the micro level with lambda_micro = 0, is marked untrained.
     """
-    from hup.models import load
+    from hup.recommender.kinds import load
     from hup.report import explain as explained
     from hup.report import with_distinct_names, write_explanation
 

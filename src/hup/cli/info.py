@@ -221,7 +221,7 @@ def _number(value: float) -> str:
 
 
 def _print_model(folder: Path, as_json: bool) -> None:
-    from hup.models.model_folder import read_config, read_json
+    from hup.recommender.model_folder import read_config, read_json
 
     content = {"config": read_config(folder)}
     if (folder / "metrics.json").is_file():

@@ -16,8 +16,8 @@ from hup.cli.console import console, note, progress
 from hup.errors import HupError
 
 if TYPE_CHECKING:
-    from hup.data.tables.propose import Proposal
-    from hup.data.tables.table_sample import TableSample
+    from hup.proposing.propose import Proposal
+    from hup.proposing.table_sample import TableSample
 
 
 def map(
@@ -40,11 +40,11 @@ def map(
     The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit.
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
-    from hup.data.engines.engine import TableSource
+    from hup.data.engines.reader import TableSource
     from hup.data.log_source import query_source, refuse_databases
     from hup.data.sources import find_sources
-    from hup.data.tables.propose import propose_mapping
-    from hup.data.tables.table_sample import sample_tables
+    from hup.proposing.propose import propose_mapping
+    from hup.proposing.table_sample import sample_tables
 
     if out is not None and out.exists() and not overwrite:
         raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
@@ -114,7 +114,7 @@ def _print(proposal: Proposal) -> None:
 
 def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None) -> None:
     """Write the mapping if wanted, and say how to go on."""
-    from hup.data.tables.proposal_toml import proposal_toml
+    from hup.proposing.proposal_toml import proposal_toml
 
     known = proposal.known_as
     mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"

@@ -15,7 +15,7 @@ from hup.cli.console import console, note
 from hup.errors import HupError
 
 if TYPE_CHECKING:
-    from hup.models.recommendations import Origin, Recommendations
+    from hup.recommender.recommendations import Origin, Recommendations
 
 REASONS_SHOWN = 3
 SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
@@ -45,9 +45,9 @@ def recommend(
     Items, categories and behaviors that the model has never seen are fine. An empty session is answered with
     popularity.
     """
-    from hup.data.events import events_from_jd, events_from_jsonl
-    from hup.models import load
-    from hup.models.hup import HUP
+    from hup.models.hup.model import HUP
+    from hup.recommender.kinds import load
+    from hup.sessions.events import events_from_jd, events_from_jsonl
 
     recommender = load(model)
     read = events_from_jd if format is SessionFormat.JD else events_from_jsonl

@@ -105,7 +105,7 @@ def _cases(
 ) -> list[Explanation]:
     """Make a case study for every dataset: of the models that are named, else of those that the paper shows."""
     from hup.experiment.run_folder import RunFolder
-    from hup.models.model_folder import CONFIG, read_config
+    from hup.recommender.model_folder import CONFIG, read_config
 
     if models:
         fingerprints = {model: read_config(model).get("dataset_fingerprint") for model in models}
@@ -152,7 +152,7 @@ def _session(results: Results, index: int | None) -> Case | None:
 
 
 def _explained(folders: Sequence[Path], case: Case) -> Explanation:
-    from hup.models import load
+    from hup.recommender.kinds import load
     from hup.report import explain, with_distinct_names
 
     return explain(with_distinct_names([load(folder) for folder in folders], folders), case)

@@ -40,8 +40,8 @@ def simulate(
     Shares, run lengths, repeats and times are near those of real JD sessions. The first sessions do not depend on how
     many follow.
     """
-    from hup.data.simulator import SimulatorConfig
-    from hup.data.simulator import simulate as write_log
+    from hup.simulator import SimulatorConfig
+    from hup.simulator import simulate as write_log
 
     config = SimulatorConfig(
         sessions=sessions, items=items, levels=levels, seed=seed, categories=categories, mean_events=mean_events

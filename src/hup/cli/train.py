@@ -12,7 +12,7 @@ from hup.cli.console import console, note, progress_bars
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hup.models.base import Recommender
+    from hup.recommender.base import Recommender
 
 NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 MANY_SESSIONS = 10_000  # on so many small batches are not needed for enough steps
@@ -53,7 +53,7 @@ def train(
     weights. The log of all epochs is in OUT/log.jsonl.
     """
     from hup.data.dataset import Dataset
-    from hup.models import load
+    from hup.recommender.kinds import load
     from hup.training import Observer, fit
 
     if resume and overwrite:
@@ -109,7 +109,7 @@ def _model(
 ) -> Recommender:
     """Make an unfitted model; presets are HUP's."""
     from hup.config import Config
-    from hup.models import model_class
+    from hup.recommender.kinds import model_class
 
     found = model_class(kind)
     if preset is not None and kind != "hup":

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from ibis import _
 
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.event_log import EventLog
 from hup.data.rejects import DROPPED, NOTED, RECATEGORISED, SESSION_DROPPED
 
@@ -44,14 +44,14 @@ class OrderedLog:
     rejects: ir.Table
 
 
-def build(log: EventLog, engine: Engine, seed: int | None = None, known: pa.Table | None = None) -> OrderedLog:
+def build(log: EventLog, engine: DuckDBEngine, seed: int | None = None, known: pa.Table | None = None) -> OrderedLog:
     """Choose and order the events of `log`.
 
     Parameters
     ----------
     log : EventLog
         Validated events.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps the tables ``known``, ``pairs``, ``items``, ``coded`` and ``sessions``.
     seed : int, optional
         Permute the sessions by this seed; by default they stay in log order.
@@ -105,7 +105,7 @@ def _sessions(coded: ir.Table) -> ir.Table:
     return spans.select("session", "events", has_target=_.low != _.high)
 
 
-def _permuted(used: ir.Table, kept: ir.Table, engine: Engine, seed: int) -> ir.Table:
+def _permuted(used: ir.Table, kept: ir.Table, engine: DuckDBEngine, seed: int) -> ir.Table:
     """Order events by a random permutation of their sessions that depends on the seed and the log alone."""
     sessions = engine.collect(kept.select("session").order_by("session"))["session"]
     place = np.random.default_rng(seed).permutation(len(sessions))

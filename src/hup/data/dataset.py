@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.manifest import SCHEMA_VERSION, Manifest, SplitName, TimeRange
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.columns import assemble, hash_batch, map_column, open_columns, write_batch
 from hup.data.dataset import EVENTS, ITEMS, SESSIONS, TAXONOMY
 from hup.data.event_log import Origins

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.manifest import Source
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from ibis import _
 
-from hup.data.behaviors import JD_BEHAVIORS
-from hup.data.engines.engine import Engine
+from hup.behaviors import JD_BEHAVIORS
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.event_log import EventLog
 from hup.data.jd_lines import LineOrigins, LineReader, line_stream
 
@@ -21,14 +21,14 @@ N_FIELDS = 5
 _INFINITY = float("inf")
 
 
-def read_jd(reader: LineReader, engine: Engine, levels: int | None = None) -> EventLog:
+def read_jd(reader: LineReader, engine: DuckDBEngine, levels: int | None = None) -> EventLog:
     """Split, check and type the tokens of JD lines.
 
     Parameters
     ----------
     reader : LineReader
         The lines; they are read to their end.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps the tokens as ``tokens``, their category paths as ``paths`` and unusable lines as ``bad_lines``.
     levels : int, optional
         Number of category levels K; by default that of most tokens.
@@ -66,7 +66,7 @@ def read_jd(reader: LineReader, engine: Engine, levels: int | None = None) -> Ev
     )
 
 
-def _materialise_tokens(reader: LineReader, engine: Engine) -> ir.Table:
+def _materialise_tokens(reader: LineReader, engine: DuckDBEngine) -> ir.Table:
     """Keep one row a token; of one that cannot be used `behavior` is null and `item` holds the whole token."""
     lines = engine.register("lines", line_stream(reader))
     split = lines.mutate(tokens=_.text.split(" "))
@@ -141,7 +141,7 @@ def _category_paths(events: ir.Table) -> ir.Table:
     return counted.mutate(depth=_.path.split(SEPARATOR).length().cast("int64"))
 
 
-def _usual_depth(paths: ir.Table, engine: Engine) -> int:
+def _usual_depth(paths: ir.Table, engine: DuckDBEngine) -> int:
     depths = engine.collect(paths.group_by("depth").aggregate(events=_.events.sum()))
     rows: list[tuple[int, int]] = [(-row["events"], row["depth"]) for row in depths.to_pylist()]
     _most, depth = min(rows, default=(0, 1))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hup.data.append import item_paths
 from hup.data.builder import build
 from hup.data.dataset import Dataset
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.event_log import LinePlaces
 from hup.data.jd_events import read_jd
 from hup.data.jd_lines import LineReader
@@ -24,7 +24,7 @@ from hup.data.stored_log import StoredLog
 
 def jd_log(
     files: Sequence[SourceFile],
-    engine: Engine,
+    engine: DuckDBEngine,
     progress: Progress,
     levels: int | None,
     seed: int | None,
@@ -36,7 +36,7 @@ def jd_log(
     ----------
     files : sequence of SourceFile
         Read once, to their end.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps intermediate tables.
     progress : Progress
         Told the bytes read.
@@ -70,7 +70,7 @@ def jd_log(
     )
 
 
-def located(rejects: ir.Table, engine: Engine, origins: LinePlaces) -> Iterator[pa.RecordBatch]:
+def located(rejects: ir.Table, engine: DuckDBEngine, origins: LinePlaces) -> Iterator[pa.RecordBatch]:
     """Say file and line of each rejected row."""
     for batch in engine.stream(rejects):
         files, lines = origins.places(batch.column("session").to_numpy())

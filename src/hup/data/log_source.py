@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hup.data.dataset import Dataset
-from hup.data.engines.choose import EngineName
-from hup.data.engines.engine import TableSource
+from hup.data.engines.duckdb_engine import EngineName
+from hup.data.engines.reader import TableSource
 from hup.data.engines.table_files import ENDINGS
 from hup.data.sources import COMPRESSED, SourceFile, find_sources, is_uri
 from hup.data.tables.mapping import Mapping, load_mapping

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 
 SCHEMA_VERSION = 2
 SplitName = Literal["train", "validation", "test"]

@@ -14,8 +14,7 @@ from typing import Any, Literal
 from hup.data.append import extended
 from hup.data.assemble import Assembly, check_rejects, write_dataset
 from hup.data.dataset import MANIFEST, Dataset, read_manifest
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
@@ -232,7 +231,7 @@ def is_dataset(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def _read(source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress) -> StoredLog:
+def _read(source: LogSource, engine: DuckDBEngine, work: Path, options: TableOptions, progress: Progress) -> StoredLog:
     if source.format == "jd":
         return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed, options.base)
     return table_log(source, engine, work, options, progress, now_ms=time.time_ns() // 1_000_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from hup.data.engines.choose import EngineName
+from hup.data.engines.duckdb_engine import EngineName
 from hup.data.log_source import LogFormat
 from hup.data.manifest import SplitMethod
 from hup.errors import HupError

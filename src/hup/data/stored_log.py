@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from hup.data.behaviors import Behavior
+from hup.behaviors import Behavior
 from hup.data.event_log import Origins
 from hup.data.file_reject import FileReject
 from hup.data.manifest import Preparation, TreeCounts

@@ -14,8 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.file_reject import FileReject
 from hup.data.jd_events import read_jd
 from hup.data.jd_lines import LineReader
@@ -130,7 +129,7 @@ def validate(
 
 
 def _of_lines(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
     files = source.tables.files
     reader = LineReader(files, progress)
@@ -160,7 +159,7 @@ def _of_lines(
 
 
 def _of_tables(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
     mapping = chosen_mapping(source, engine, {})
     progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
@@ -206,7 +205,7 @@ def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileRejec
     return tally
 
 
-def _count_keys(good: ir.Table, engine: Engine, by_session: bool) -> dict[str, int]:
+def _count_keys(good: ir.Table, engine: DuckDBEngine, by_session: bool) -> dict[str, int]:
     """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
     keyed = good.group_by("user", "session") if by_session else good.group_by("user")
     spans = keyed.aggregate(low=_["item"].min(), high=_["item"].max())
@@ -215,7 +214,7 @@ def _count_keys(good: ir.Table, engine: Engine, by_session: bool) -> dict[str, i
     return {name: int(count) for name, count in counts.to_pylist()[0].items()}
 
 
-def _distinct(engine: Engine, table: ibis.Table, column: str) -> int:
+def _distinct(engine: DuckDBEngine, table: ibis.Table, column: str) -> int:
     return int(engine.collect(table.aggregate(n=table[column].nunique()))["n"][0].as_py())
 
 

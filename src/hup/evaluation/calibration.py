@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.batches import LastInterval, histories_and_targets
 from hup.data.dataset import Dataset
-from hup.models.base import Recommender
+from hup.recommender.base import Recommender
+from hup.sessions.batches import LastInterval, histories_and_targets
 
 LISTED = 5  # recommendations of every session whose probabilities are looked at
 BINS = 10

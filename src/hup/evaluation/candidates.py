@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hup.data.batches import Histories
 from hup.data.dataset import Dataset
 from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
-from hup.models.base import Recommender, Scores
+from hup.recommender.base import Recommender, Scores
+from hup.sessions.batches import Histories
 
 
 def is_of_earlier_state(model: Recommender, dataset: Dataset) -> bool:

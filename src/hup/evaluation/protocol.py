@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.batches import Histories, LastInterval, Targets, histories_and_targets
 from hup.data.dataset import Dataset
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation.candidates import is_of_earlier_state, refuse_other_candidates, refuse_seen_sessions, widened
 from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
+from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
-from hup.models.base import Recommender
-from hup.models.popularity import Popularity
-from hup.models.recency import Recency
-from hup.models.target_ranks import target_ranks
-from hup.retrieval.neighbors import NeighborLists
+from hup.recommender.base import Recommender
+from hup.recommender.popularity import Popularity
+from hup.recommender.recency import Recency
+from hup.recommender.target_ranks import target_ranks
+from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
 
 Candidates = Literal["full", "neighbors"]
 EvaluationSplit = Literal["test", "validation"]

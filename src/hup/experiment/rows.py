@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from hup.config import Config, Section, preset_names
 from hup.errors import HupError
-from hup.models import model_class
-from hup.models.ablations import ABLATIONS, INGREDIENTS
-from hup.models.base import Recommender
+from hup.models.hup.ablations import ABLATIONS, INGREDIENTS
+from hup.recommender.base import Recommender
+from hup.recommender.kinds import model_class
 
 GROUPS = {
     "paper": "Baselines of the paper",
@@ -32,7 +32,7 @@ class Row:
     group : str
         One of :data:`GROUPS`.
     kind : str
-        Kind of the model (``hup.models.kinds``).
+        Kind of the model (``hup.recommender.kinds``).
     overrides : tuple of str
         What makes the row, as ``key=value``.
     preset : str or None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hup.errors import HupError
-from hup.models.model_folder import read_json, write_json
+from hup.recommender.model_folder import read_json, write_json
 
 FORMAT = 1
 RUN = "run.json"

@@ -21,10 +21,10 @@ from hup.evaluation.metrics import reciprocal_rank
 from hup.evaluation.result import cutoff
 from hup.experiment.rows import Row
 from hup.experiment.run_folder import RunFolder
-from hup.models import load
-from hup.models.base import Recommender
-from hup.models.model_folder import CONFIG, read_json, write_json
-from hup.models.word2vec_vectors import word2vec_vectors
+from hup.models.skipgram import word2vec_vectors
+from hup.recommender.base import Recommender
+from hup.recommender.kinds import load
+from hup.recommender.model_folder import CONFIG, read_json, write_json
 from hup.training import Observer, fit
 from hup.training.checkpoint import load_vectors, save_vectors
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from hup.config import Embeddings
-from hup.data.batches import Histories
 from hup.nn.tables import VectorTable
+from hup.sessions.batches import Histories
 
 
 class Inputs(nn.Module):

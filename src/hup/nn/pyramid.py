@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from hup.config import Config
-from hup.data.batches import Histories
-from hup.data.levels import LevelSteps, PyramidSteps, level_names
 from hup.nn.inputs import Inputs
-from hup.nn.level import Level, LevelProfile
+from hup.nn.pyramid_level import LevelProfile, PyramidLevel
 from hup.nn.tables import VectorTable
+from hup.sessions.batches import Histories
+from hup.sessions.levels import level_names
+from hup.sessions.steps import LevelSteps, PyramidSteps
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,10 @@ class Pyramid(nn.Module):
             is_category = name.startswith("category_")
             output = sizes.category if is_category else sizes.item
             if self.layout[number] == 0:
-                made = Level(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
+                made = PyramidLevel(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
             else:
                 below = network.hidden if number else 0
-                made = Level(
+                made = PyramidLevel(
                     output + below,
                     sizes.interval,
                     sizes.dwell,
@@ -154,7 +155,7 @@ class Pyramid(nn.Module):
         ----------
         histories : Histories
         steps : PyramidSteps
-            From :func:`hup.data.levels.pyramid_steps` on the same histories.
+            From :func:`hup.sessions.steps.pyramid_steps` on the same histories.
         levels : sequence of str, optional
             Levels whose profiles are wanted; default all.
         """
@@ -252,9 +253,9 @@ class Pyramid(nn.Module):
             opened.append(Opened(y, y.index_select(0, lengths.cumsum(0) - 1), codes, lengths))
         return opened
 
-    def _level(self, name: str) -> Level:
+    def _level(self, name: str) -> PyramidLevel:
         level = self.levels[name]
-        assert isinstance(level, Level)
+        assert isinstance(level, PyramidLevel)
         return level
 
     def _inputs(self, name: str) -> Inputs:

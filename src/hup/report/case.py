@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from hup.data.dataset import Dataset
-from hup.data.events import Event, events_from_jd, events_from_jsonl, in_time_order
 from hup.errors import HupError
+from hup.sessions.events import Event, events_from_jd, events_from_jsonl, in_time_order
 
 #: Bounds of a case that fits a page and still shows something, as the paper's does (12 events, 7 items, 6 categories).
 _EVENTS, _ITEMS, _CATEGORIES = (10, 16), 5, 3

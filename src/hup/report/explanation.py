@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from hup.data.batches import Histories
 from hup.data.taxonomy import NO_CATEGORY, extended_path
 from hup.errors import HupError
-from hup.models.attention import HasAttention
-from hup.models.base import Recommender, Scores
-from hup.models.recommendations import Recommendation, own_candidates, rank
-from hup.models.session_reader import Seen, SessionReader
-from hup.models.target_ranks import target_ranks
+from hup.recommender.attention import HasAttention
+from hup.recommender.base import Recommender, Scores
+from hup.recommender.recommendations import Recommendation, own_candidates, rank
+from hup.recommender.session_reader import Seen, SessionReader
+from hup.recommender.target_ranks import target_ranks
 from hup.report.case import Case
+from hup.sessions.batches import Histories
 
 LISTED = 5  # recommendations of every model
 

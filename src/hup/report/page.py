@@ -12,7 +12,7 @@ from markupsafe import Markup
 from hup.errors import HupError
 from hup.experiment.results import Results
 from hup.files import write_aside
-from hup.models.recommendations import Recommendation
+from hup.recommender.recommendations import Recommendation
 from hup.report.agreement import agreement
 from hup.report.case_table import case_grid
 from hup.report.charts import panels, reliability_chart

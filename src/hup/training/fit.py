@@ -6,11 +6,11 @@ from pathlib import Path
 
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.models.base import Recommender
-from hup.models.trained import TrainedRecommender
+from hup.recommender.base import Recommender
 from hup.training.folder import RunFolder
 from hup.training.loop import train
 from hup.training.observer import Observer
+from hup.training.trained import TrainedRecommender
 
 
 def fit(

@@ -11,8 +11,8 @@ from typing import Any
 from hup.config import Section
 from hup.errors import HupError
 from hup.files import write_aside
-from hup.models.model_folder import CONFIG, METRICS, WEIGHTS, read_json
-from hup.models.vocabulary import CATEGORIES, ITEMS
+from hup.recommender.model_folder import CONFIG, METRICS, WEIGHTS, read_json
+from hup.recommender.vocabulary import CATEGORIES, ITEMS
 from hup.training.checkpoint import Progress, read_progress
 
 CHECKPOINTS, LOG = "checkpoints", "log.jsonl"

@@ -6,11 +6,11 @@ import hashlib
 
 from hup.data.dataset import Dataset
 from hup.evaluation.candidates import refuse_seen_sessions
-from hup.models.trained import TrainedRecommender
+from hup.recommender.base import Recommender
 from hup.training.observer import Observer
 
 
-def digest(model: TrainedRecommender) -> str:
+def digest(model: Recommender) -> str:
     """Tell models apart by what they have learned."""
     found = hashlib.sha256()
     for name, tensor in sorted(model.tensors().items()):
@@ -19,7 +19,7 @@ def digest(model: TrainedRecommender) -> str:
     return found.hexdigest()[:16]
 
 
-def refuse_learned(init: TrainedRecommender, dataset: Dataset, observer: Observer) -> None:
+def refuse_learned(init: Recommender, dataset: Dataset, observer: Observer) -> None:
     """Refuse a model to begin from that has learned from sessions by which the new one is to be judged.
 
     Raises

@@ -7,22 +7,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hup.data.batches import batches
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.models.trained import TrainedRecommender
 from hup.nn.collapse import spread
 from hup.nn.weights import unshared
+from hup.sessions.batches import batches
 from hup.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -35,6 +34,9 @@ from hup.training.folder import RunFolder
 from hup.training.initial_model import digest, refuse_learned
 from hup.training.observer import Observer
 from hup.training.sessions import training_sessions
+
+if TYPE_CHECKING:
+    from hup.training.trained import TrainedRecommender
 
 
 def train(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.data import blocks
-from hup.data.engines import csv_records
+from hup.data.engines import csv_parser
 from hup.data.engines.csv_stream import CsvStream, csv_head
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.data.progress import Progress
 from hup.data.sources import SourceFile
 
@@ -112,7 +112,7 @@ def test_damage_costs_its_line_only(tmp_path_factory, damages, block, ending, pa
 
 @pytest.mark.parametrize("block", [1, 4 << 20])
 def test_quoted_newlines_go_on_only_as_far_as_they_may(tmp_path, block, monkeypatch):
-    monkeypatch.setattr(csv_records, "MAX_RECORD_BYTES", 40)
+    monkeypatch.setattr(csv_parser, "MAX_RECORD_BYTES", 40)
     path = tmp_path / "f.csv"
     long = b"x" * 20 + b"\n" + b"y" * 20
     path.write_bytes(b'a,b\n1,"two\nlines, ""q"""\n2,"' + long + b'"\n3,c\n4,"end')

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from hup.data.engines.row_places import good_rows, with_place_fields
+from hup.data.engines.reader import good_rows, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
 from hup.data.file_reject import FileReject
 from hup.data.progress import Progress

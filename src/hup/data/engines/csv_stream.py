@@ -13,10 +13,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from hup.data.blocks import StreamBroken
-from hup.data.engines.csv_parser import CsvParser
-from hup.data.engines.csv_records import Records, grammar, split_records
-from hup.data.engines.engine import Dialect
-from hup.data.engines.row_places import with_place_fields
+from hup.data.engines.csv_parser import CsvParser, Records, grammar, split_records
+from hup.data.engines.reader import Dialect, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns, first_lines
 from hup.data.file_reject import FileReject
 from hup.data.line_blocks import MAX_LINE_BYTES, utf8_problem, whole_lines

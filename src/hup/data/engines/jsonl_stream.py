@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hup.data.blocks import StreamBroken
-from hup.data.engines.row_places import RAW_TEXT_CHARACTERS, good_rows, problem_rows, shown, with_place_fields
+from hup.data.engines.reader import RAW_TEXT_CHARACTERS, good_rows, problem_rows, shown, with_place_fields
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.engines.table_files import EMPTY, check_columns, first_lines
 from hup.data.file_reject import FileReject

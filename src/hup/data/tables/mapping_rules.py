@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.errors import HupError
 
 Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]

@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
 from hup.data.append import known_paths
 from hup.data.dataset import Dataset
-from hup.data.engines.engine import Dialect, Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import Dialect
 from hup.data.log_source import LogSource
 from hup.data.manifest import Preparation, Split, TreeCounts
 from hup.data.progress import Progress
@@ -61,7 +60,7 @@ class TableOptions:
 
 
 def table_log(
-    source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress, *, now_ms: int
+    source: LogSource, engine: DuckDBEngine, work: Path, options: TableOptions, progress: Progress, *, now_ms: int
 ) -> StoredLog:
     """Read event tables, cut them into sessions and order these.
 
@@ -69,7 +68,7 @@ def table_log(
     ----------
     source : LogSource
         Files or query, and the mapping.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps intermediate tables.
     work : Path
         Gets the events on the way.
@@ -103,7 +102,7 @@ def table_log(
     order = stored_order(sessions.sessions, options.split.seed)
     for note in _remarks(sessions, rules):
         progress.note(note)
-    bad = log.only_bad(engine)
+    bad = log.keep_only_bad(engine)
     n_train = _places_of_training(len(order), options)
     pairs = count_pairs(sessions, order, n_train, len(numbered.categories))
     names = numbered.items
@@ -134,7 +133,7 @@ def table_log(
     )
 
 
-def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) -> Mapping:
+def chosen_mapping(source: LogSource, engine: DuckDBEngine, sequence: dict[str, Any]) -> Mapping:
     """Give the mapping of a log, with sequence rules overridden.
 
     Raises
@@ -144,7 +143,7 @@ def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) 
     """
     mapping = source.mapping
     if mapping is None:
-        columns = engine.columns(source.tables, Dialect())
+        columns = engine.reader.columns(source.tables, Dialect())
         mapping = standard_mapping(columns)
         if mapping is None:
             raise HupError(
@@ -189,10 +188,10 @@ def _used_categories(pairs: ItemPairs, raw: list[str | None]) -> tuple[ItemPairs
     return replace(pairs, category=code.astype(np.int64)), [raw[place] for place in used]
 
 
-def _never_met(mapping: Mapping, found: Collection[str]) -> Iterator[str]:
+def _never_met(mapping: Mapping, met: Collection[str]) -> Iterator[str]:
     rules = mapping.behaviors
     for name in rules.keep or ():
-        if rules.names.get(name, name) not in found:
+        if rules.names.get(name, name) not in met:
             yield f"Behavior {name!r}, which the mapping keeps, is never met. Is it spelt as in the table?"
 
 
@@ -236,9 +235,9 @@ def _tree_counts(tree: CategoryTree | None, paths: ItemPaths) -> TreeCounts:
 
 def _rejects(
     files: Sequence[str],
-    bad: ir.Table,
+    bad: str,
     categories: CategorySource,
-    engine: Engine,
+    engine: DuckDBEngine,
     origins: TableOrigins,
     paths: ItemPaths,
     names: pa.LargeStringArray,
@@ -252,10 +251,10 @@ def _rejects(
         yield _noted(items, sentences)
 
 
-def bad_rows(files: Sequence[str], bad: ir.Table, engine: Engine, effect: str = DROPPED) -> Iterator[pa.RecordBatch]:
+def bad_rows(files: Sequence[str], bad: str, engine: DuckDBEngine, effect: str = DROPPED) -> Iterator[pa.RecordBatch]:
     """Yield rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
     names = pa.array(files, pa.string())
-    for batch in engine.stream(bad.order_by("file", ibis.asc("row", nulls_first=True), "text", "reason")):
+    for batch in engine.stream(f'SELECT * FROM {bad} ORDER BY file, "row" NULLS FIRST, text, reason'):
         columns = [names.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
         typed = (column.cast(field.type) for column, field in zip(columns, SCHEMA, strict=False))
         yield pa.record_batch([*typed, pa.repeat(pa.scalar(effect), len(batch))], SCHEMA)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import ibis
-import ibis.expr.types as ir
-from ibis import _
-
-from hup.data.engines.engine import Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.sql_text import quoted_name
 from hup.data.tables.rows import EVENT_ID_DIGITS
 
 NOT_KEPT = "behavior is not one to keep"
@@ -58,37 +55,26 @@ class RowCounts:
         return self.good + self.bad
 
 
-def count_rows(rows: ir.Table, n_files: int, engine: Engine) -> RowCounts:
+def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
     """Count typed rows.
 
     Parameters
     ----------
-    rows : Table
-        As `typed_rows` gives them.
+    rows : str
+        Name of a table with the columns that `typed_rows` gives.
     n_files : int
         Number of files.
-    engine : Engine
+    engine : DuckDBEngine
         Runs one aggregation.
     """
     # Ids that are whole numbers have leading zeros up to the same length.
-    number = rows.event_id.try_cast("int64")
-    is_whole = number.notnull() & (number.cast("string").lpad(EVENT_ID_DIGITS, "0") == rows.event_id)
-    is_good = rows.reason.isnull() & ~rows.left_out
-    marked = rows.select(
-        "file",
-        "left_out",
-        *_OPTIONAL,
-        "session",
-        bad=rows.reason.notnull(),
-        behavior=ibis.ifelse(is_good, rows.behavior, ibis.null("string")),
-        whole=is_whole.fill_null(False).cast("int64"),
-    )
-    kinds = marked.group_by("file", "left_out", "bad", "behavior").aggregate(
-        n=_.count(),
-        whole=_.whole.sum(),
-        session_ids=_.session.count(),
-        **{f"n_{name}": marked[name].count() for name in _OPTIONAL},
-    )
+    is_whole = f"lpad(TRY_CAST(event_id AS BIGINT)::VARCHAR, {EVENT_ID_DIGITS}, '0') = event_id"
+    counts = ", ".join(f"count({quoted_name(name)}) AS n_{name}" for name in _OPTIONAL)
+    kinds = f"""
+        SELECT file, left_out, reason IS NOT NULL AS bad,
+            CASE WHEN reason IS NULL AND NOT left_out THEN behavior END AS behavior,
+            count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids, {counts}
+        FROM {rows} GROUP BY ALL"""
     total, good = [0] * n_files, [0] * n_files
     behaviors: Counter[str] = Counter()
     sums: Counter[str] = Counter()

@@ -1,0 +1,1 @@
+"""Models that count: neighbours, factors and vectors, fitted in one go."""

@@ -1,0 +1,148 @@
+"""VSKNN: vector multiplication session-kNN (Ludewig and Jannach 2018), and what all session-kNN have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from hup.config import Section
+from hup.data.dataset import Dataset
+from hup.models.counted.evidence import EvidenceRecommender
+from hup.models.counted.session_index import Neighbors, SessionIndex, Visits, nearest, summed, visits_of
+from hup.sessions.batches import Histories
+from hup.sessions.runs import training_runs
+
+Decay = Literal["linear", "harmonic", "logarithmic", "quadratic", "constant"]
+
+
+class SessionKNNConfig(Section):
+    """Options of all session-kNN."""
+
+    neighbors: PositiveInt = Field(100, description="sessions that count: the most similar ones")
+    newest: PositiveInt = Field(
+        1000, description="sessions that are looked at: of those that share a code, the newest ones"
+    )
+
+
+class SessionKNN(EvidenceRecommender):
+    """A recommender that scores by what the training sessions hold that are most like the history.
+
+    Every level has its own index of the level's own runs; a code that a session visits twice counts at its last run.
+    """
+
+    config: SessionKNNConfig
+
+    def __init__(self, config: Section | None = None) -> None:
+        super().__init__(config)
+        self._index: dict[str, SessionIndex] | None = None
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Index the training sessions of every level."""
+        self._take(dataset)
+        self._index = {
+            level: SessionIndex(*training_runs(dataset, level), self.vocabulary.size(level), self.config.newest)
+            for level in self.levels
+        }
+        return self
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Sessions of every level."""
+        parts = [index.tensors(level) for level, index in self._fitted(self._index).items()]
+        return {name: tensor for part in parts for name, tensor in part.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Index the sessions again."""
+        self._index = {
+            level: SessionIndex.restored(tensors, level, self.vocabulary.size(level), self.config.newest)
+            for level in self.levels
+        }
+
+    def _candidates(self, index: SessionIndex, visits: Visits, weight: NDArray[np.float64]) -> Neighbors:
+        """Pair every history with the newest sessions that share codes with it, whichever code that is.
+
+        They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
+        """
+        found = index.neighbors(visits, weight)
+        return nearest(found, found.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
+
+
+class VSKNNConfig(SessionKNNConfig):
+    """Options of VSKNN."""
+
+    neighbors: PositiveInt = Field(200, description="sessions that count: the most similar ones")
+    decay: Decay = Field(
+        "harmonic", description="how the weight of a code falls with the runs since it, for similarity"
+    )
+    item_decay: Decay = Field("linear", description="the same for the latest shared code, for the session's items")
+    span: PositiveInt = Field(10, description="runs after which a linear weight is 0")
+    idf: bool = Field(True, description="weigh codes by the logarithm of their rarity, in similarity and score")
+
+
+class VSKNN(SessionKNN):
+    """What the sessions most like this one hold, where being alike means sharing its recent codes.
+
+    A code weighs less the more runs lie between it and now. A session's similarity is the sum of the weights of the
+    codes it shares; its codes are scored with its similarity, the weight of the latest shared code and their rarity,
+    ``log(1 + training sessions / sessions with the code)``. (Ludewig and Jannach, "Evaluation of session-based
+    recommendation algorithms", 2018: V-SKNN, with the item weights of their S-SKNN.)
+    """
+
+    kind: ClassVar[str] = "vsknn"
+    options: ClassVar[type[Section]] = VSKNNConfig
+    config: VSKNNConfig
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("decay='logarithmic'", "item_decay='harmonic'"),
+        ("item_decay='constant'",),
+        ("decay='quadratic'",),
+        ("decay='logarithmic'",),
+        ("neighbors=500",),
+        ("decay='constant'",),
+        ("idf=false",),
+    )
+
+    def evidence(self, histories: Histories, level: str) -> Tensor:
+        """Add up the neighbours' codes."""
+        index, config = self._fitted(self._index)[level], self.config
+        visits = visits_of(histories, level, index.n_known)
+        rarity = np.ones(index.n_known)
+        if config.idf:
+            rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
+        weight = decayed(visits.back, config.decay, config.span) * rarity[visits.code]
+        found = self._candidates(index, visits, weight)
+        found, similarity = nearest(found, found.similarity, config.neighbors, index.n_sessions)
+        pair, code, _ = index.entries(found)
+        value = similarity * decayed(found.back, config.item_decay, config.span)
+        return summed(found.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
+
+
+def decayed(back: NDArray[np.int64], decay: Decay, span: int) -> NDArray[np.float64]:
+    """Weigh a code by the number of runs since it: 1 for 0.
+
+    Parameters
+    ----------
+    back : ndarray
+        ``(N,)``.
+    decay : str
+        ``"linear"``: 1 - back / span, not below 0; ``"harmonic"``: 1 / (1 + back); ``"logarithmic"``:
+        1 / log2(2 + back); ``"quadratic"``: 1 / (1 + back)²; ``"constant"``: 1.
+    span : int
+
+    Returns
+    -------
+    ndarray
+        ``(N,)`` in [0, 1].
+    """
+    weights: dict[Decay, Callable[[], NDArray[np.float64]]] = {
+        "linear": lambda: np.maximum(1 - back / span, 0.0),
+        "harmonic": lambda: 1 / (1.0 + back),
+        "logarithmic": lambda: 1 / np.log2(2.0 + back),
+        "quadratic": lambda: 1 / np.square(1.0 + back),
+        "constant": lambda: np.ones(len(back)),
+    }
+    return weights[decay]()

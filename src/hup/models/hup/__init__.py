@@ -1,0 +1,1 @@
+"""HUP: the pyramid of profiles, and what is recommended from it."""

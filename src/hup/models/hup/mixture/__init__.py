@@ -1,0 +1,1 @@
+"""What is recommended of the preset `best`: a mixture of repeat, memory and explore."""

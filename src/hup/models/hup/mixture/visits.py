@@ -1,0 +1,274 @@
+"""What a session has already been on: for every moment the distinct codes so far, and what the user did with each.
+
+A *visit* pairs a query (an item run at whose end something is to be recommended) with a code of its session, at the
+last run on which the code was met by then. So a query has one visit for each distinct code of its prefix, and the first
+of them, by recency, is the code that the user is on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hup.sessions.batches import Histories, ragged_arange
+from hup.sessions.runs import runs_of
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+#: What is known of a visit besides its behaviors and categories; logarithms, scaled to about one.
+SIGNALS = (
+    "distinct codes since",
+    "runs since",
+    "runs on it",
+    "events on it",
+    "seconds on it",
+    "seconds at its last run",
+    "followed the current code the last time",
+    "came before the current code the last time",
+    "is current",
+    "is the one before",
+    "is the second before",
+    "events of its last run",
+    "runs of the session",
+    "distinct codes of the session",
+)
+#: Of a query, besides behaviors.
+CONTEXT = ("runs", "distinct codes", "share of new ones", "events of the open run", "constant")
+_MOST = 3.0  # events of one behavior that are told apart
+_NONE = -(1 << 40)  # equals no code
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The item runs of ``B`` sessions, ``R`` in all; the last one of each is still open.
+
+    Attributes
+    ----------
+    offsets : ndarray
+        ``(B + 1,)`` int64.
+    item : ndarray
+        ``(R,)`` int64 codes; beyond the vocabulary where not known.
+    categories : ndarray
+        ``(R, K)`` int64, column ``k - 1`` is ``category_k``.
+    events : ndarray
+        ``(R,)`` float32, events of each run.
+    dwell : ndarray
+        ``(R,)`` float32 seconds, 0 where not known; that of open runs is not looked at.
+    behaviors : ndarray
+        ``(R, n_behaviors)`` float32, events by behavior.
+    """
+
+    offsets: Ints
+    item: Ints
+    categories: Ints
+    events: Floats
+    dwell: Floats
+    behaviors: Floats
+
+    @property
+    def session(self) -> Ints:
+        """Row of the session that each run belongs to, ``(R,)``."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def codes(self, level: str) -> Ints:
+        """Codes of a level, ``(R,)``; ``level`` is ``"item"`` or ``"category_k"``."""
+        return self.item if level == "item" else self.categories[:, int(level.removeprefix("category_")) - 1]
+
+
+@dataclass(frozen=True)
+class Visits:
+    """The ``P`` visits of ``Q`` queries at one level, query by query, oldest first.
+
+    Attributes
+    ----------
+    run : ndarray
+        ``(P,)`` int64, last run on the code by then.
+    query : ndarray
+        ``(P,)`` int64, row of the query.
+    code : ndarray
+        ``(P,)`` int64.
+    is_open : ndarray
+        ``(P,)`` bool, the run is the query's own.
+    is_current : ndarray
+        ``(P,)`` bool, the code is the one that the user is on.
+    signals : ndarray
+        ``(P, F)`` float32: :data:`SIGNALS`, events by behavior, and for every category level whether it is the
+        current one's.
+    query_run : ndarray
+        ``(Q,)`` int64.
+    context : ndarray
+        ``(Q, G)`` float32: :data:`CONTEXT`, and the behaviors of the open run.
+    """
+
+    run: Ints
+    query: Ints
+    code: Ints
+    is_open: NDArray[np.bool_]
+    is_current: NDArray[np.bool_]
+    signals: Floats
+    query_run: Ints
+    context: Floats
+
+
+def visit_sizes(n_behaviors: int, levels: int) -> tuple[int, int]:
+    """Columns of :attr:`Visits.signals` and of :attr:`Visits.context`."""
+    return len(SIGNALS) + n_behaviors + levels, len(CONTEXT) + n_behaviors
+
+
+def run_table(histories: Histories, n_behaviors: int) -> RunTable:
+    """Collapse histories into their item runs.
+
+    Parameters
+    ----------
+    histories : Histories
+    n_behaviors : int
+        Behaviors that the vocabulary knows; events of others are counted, too, but as none of them.
+    """
+    runs = runs_of(histories, "item")
+    first, last = runs.first.numpy(), runs.last.numpy()
+    n_runs = len(first)
+    counts = last - first + 1
+    run, behavior = np.repeat(np.arange(n_runs), counts), histories.behavior.numpy()
+    known = behavior >= 0
+    cells = np.bincount(run[known] * n_behaviors + behavior[known], minlength=n_runs * n_behaviors)
+    dwell = runs.dwell.numpy()
+    return RunTable(
+        offsets=runs.offsets.numpy(),
+        item=histories.item.numpy()[first],
+        categories=histories.categories.numpy()[first],
+        events=counts.astype(np.float32),
+        dwell=np.where(np.isnan(dwell), 0, np.maximum(dwell, 0)).astype(np.float32),
+        behaviors=cells.reshape(n_runs, n_behaviors).astype(np.float32),
+    )
+
+
+def last_runs(table: RunTable) -> Ints:
+    """Run that each session is on, ``(B,)``."""
+    return table.offsets[1:] - 1
+
+
+def visits_of(table: RunTable, level: str, queries: Ints | None = None) -> Visits:
+    """List the visits of a level.
+
+    Parameters
+    ----------
+    table : RunTable
+    level : str
+        ``"item"`` or ``"category_k"``.
+    queries : ndarray, optional
+        ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run.
+    """
+    codes, session = table.codes(level), table.session
+    n_runs = len(codes)
+    end, begin = table.offsets[1:][session], table.offsets[:-1][session]
+    groups = _Groups.of(session, codes, end)
+    runs = np.arange(n_runs)
+    if queries is None:
+        query_run = runs
+        spans = groups.following - runs
+        run, at = np.repeat(runs, spans), ragged_arange(runs, spans)
+        query = at
+    else:
+        query_run = queries
+        run = np.flatnonzero(groups.following == end)
+        at, query = end[run] - 1, session[run]
+    order = np.lexsort((run, at))
+    run, at, query = run[order], at[order], query[order]
+
+    n_distinct = np.bincount(query, minlength=len(query_run))
+    since = np.cumsum(n_distinct)[query] - 1 - np.arange(len(run))
+    is_open = run == at
+    before = groups.previous[at]  # last time that the user was on the current code
+    inside = np.maximum(before, 0)
+    followed = np.where(before >= 0, codes[np.minimum(inside + 1, n_runs - 1)], _NONE) == codes[run]
+    preceded = np.where(before > begin[at], codes[np.maximum(inside - 1, 0)], _NONE) == codes[run]
+    dwell_so_far = groups.so_far(table.dwell[:, None])[run, 0] - np.where(is_open, table.dwell[run], 0)
+    position = at - begin[at] + 1
+    columns = (
+        np.log1p(since),
+        np.log1p(at - run),
+        np.log1p(groups.earlier[run]),
+        np.log1p(groups.so_far(table.events[:, None])[run, 0]),
+        np.log1p(np.maximum(dwell_so_far, 0)) / 5,
+        np.where(is_open, 0, np.log1p(table.dwell[run])) / 5,
+        followed,
+        preceded,
+        since == 0,
+        since == 1,
+        since == 2,
+        np.log1p(table.events[run]),
+        np.log(position) / 3,
+        np.log(n_distinct[query]) / 3,
+    )
+    behaviors = np.minimum(groups.so_far(table.behaviors)[run], _MOST) / 2
+    alike = table.categories[run] == table.categories[at]
+    signals = np.concatenate([np.stack(columns, axis=1), behaviors, alike], axis=1).astype(np.float32)
+
+    runs_so_far = query_run - begin[query_run] + 1
+    context = np.stack(
+        (
+            np.log(runs_so_far),
+            np.log(n_distinct),
+            np.log(n_distinct / runs_so_far),
+            np.log(table.events[query_run]),
+            np.ones(len(query_run)),
+        ),
+        axis=1,
+    )
+    context = np.concatenate([context, np.minimum(table.behaviors[query_run], _MOST) / 2], axis=1).astype(np.float32)
+    return Visits(run, query, codes[run], is_open, since == 0, signals, query_run, context)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Runs of one session on one code, in order of time."""
+
+    order: Ints
+    group: Ints
+    first: Ints
+    following: Ints
+    previous: Ints
+    earlier: Ints
+
+    @classmethod
+    def of(cls, session: Ints, codes: Ints, end: Ints) -> _Groups:
+        """Group runs; ``following`` is the next run on the same code, else the session's end, ``previous`` else -1."""
+        n_runs = len(codes)
+        order = np.lexsort((np.arange(n_runs), codes, session))
+        same = (codes[order][1:] == codes[order][:-1]) & (session[order][1:] == session[order][:-1])
+        following, previous = end.copy(), np.full(n_runs, -1)
+        following[order[:-1][same]] = order[1:][same]
+        previous[order[1:][same]] = order[:-1][same]
+        starts = np.concatenate([[True], ~same])
+        group = np.cumsum(starts) - 1
+        first = np.flatnonzero(starts)
+        earlier = np.empty(n_runs, dtype=np.int64)
+        earlier[order] = np.arange(n_runs) - first[group]
+        return cls(order, group, first, following, previous, earlier)
+
+    def so_far(self, values: Floats) -> Floats:
+        """Sum over the runs on the same code up to each run, it among them: ``(R, c)`` → ``(R, c)``."""
+        sorted_values = values[self.order].astype(np.float64)
+        total = np.cumsum(sorted_values, axis=0)
+        before = (total - sorted_values)[self.first]
+        out = np.empty_like(values)
+        out[self.order] = (total - before[self.group]).astype(np.float32)
+        return out
+
+
+def joined(table: RunTable, item: Ints, categories: Ints) -> RunTable:
+    """Put one more run behind every session, the target's: codes ``(B,)`` and ``(B, K)``, of which nothing is known."""
+    at = table.offsets[1:]
+    zero = np.zeros(len(at), dtype=np.float32)
+    return replace(
+        table,
+        offsets=table.offsets + np.arange(len(table.offsets)),
+        item=np.insert(table.item, at, item),
+        categories=np.insert(table.categories, at, categories, axis=0),
+        events=np.insert(table.events, at, zero),
+        dwell=np.insert(table.dwell, at, zero),
+        behaviors=np.insert(table.behaviors, at, 0, axis=0),
+    )

@@ -1,0 +1,100 @@
+"""Word2vec vectors of items and categories, fitted on the sequences of the training split (Mikolov et al. 2013)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hup.data.changes import changes
+from hup.data.dataset import Dataset
+from hup.sessions.runs import run_counts
+
+
+class RunSequences:
+    """The sequence of runs of each training session at one level, as words; can be read many times.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    level : str
+        ``"item"`` or ``"category_k"``.
+    """
+
+    def __init__(self, dataset: Dataset, level: str) -> None:
+        self._dataset = dataset
+        self._column = None if level == "item" else int(level.removeprefix("category_")) - 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        paths, offsets = self._dataset.taxonomy.paths, self._dataset.offsets
+        for session in self._dataset.sessions("train"):
+            codes = self._dataset.item[offsets[session] : offsets[session + 1]]
+            if self._column is not None:
+                codes = paths[codes, self._column]
+            yield [str(code) for code in codes[changes(codes)].tolist()]
+
+
+def word2vec_vectors(
+    dataset: Dataset,
+    level: str,
+    size: int,
+    *,
+    window: int = 5,
+    epochs: int = 50,
+    budget: int = 50_000_000,
+    seed: int = 0,
+    cbow: bool = False,
+    start: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+) -> Tensor:
+    """Fit skip-gram (or CBOW) with negative sampling and return the vector of every known code.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Only its training split is read.
+    level : str
+        ``"item"`` or ``"category_k"``.
+    size : int
+        Size of a vector.
+    window, epochs, seed : int
+        As in gensim's Word2Vec; one worker, so that the same seed gives the same vectors.
+    budget : int
+        Most runs to read in all epochs together: on a large log fewer epochs teach as much. One is always made.
+    cbow : bool
+        Predict a code from the mean of its neighbours (CBOW) instead of each neighbour from the code (skip-gram).
+    start : tuple of ndarray, optional
+        Codes ``(m,)`` and the vectors ``(m, size)`` that they begin with; the others begin with random numbers. So the
+        space stays about that of the vectors given.
+
+    Returns
+    -------
+    Tensor
+        ``(n_known, size)`` float32.
+    """
+    from gensim.models import Word2Vec
+
+    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)
+        sentences = RunSequences(dataset, level)
+        model = Word2Vec(
+            vector_size=size,
+            window=window,
+            sg=int(not cbow),
+            negative=5,
+            min_count=1,
+            sample=0,
+            epochs=max(1, min(epochs, budget // max(1, int(run_counts(dataset, level).sum())))),
+            seed=seed + 1,
+            workers=1,
+        )
+        model.build_vocab(sentences)
+        if start is not None:
+            model.wv.vectors[[model.wv.key_to_index[str(code)] for code in start[0]]] = start[1]
+        model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
+    order = [model.wv.key_to_index[str(code)] for code in range(n_known)]
+    return torch.from_numpy(model.wv.vectors[order].astype(np.float32))

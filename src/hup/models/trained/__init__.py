@@ -1,0 +1,1 @@
+"""Models that train a network for each level, besides HUP."""

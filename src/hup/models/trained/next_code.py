@@ -1,0 +1,173 @@
+"""What the sequence models share: item runs with the codes of a level, the next code of each, and its softmax."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from hup.config import Section, TrainedConfig, Training
+from hup.nn.ranking_losses import cross_entropy
+from hup.recommender.base import Scores
+from hup.sessions.batches import Histories, Targets
+from hup.sessions.runs import Runs, runs_of
+from hup.training.trained import LevelLoss, TrainedRecommender
+
+#: Up to so many codes the softmax goes over all of them.
+WHOLE_SOFTMAX = 4_096
+
+
+class NextCodeNetwork(Section):
+    """What every network that predicts the next code has."""
+
+    hidden: PositiveInt = 100
+    tied: bool = Field(True, description="one vector for each code, read and predicted")
+    dropout: float = Field(0.5, ge=0, lt=1, description="of what the recurrent layer reads")
+    negatives: NonNegativeInt = Field(
+        0,
+        description=f"codes that are drawn for the softmax; 0 = all, and 2,048 where there are over {WHOLE_SOFTMAX:,}",
+    )
+
+
+class NextCodeConfig(TrainedConfig):
+    """Options of a model that predicts the next code."""
+
+    training: Training = Training(epochs=60, batch_size=64, learning_rate=0.01, patience=5)
+    network: NextCodeNetwork = NextCodeNetwork()
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Item runs of ``B`` histories with the codes of one level.
+
+    Attributes
+    ----------
+    codes : Tensor
+        ``(S,)`` int64, made ``n_known`` where not known.
+    lengths : Tensor
+        ``(B,)``.
+    runs : Runs
+        The item runs.
+    """
+
+    codes: Tensor
+    lengths: Tensor
+    runs: Runs
+
+    @property
+    def ends(self) -> Tensor:
+        """Last step of every history, ``(B,)``."""
+        return self.runs.offsets[1:] - 1
+
+
+def steps_of(histories: Histories, level: str, n_known: int) -> Steps:
+    """Item runs with their codes of a level: the sequence whose next member a level's recommendation is about."""
+    runs = runs_of(histories, "item")
+    codes = histories.codes(level)[runs.first]
+    known = (codes >= 0) & (codes < n_known)
+    return Steps(torch.where(known, codes, n_known), runs.lengths(), runs)
+
+
+class CodeTables(nn.Module):
+    """Vectors of the codes of one level: read ones, with one for the unknown, and predicted ones with a bias.
+
+    Parameters
+    ----------
+    n_known, size : int
+    tied : bool
+        Read and predict the same vectors.
+    """
+
+    def __init__(self, n_known: int, size: int, *, tied: bool = False) -> None:
+        super().__init__()
+        self.n_known = n_known
+        self.inputs = nn.Embedding(n_known + 1, size)
+        self.own_outputs = None if tied else nn.Embedding(n_known, size)
+        self.bias = nn.Parameter(torch.zeros(n_known))
+        for table in (self.inputs, self.own_outputs):
+            if table is not None:
+                nn.init.normal_(table.weight, std=size**-0.5)
+
+    @property
+    def outputs(self) -> Tensor:
+        """Vectors that are predicted, ``(n_known, size)``."""
+        return self.inputs.weight[:-1] if self.own_outputs is None else self.own_outputs.weight
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """Score all known codes, ``(B, n_known)``."""
+        return torch.addmm(self.bias, hidden, self.outputs.t())
+
+
+class LevelNetwork(nn.Module):
+    """The network of one level."""
+
+    tables: CodeTables
+
+    @abstractmethod
+    def hidden(self, steps: Steps, histories: Histories) -> Tensor:
+        """Hidden state at every step, ``(S, d)``, from which the next code is predicted."""
+
+
+class NextCodeRecommender(TrainedRecommender):
+    """An independent network a level, taught the next code at every item run of every training session.
+
+    The sequence of a category level has a member for every item run, as the question is which category the next *item*
+    is in: mostly the present one.
+    """
+
+    options: ClassVar[type[Section]] = NextCodeConfig
+    config: NextCodeConfig
+
+    @abstractmethod
+    def level_network(self, n_known: int) -> LevelNetwork:
+        """Make the network of a level with so many known codes."""
+
+    def build(self) -> nn.ModuleDict:
+        """Make a network for every level."""
+        return nn.ModuleDict({level: self.level_network(self.vocabulary.size(level)) for level in self.levels})
+
+    def _level(self, level: str) -> Any:
+        network = self.network
+        assert isinstance(network, nn.ModuleDict)
+        return network[level]
+
+    def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
+        """Mean loss of the next code over all item runs whose next code is known and a category."""
+        found = {}
+        for level in self.levels:
+            network = self._level(level)
+            n_known = network.tables.n_known
+            steps = steps_of(histories, level, n_known)
+            following = torch.cat([steps.codes[1:], steps.codes[:1]])
+            following[steps.ends] = targets.codes(level)
+            none = -1 if level == "item" else self.vocabulary.no_category[int(level.removeprefix("category_")) - 1]
+            counts = (following >= 0) & (following < n_known) & (following != none)
+            at = counts.nonzero().squeeze(1)
+            hidden = network.hidden(steps, histories).index_select(0, at)
+            found[level] = LevelLoss(self.loss(network.tables, hidden, following[at]), len(at))
+        return found
+
+    def loss(self, tables: CodeTables, hidden: Tensor, target: Tensor) -> Tensor:
+        """Softmax cross-entropy."""
+        return cross_entropy(hidden, tables.outputs, tables.bias, target, self.drawn(tables.n_known))
+
+    def drawn(self, n_known: int, at_least: int = 0) -> Tensor | None:
+        """Draw negatives, ``(m,)``, by torch's generator; None = all codes."""
+        wanted = self.config.network.negatives or (2_048 if n_known > WHOLE_SOFTMAX else at_least)
+        return torch.randint(n_known, (wanted,)) if wanted else None
+
+    def score(self, histories: Histories, level: str) -> Scores:
+        """Score by the network's output at the last step; codes that training never saw come last."""
+        self._check_level(level)
+        network = self._level(level)
+        n_known = network.tables.n_known
+        with torch.no_grad():
+            steps = steps_of(histories, level, n_known)
+            known = network.tables.scores(network.hidden(steps, histories).index_select(0, steps.ends))
+        own = histories.own_unknown(level, n_known).codes
+        lowest = known.min(dim=1, keepdim=True).values - 1 if n_known else known.new_zeros(len(known), 1)
+        return Scores(known, lowest.expand(own.shape).clone(), own)

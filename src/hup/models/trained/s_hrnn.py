@@ -1,0 +1,174 @@
+"""S-HRNN: a GRU over a session's items and one over a user's sessions (Quadrana et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from hup.config import Section
+from hup.data.dataset import Dataset
+from hup.models.trained.next_code import (
+    CodeTables,
+    LevelNetwork,
+    NextCodeConfig,
+    NextCodeNetwork,
+    NextCodeRecommender,
+    Steps,
+)
+from hup.models.trained.user_states import UserStates
+from hup.nn.ragged_rnn import run_gru
+from hup.sessions.batches import Histories
+
+Mode = Literal["init", "all"]
+
+
+class SHRNNNetwork(NextCodeNetwork):
+    """The network of S-HRNN."""
+
+    mode: Mode = Field("init", description="the user's state begins a session (init), or is read at every step, too")
+    idle_gap_seconds: PositiveFloat = Field(
+        1800.0, description="a longer pause ends a session within a history; JD lines hold several, and name no user"
+    )
+    user_sessions: PositiveInt = Field(20, description="most earlier sessions of a user that are looked at")
+
+
+class SHRNNConfig(NextCodeConfig):
+    """Options of S-HRNN."""
+
+    network: SHRNNNetwork = SHRNNNetwork()
+
+
+class SHRNNLevel(LevelNetwork):
+    """The two GRUs of one level."""
+
+    def __init__(self, n_known: int, network: SHRNNNetwork) -> None:
+        super().__init__()
+        size = network.hidden
+        self.mode, self.gap = network.mode, network.idle_gap_seconds
+        self.tables = CodeTables(n_known, size, tied=network.tied)
+        self.session = nn.GRU(size * (2 if network.mode == "all" else 1), size)
+        self.user = nn.GRUCell(size, size)
+        self.start = nn.Linear(size, size)
+        self.dropout = nn.Dropout(network.dropout)
+        self.states = UserStates(size)
+
+    def hidden(self, steps: Steps, histories: Histories) -> Tensor:
+        """Hidden state of the session GRU after every step, ``(S, hidden)``."""
+        return self.walk(steps, self.states.before(histories, self.user))[0]
+
+    def walk(self, steps: Steps, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Go through the sub-sessions of every history, in rounds: the first of all, then the second, and so on.
+
+        Parameters
+        ----------
+        steps : Steps
+        user : Tensor
+            ``(B, hidden)``, the users' states before the histories.
+
+        Returns
+        -------
+        hidden : Tensor
+            ``(S, hidden)``.
+        user : Tensor
+            ``(B, hidden)``, the users' states before their last sub-session.
+        last : Tensor
+            ``(B, hidden)``, the hidden state at each history's end.
+        """
+        x = self.dropout(self.tables.inputs(steps.codes))
+        round_of = self._rounds(steps)
+        history = steps.runs.history()
+        parts: list[Tensor] = []
+        places: list[Tensor] = []
+        ends = history[:0]
+        for number in range(int(round_of.max()) + 1):
+            at = (round_of == number).nonzero().squeeze(1)
+            rows, lengths = torch.unique_consecutive(history[at], return_counts=True)
+            if number:
+                user = user.index_copy(0, rows, self.user(parts[-1].index_select(0, ends), user.index_select(0, rows)))
+            of_user = user.index_select(0, rows)
+            inputs = x.index_select(0, at)
+            if self.mode == "all":
+                inputs = torch.cat([inputs, torch.repeat_interleave(of_user, lengths, dim=0)], dim=1)
+            hidden = run_gru(self.session, inputs, lengths, torch.tanh(self.start(of_user)))
+            parts.append(hidden)
+            places.append(at)
+            # Ends of the sub-sessions that another one of the same history follows.
+            going_on = torch.isin(rows, history[round_of == number + 1])
+            ends = (lengths.cumsum(0) - 1)[going_on]
+        flat = torch.cat(parts).index_select(0, torch.argsort(torch.cat(places)))
+        return flat, user, flat.index_select(0, steps.ends)
+
+    def _rounds(self, steps: Steps) -> Tensor:
+        """Count the sub-sessions of its history that lie before each step, ``(S,)``."""
+        ends_one = (steps.runs.interval > self.gap).long()  # NaN, not known yet, ends nothing
+        before = ends_one.cumsum(0) - ends_one
+        first = steps.runs.offsets[:-1]
+        return before - before[first].index_select(0, steps.runs.history())
+
+
+class SHRNN(NextCodeRecommender):
+    """Session and user GRUs of every level.
+
+    A history is cut into sub-sessions at long pauses, after each of which the user GRU moves on. Where the log names
+    users, their state also comes from their earlier training sessions; gradients go through the last of these, as
+    with the user-parallel batches of the original.
+    """
+
+    kind: ClassVar[str] = "s-hrnn"
+    options: ClassVar[type[Section]] = SHRNNConfig
+    config: SHRNNConfig
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("training.learning_rate=0.003",),
+        ("network.dropout=0.3",),
+        ("network.idle_gap_seconds=300.0",),
+        ("network.hidden=200",),
+        ("training.batch_size=32",),
+    )
+
+    def __init__(self, config: Section | None = None) -> None:
+        super().__init__(config)
+        self._dataset: Dataset | None = None
+
+    def level_network(self, n_known: int) -> SHRNNLevel:
+        """Make the GRUs of a level."""
+        return SHRNNLevel(n_known, self.config.network)
+
+    def initialise(self, dataset: Dataset, vectors: Mapping[str, Tensor] | None = None) -> Self:
+        """Make the networks, with a place for the state of every user of training."""
+        self._dataset = dataset
+        super().initialise(dataset, vectors)
+        train = dataset.sessions("train")
+        users = int(dataset.user_codes[train.start : train.stop].max(initial=-1)) + 1
+        for level in self.levels:
+            self._level(level).states.reserve(users)
+        return self
+
+    def begin_epoch(self) -> None:
+        """Work the users' states out anew, before each of their training sessions."""
+        if self._dataset is None:
+            return
+        sessions = np.asarray(self._dataset.sessions("train"), dtype=np.int64)
+        for level in self.levels:
+            network: SHRNNLevel = self._level(level)
+            network.states.refresh(self._dataset, sessions, level, network, self.config.network.user_sessions)
+
+    def end_training(self) -> None:
+        """Work out the users' states at the end of training."""
+        self.begin_epoch()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make the networks, with places for as many users as there are states, and give them these weights."""
+        network = self.build()
+        for level in self.levels:
+            states = tensors.get(f"{level}.states.final")
+            if states is not None:
+                found = network[level]
+                assert isinstance(found, SHRNNLevel)
+                found.states.reserve(len(states))
+        self._restore_into(network, tensors)

@@ -1,0 +1,138 @@
+"""A sample of a table that nothing is known about yet: how its files are written, and some rows."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import Dialect, TableSource
+from hup.data.engines.sql_text import quoted_name
+from hup.data.engines.table_files import first_lines, table_format
+from hup.data.progress import Progress
+from hup.data.sources import SourceFile
+from hup.data.tables.mapping import load_mapping
+from hup.errors import HupError
+
+SAMPLE_ROWS = 10_000
+_DELIMITERS = ",;\t|"
+_VALUE = re.compile(r"-?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*")
+# Logs whose files are known by name, as they have no header; and the table of the mapping that they are.
+_KNOWN_FILES = {"userbehavior": ("taobao", 0), "yoochoose-clicks": ("yoochoose", 0), "yoochoose-buys": ("yoochoose", 1)}
+
+
+@dataclass(frozen=True)
+class TableSample:
+    """Some rows of a table.
+
+    Attributes
+    ----------
+    files : tuple of SourceFile
+        Files with these columns; empty for a query.
+    rows : Table
+        At most `SAMPLE_ROWS`, with all columns.
+    dialect : Dialect
+        How delimited text is written.
+    """
+
+    files: tuple[SourceFile, ...]
+    rows: pa.Table
+    dialect: Dialect
+
+
+def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[TableSample], list[str]]:
+    """Take a sample of each table among the files of a source: files of the same columns are one table.
+
+    Parameters
+    ----------
+    source : TableSource
+        Files or a query.
+    engine : DuckDBEngine
+        Reads them.
+
+    Returns
+    -------
+    samples : list of TableSample
+        In the order of their first files.
+    remarks : list of str
+        Files that are no tables.
+
+    Raises
+    ------
+    HupError
+        If there is no table.
+    """
+    if not source.files:
+        return [_sample(source, Dialect(), list(engine.reader.columns(source, Dialect())), engine)], []
+    tables: dict[tuple[Dialect, tuple[str, ...]], list[SourceFile]] = {}
+    remarks: list[str] = []
+    failures: list[HupError] = []
+    for file in source.files:
+        try:
+            dialect = find_dialect(file)
+            columns = tuple(engine.reader.columns(TableSource(files=(file,)), dialect))
+        except HupError as error:
+            failures.append(error)
+            remarks.append(f"{file.name} is left out: {error}")
+            continue
+        tables.setdefault((dialect, columns), []).append(file)
+    if not tables:
+        raise failures[0]
+    samples = [
+        _sample(TableSource(files=tuple(files)), dialect, columns, engine)
+        for (dialect, columns), files in tables.items()
+    ]
+    return samples, remarks
+
+
+def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: DuckDBEngine) -> TableSample:
+    # A few files suffice; the first and the last, as logs change over time.
+    files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
+    parts = [replace(source, files=(file,)) for file in files] or [source]
+    rows = []
+    for part in parts:
+        raw = engine.reader.read(part, dialect, list(columns), Progress())
+        good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE hup_problem IS NULL"
+        rows.append(engine.collect(f"SELECT * FROM ({raw.typed(good)}) LIMIT {SAMPLE_ROWS // len(parts)}"))
+    return TableSample(source.files, pa.concat_tables(rows, promote_options="permissive"), dialect)
+
+
+def find_dialect(file: SourceFile) -> Dialect:
+    """Find the delimiter of a text file, that which parts its first line most, and whether this line is a header.
+
+    Raises
+    ------
+    HupError
+        If the file's name tells no format, or its first line is no text.
+    """
+    if table_format([file]) != "csv":
+        return Dialect()
+    lines, _ = first_lines(file.path, 1)
+    try:
+        line = lines[0].decode("utf-8-sig") if lines else ""
+    except UnicodeDecodeError:
+        raise HupError(f"{file.path}, line 1 is not UTF-8 text. Convert the file to UTF-8.") from None
+    fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda mark: len(fields[mark]))
+    names = fields[delimiter]
+    known = _header_of_known(file.path, len(names))
+    if known is not None and not set(known) & set(names):
+        return Dialect(delimiter, known)
+    values = sum(_VALUE.fullmatch(name.strip()) is not None for name in names)
+    if values * 2 >= len(names) > 0 and names != [str(number) for number in range(len(names))]:
+        return Dialect(delimiter, tuple(f"column_{number}" for number in range(1, len(names) + 1)))
+    return Dialect(delimiter)
+
+
+def _header_of_known(path: Path, n_fields: int) -> tuple[str, ...] | None:
+    stem = path.name.casefold().split(".")[0]
+    if stem not in _KNOWN_FILES:
+        return None
+    name, number = _KNOWN_FILES[stem]
+    header = load_mapping(name).tables[number].header
+    return header if header is not None and len(header) == n_fields else None

@@ -1,0 +1,259 @@
+"""What a recommender answers for one user: a ranked list that says where it comes from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hup.data.taxonomy import NO_CATEGORY
+from hup.recommender.session_reader import Seen
+from hup.recommender.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the probability of a recommendation comes from; the three shares sum to 1.
+
+    Attributes
+    ----------
+    repeat : float
+        The session has been on it.
+    memory : float
+        Other sessions were on it near what this session has been on.
+    explore : float
+        It fits the profile, or is popular in its category.
+    runs : tuple of Reason
+        What of the session repeat and memory came from, as shares of the probability, most first; at most three.
+    """
+
+    repeat: float
+    memory: float
+    explore: float
+    runs: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item or category.
+
+    Attributes
+    ----------
+    name : str
+    score : float
+        What :attr:`Recommendations.basis` names: cosine of profile and target vector, in [-1, 1]; any number of which
+        a higher one is better; or the share of training runs.
+    path : tuple of str
+        Names of its categories, coarsest first (for a category: those above it, and itself).
+    seen : bool
+        Whether the session has it already.
+    origin : Origin or None
+        Where its probability comes from; None where a score is no probability.
+    """
+
+    name: str
+    score: float
+    path: tuple[str, ...]
+    seen: bool
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A run of the session and its share of the attention (Eq. 5) behind the recommendations.
+
+    Attributes
+    ----------
+    name : str
+        Item or category of the run.
+    weight : float
+        Attention weight, in [0, 1]; all runs of the session sum to 1.
+    path : tuple of str
+        Names of its categories, as in :class:`Recommendation`; two categories may have the same name.
+    """
+
+    name: str
+    weight: float
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked list of one level.
+
+    Attributes
+    ----------
+    level : str
+        ``"item"`` or ``"category_k"``.
+    ranked : tuple of Recommendation
+        Best first.
+    reasons : tuple of Reason
+        Items or categories of the session by the attention they got, most first; none where a model has no attention.
+    basis : str
+        What the scores are: ``"profile"`` (HUP), ``"probability"`` (HUP with a mixture), ``"score"`` (other models), or
+        ``"popularity"`` where the session is empty.
+    """
+
+    level: str
+    ranked: tuple[Recommendation, ...]
+    reasons: tuple[Reason, ...]
+    basis: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class OwnCandidate:
+    """Something of the session that the vocabulary lacks: its code, path of codes (coarsest first) and names."""
+
+    code: int
+    path: tuple[int, ...]
+    name: str
+    names: tuple[str, ...]
+
+
+def own_candidates(vocabulary: Vocabulary, items: Mapping[str, Seen], level: str) -> list[OwnCandidate]:
+    """Items, or categories of a level, of a session's items that the vocabulary lacks; never "no category"."""
+    n_known = vocabulary.size(level)
+    if level == "item":
+        return [
+            OwnCandidate(seen.code, seen.path, name, seen.names) for name, seen in items.items() if seen.code >= n_known
+        ]
+    k = int(level.removeprefix("category_"))
+    found = {
+        seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
+        for seen in items.values()
+        if seen.path[k - 1] >= n_known and seen.names[:k] != (NO_CATEGORY,) * k
+    }
+    return list(found.values())
+
+
+def rank(
+    vocabulary: Vocabulary,
+    items: Mapping[str, Seen],
+    current: str,
+    level: str,
+    known: Tensor,
+    own: Tensor,
+    candidates: Sequence[OwnCandidate],
+    k: int,
+    origins: Callable[[Sequence[int]], Sequence[Origin]] | None = None,
+) -> tuple[Recommendation, ...]:
+    """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``.
+
+    Never the current item, and never "no category". ``items`` are those of the session; ``origins`` tells of codes
+    where their probability comes from.
+    """
+    codes = [candidate.code for candidate in candidates]
+    values = torch.cat([known, own])
+    if level == "item":
+        here = items[current].code
+        values[here if here < len(known) else len(known) + codes.index(here)] = -torch.inf
+    elif (none := _no_category(vocabulary, level)) >= 0:
+        values[none] = -torch.inf
+    best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
+    seen = _seen(items, level)
+    chosen = [place if place < len(known) else codes[place - len(known)] for place in places.tolist()]
+    told = [None] * len(chosen) if origins is None else origins(chosen)
+    ranked = []
+    for place, code, score, origin in zip(places.tolist(), chosen, best.tolist(), told, strict=True):
+        if place < len(known):
+            name, names = _known_names(vocabulary, level, place)
+            ranked.append(Recommendation(name, score, names, code in seen, origin))
+        else:
+            candidate = candidates[place - len(known)]
+            ranked.append(Recommendation(candidate.name, score, candidate.names, True, origin))
+    return tuple(ranked)
+
+
+def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation, ...]:
+    """Most visited of the training split, with their shares of its runs as scores."""
+    counts = vocabulary.counts[level].copy()
+    none = -1 if level == "item" else _no_category(vocabulary, level)
+    if none >= 0:
+        counts[none] = 0
+    best = np.argsort(-counts, kind="stable")
+    ranked = []
+    for code in best[best != none][:k].tolist():
+        name, names = _known_names(vocabulary, level, code)
+        ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
+    return tuple(ranked)
+
+
+def reasons(
+    items: Mapping[str, Seen], visited: Sequence[str], level: str, weights: Sequence[float]
+) -> tuple[Reason, ...]:
+    """Add up the attention on each item or category of a session, most first.
+
+    Parameters
+    ----------
+    items : mapping of str to Seen
+        Those of the session.
+    visited : sequence of str
+        The item that each weight belongs to.
+    level : str
+        Whose names to give: ``"item"`` or ``"category_k"``.
+    weights : sequence of float
+    """
+    shares: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+    for item, weight in zip(visited, weights, strict=True):
+        names = items[item].names
+        if level == "item":
+            shares[item, names] += weight
+        else:
+            k = int(level.removeprefix("category_"))
+            shares[names[k - 1], names[:k]] += weight
+    most_first = sorted(shares.items(), key=lambda share: -share[1])
+    return tuple(Reason(name, weight, path) for (name, path), weight in most_first)
+
+
+def origin_of(
+    items: Mapping[str, Seen],
+    visited: Sequence[str],
+    level: str,
+    score: float,
+    repeat: Sequence[float],
+    memory: Sequence[float],
+) -> Origin:
+    """Sum up what the visits of a session bring to a probability.
+
+    Parameters
+    ----------
+    items, visited, level
+        As for :func:`reasons`.
+    score : float
+        The probability.
+    repeat, memory : sequence of float
+        What each visit brings to it.
+    """
+    total = max(score, sum(repeat) + sum(memory), 1e-30)
+    shares = [(one + other) / total for one, other in zip(repeat, memory, strict=True)]
+    runs = tuple(run for run in reasons(items, visited, level, shares)[:3] if run.weight > 0)
+    again, near = sum(repeat) / total, sum(memory) / total
+    return Origin(again, near, max(0.0, 1 - again - near), runs)
+
+
+def _no_category(vocabulary: Vocabulary, level: str) -> int:
+    return vocabulary.no_category[int(level.removeprefix("category_")) - 1]
+
+
+def _seen(items: Mapping[str, Seen], level: str) -> set[int]:
+    if level == "item":
+        return {seen.code for seen in items.values()}
+    k = int(level.removeprefix("category_"))
+    return {seen.path[k - 1] for seen in items.values()}
+
+
+def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
+    """Name of a code of the vocabulary, and its path of names."""
+    if level == "item":
+        return vocabulary.items[code], vocabulary.category_path(vocabulary.levels, int(vocabulary.paths[code, -1]))
+    names = vocabulary.category_path(int(level.removeprefix("category_")), code)
+    return names[-1], names

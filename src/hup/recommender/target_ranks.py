@@ -1,0 +1,104 @@
+"""From scores to the rank of each session's target among its candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hup.errors import HupError
+from hup.recommender.base import Scores
+
+
+def target_ranks(
+    scores: Scores,
+    targets: Tensor,
+    *,
+    excluded: Tensor | None = None,
+    candidates: Tensor | None = None,
+    name: str = "the model",
+) -> NDArray[np.float64]:
+    """Rank of each target: the number of candidates, itself included, that score at least as high.
+
+    So ties count against the model: where all scores are equal, the rank is the number of candidates.
+
+    Parameters
+    ----------
+    scores : Scores
+        One level's scores for ``B`` sessions.
+    targets : Tensor
+        ``(B,)`` int64 codes; ``-1`` = not known, which is no candidate.
+    excluded : Tensor, optional
+        ``(B,)`` int64, a code per session that is no candidate (the item the user is on); ``-1`` excludes nothing.
+    candidates : Tensor, optional
+        ``(B, n_known)`` bool, the known codes that are candidates; by default all. A session's own codes always are.
+    name : str
+        Who scored, for the error message.
+
+    Returns
+    -------
+    ndarray
+        ``(B,)`` float64; ``inf`` where the target is no candidate.
+
+    Raises
+    ------
+    HupError
+        A candidate's score is NaN.
+    """
+    known, own = scores.known, scores.own
+    device, n_known = known.device, known.shape[1]
+    targets = targets.to(device)
+    rows = torch.arange(len(targets), device=device)
+    own_codes = scores.own_codes.to(device)
+    own_candidates = own_codes >= 0
+    if candidates is not None:
+        candidates = candidates.to(device)
+    if excluded is not None:
+        excluded = excluded.to(device)
+        own_candidates &= own_codes != excluded[:, None]
+    _refuse_nan(known, name)
+    _refuse_nan(own.masked_fill(own_codes < 0, 0), name)
+
+    # The target's score, from whichever half holds it. Both halves are compared in their common precision.
+    dtype = torch.promote_types(known.dtype, own.dtype)
+    is_known = (targets >= 0) & (targets < n_known)
+    at = targets.clamp(0, max(n_known - 1, 0))
+    is_own = (own_codes == targets[:, None]) & own_candidates
+    own_score = own.masked_fill(~is_own, -torch.inf).amax(dim=1) if own.shape[1] else own.new_zeros(len(targets))
+    known_score = known[rows, at] if n_known else known.new_zeros(len(targets))
+    score = torch.where(is_known, known_score.to(dtype), own_score.to(dtype))
+
+    is_candidate = is_own.any(dim=1)
+    if n_known:
+        is_candidate |= is_known if candidates is None else is_known & candidates[rows, at]
+    above = known >= score[:, None]
+    if candidates is not None:
+        above &= candidates
+    if excluded is not None:
+        is_candidate &= targets != excluded
+        inside = torch.nonzero((excluded >= 0) & (excluded < n_known)).flatten()
+        above[inside, excluded[inside]] = False
+    rank = _count(above) + _count((own >= score[:, None]) & own_candidates)
+    out = rank.double().masked_fill(~is_candidate, torch.inf)
+    return out.cpu().numpy()
+
+
+def _count(mask: Tensor) -> Tensor:
+    """Count the true values of each row; NumPy does it without widening bytes first."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.count_nonzero(mask.numpy(), axis=1).astype(np.int64))
+    return mask.sum(dim=1)
+
+
+def _refuse_nan(values: Tensor, name: str) -> None:
+    # A row's sum is NaN if one of its scores is (or if it holds both infinities: then look at each).
+    if not values.sum(dim=1).isnan().any():
+        return
+    bad = values.isnan().any(dim=1)
+    if bad.any():
+        raise HupError(
+            f"{name} gave scores that are not numbers (NaN) for {int(bad.sum())} of {len(bad)} sessions of a batch. A "
+            f"model in this state ranks nothing: training has probably diverged. Train it again with a lower learning "
+            f"rate, or evaluate an earlier checkpoint."
+        )

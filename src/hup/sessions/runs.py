@@ -1,0 +1,141 @@
+"""Runs: what a session looks like at one level, once consecutive events of one item or category are one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hup.data.changes import changes
+from hup.data.dataset import Dataset
+from hup.sessions.batches import Histories
+
+EVENTS_PER_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of ``B`` histories at one level, ``S`` in all, without padding; the last one of each history is still open.
+
+    Attributes
+    ----------
+    offsets : Tensor
+        ``(B + 1,)`` int64; history ``b`` has the runs ``offsets[b]:offsets[b + 1]``, at least one.
+    codes : Tensor
+        ``(S,)`` int64; beyond the vocabulary or negative where not known.
+    first, last : Tensor
+        ``(S,)`` int64, first and last event of each run.
+    interval : Tensor
+        ``(S,)`` float32 seconds from the run's last event to the next run, NaN = not known.
+    dwell : Tensor
+        ``(S,)`` float32 seconds: of a category run the sum over its item runs. NaN = not known.
+    """
+
+    offsets: Tensor
+    codes: Tensor
+    first: Tensor
+    last: Tensor
+    interval: Tensor
+    dwell: Tensor
+
+    def lengths(self) -> Tensor:
+        """Count the runs of each history, ``(B,)``."""
+        return self.offsets.diff()
+
+    def history(self) -> Tensor:
+        """Row of the history that each run belongs to, ``(S,)``."""
+        return torch.repeat_interleave(torch.arange(self.offsets.numel() - 1), self.lengths())
+
+
+def runs_of(histories: Histories, level: str) -> Runs:
+    """Collapse histories into the runs of a level.
+
+    Parameters
+    ----------
+    histories : Histories
+    level : str
+        ``"item"`` or ``"category_k"``.
+    """
+    n = histories.item.numel()
+    starts = histories.offsets[:-1]
+    first = _begins(histories.codes(level), starts).nonzero().squeeze(1)
+    last = torch.cat([first[1:] - 1, first.new_tensor([n - 1])])
+    item_first = _begins(histories.item, starts)
+    # Every item run's dwell once, at its last event; NaN goes through the sum, as an unknown part makes an unknown sum.
+    item_last = torch.cat([item_first[1:], item_first.new_ones(1)])
+    dwell = torch.where(item_last, histories.dwell, 0).double()
+    run = torch.repeat_interleave(torch.arange(first.numel()), last - first + 1)
+    offsets = torch.searchsorted(first, histories.offsets)
+    return Runs(
+        offsets=offsets,
+        codes=histories.codes(level)[first],
+        first=first,
+        last=last,
+        interval=histories.interval[last],
+        dwell=dwell.new_zeros(first.numel()).index_add(0, run, dwell).float(),
+    )
+
+
+def _begins(codes: Tensor, starts: Tensor) -> Tensor:
+    begins = torch.ones(codes.numel(), dtype=torch.bool)
+    begins[1:] = codes[1:] != codes[:-1]
+    begins[starts] = True
+    return begins
+
+
+def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Collapse all training sessions into the runs of a level, the target's run among them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    level : str
+        ``"item"`` or ``"category_k"``.
+
+    Returns
+    -------
+    codes : ndarray
+        ``(S,)`` int64.
+    offsets : ndarray
+        ``(n + 1,)`` int64; training session ``s`` has the runs ``offsets[s]:offsets[s + 1]``.
+    """
+    train = dataset.sessions("train")
+    bounds = dataset.offsets[train.start : train.stop + 1] - dataset.offsets[train.start]
+    codes = _event_codes(dataset, level, int(dataset.offsets[train.start]), int(dataset.offsets[train.stop]))
+    begins = changes(codes)
+    begins[bounds[:-1]] = True
+    return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
+
+
+def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
+    """Count the runs of every code of a level in the training split, ``(n_known,)``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    level : str
+        ``"item"`` or ``"category_k"``.
+    """
+    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    counts = np.zeros(n_known, dtype=np.int64)
+    train = dataset.sessions("train")
+    starts = dataset.offsets[train.start : train.stop]
+    last = int(dataset.offsets[train.stop])
+    for low in range(int(dataset.offsets[train.start]), last, EVENTS_PER_BLOCK):
+        high = min(low + EVENTS_PER_BLOCK, last)
+        # One event of the block before goes along, to tell whether the block's first event goes on with its run.
+        before = max(low - 1, 0)
+        codes = _event_codes(dataset, level, before, high)
+        begins = changes(codes)
+        begins[starts[np.searchsorted(starts, low) : np.searchsorted(starts, high)] - before] = True
+        visited = codes[low - before :][begins[low - before :]]
+        counts += np.bincount(visited[visited >= 0], minlength=n_known)
+    return counts
+
+
+def _event_codes(dataset: Dataset, level: str, low: int, high: int) -> NDArray[np.int32]:
+    codes = dataset.item[low:high]
+    return codes if level == "item" else dataset.taxonomy.paths[codes, int(level.removeprefix("category_")) - 1]

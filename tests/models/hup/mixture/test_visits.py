@@ -1,0 +1,138 @@
+"""Visits against a plain loop over prefixes, and what hypothesis makes of sessions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, visit_sizes, visits_of
+from hup.sessions.batches import Histories
+
+N_BEHAVIORS = 3
+EVENT = st.tuples(
+    st.integers(0, 4), st.integers(-1, N_BEHAVIORS - 1), st.one_of(st.just(math.nan), st.integers(0, 900))
+)
+SESSIONS = st.lists(st.lists(EVENT, min_size=1, max_size=14), min_size=1, max_size=4)
+
+
+def histories(sessions) -> Histories:
+    """Items 0-4 of two categories; the dwell of a run is the one of its last event."""
+    events = [event for session in sessions for event in session]
+    item = torch.tensor([event[0] for event in events])
+    return Histories(
+        offsets=torch.tensor([0, *np.cumsum([len(session) for session in sessions])]),
+        item=item,
+        categories=(item % 2).unsqueeze(1),
+        behavior=torch.tensor([event[1] for event in events]),
+        interval=torch.full((len(events),), 5.0),
+        dwell=torch.tensor([float(event[2]) for event in events]),
+    )
+
+
+def runs_of_session(session) -> list[dict]:
+    runs: list[dict] = []
+    for item, behavior, dwell in session:
+        if not runs or runs[-1]["item"] != item:
+            runs.append({"item": item, "events": 0, "behaviors": np.zeros(N_BEHAVIORS)})
+        runs[-1]["events"] += 1
+        runs[-1]["dwell"] = 0.0 if math.isnan(dwell) else float(dwell)
+        if behavior >= 0:
+            runs[-1]["behaviors"][behavior] += 1
+    return runs
+
+
+def expected(session, level: str) -> list[dict]:
+    """Every visit of every prefix of one session, one after the other."""
+    runs = runs_of_session(session)
+    codes = [run["item"] if level == "item" else run["item"] % 2 for run in runs]
+    found = []
+    for at in range(len(runs)):
+        prefix = codes[: at + 1]
+        last = sorted({code: place for place, code in enumerate(prefix)}.items(), key=lambda pair: pair[1])
+        earlier = [place for place in range(at) if codes[place] == codes[at]]
+        for number, (code, run) in enumerate(last):
+            on_it = [place for place in range(run + 1) if codes[place] == code]
+            dwell = sum(runs[place]["dwell"] for place in on_it if place != at)
+            behaviors = sum(runs[place]["behaviors"] for place in on_it)
+            since = len(last) - 1 - number
+            signals = [
+                math.log1p(since),
+                math.log1p(at - run),
+                math.log1p(len(on_it) - 1),
+                math.log1p(sum(runs[place]["events"] for place in on_it)),
+                math.log1p(dwell) / 5,
+                0 if run == at else math.log1p(runs[run]["dwell"]) / 5,
+                bool(earlier) and codes[earlier[-1] + 1] == code,
+                bool(earlier) and earlier[-1] > 0 and codes[earlier[-1] - 1] == code,
+                since == 0,
+                since == 1,
+                since == 2,
+                math.log1p(runs[run]["events"]),
+                math.log(at + 1) / 3,
+                math.log(len(last)) / 3,
+                *np.minimum(behaviors, 3) / 2,
+                runs[run]["item"] % 2 == runs[at]["item"] % 2,
+            ]
+            found.append({"at": at, "run": run, "code": code, "signals": signals, "distinct": len(last)})
+    return found
+
+
+@pytest.mark.parametrize("level", ["item", "category_1"])
+@given(sessions=SESSIONS)
+@settings(max_examples=60)
+def test_visits_are_those_of_a_plain_loop(level, sessions):
+    table = run_table(histories(sessions), N_BEHAVIORS)
+    visits = visits_of(table, level)
+    wanted = []
+    for number, session in enumerate(sessions):
+        shift = int(table.offsets[number])
+        wanted += [one | {"at": one["at"] + shift, "run": one["run"] + shift} for one in expected(session, level)]
+    assert visits.run.tolist() == [one["run"] for one in wanted]
+    assert visits.query.tolist() == [one["at"] for one in wanted]
+    assert visits.code.tolist() == [one["code"] for one in wanted]
+    assert visits.signals == pytest.approx(np.asarray([one["signals"] for one in wanted]), abs=1e-5)
+    assert visits.is_open.tolist() == [one["run"] == one["at"] for one in wanted]
+    assert visits.context[:, 1] == pytest.approx(
+        [math.log(distinct) for _, distinct in sorted({(one["at"], one["distinct"]) for one in wanted})], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("level", ["item", "category_1"])
+@given(sessions=SESSIONS)
+@settings(max_examples=40)
+def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
+    table = run_table(histories(sessions), N_BEHAVIORS)
+    every, last = visits_of(table, level), visits_of(table, level, last_runs(table))
+    chosen = np.isin(every.query, last_runs(table))
+    for name in ("run", "code", "is_open", "is_current", "signals"):
+        assert np.array_equal(getattr(every, name)[chosen], getattr(last, name)), name
+    assert np.array_equal(every.context[last_runs(table)], last.context)
+    assert last.query.tolist() == table.session[last.run].tolist()
+
+
+@given(sessions=SESSIONS)
+@settings(max_examples=40)
+def test_other_sessions_of_a_batch_change_nothing(sessions):
+    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), "item")
+    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), "item") for session in sessions]
+    assert together.signals == pytest.approx(np.concatenate([one.signals for one in alone]), abs=1e-5)
+
+
+def test_the_targets_run_comes_behind_its_session():
+    table = run_table(histories([[(1, 0, 5), (2, 0, 5)], [(3, 1, 5)]]), N_BEHAVIORS)
+    whole = joined(table, np.asarray([7, 8]), np.asarray([[0], [1]]))
+    assert whole.item.tolist() == [1, 2, 7, 3, 8]
+    assert whole.categories[:, 0].tolist() == [1, 0, 0, 1, 1]
+    assert whole.offsets.tolist() == [0, 3, 5]
+
+
+def test_sizes_are_those_of_the_columns():
+    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), "item")
+    assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1)
+    assert visits.signals.shape[1] == len(SIGNALS) + N_BEHAVIORS + 1
+    assert visits.context.shape[1] == len(CONTEXT) + N_BEHAVIORS
