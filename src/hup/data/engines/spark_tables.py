@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hup.data.engines.csv_stream import check_csv_columns, csv_head
 from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
-from hup.data.engines.reader import Dialect, sql_types
+from hup.data.engines.reader import Dialect, local_duckdb, sql_types
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_files import spark_paths, with_file_numbers
 from hup.data.engines.spark_workers import CsvLines, JsonLines, TableRows
@@ -98,14 +97,14 @@ def file_rows(
 
 
 def query_columns(spark: Any, query: str) -> dict[str, str]:
-    """Tell the columns of `query`.
+    """Tell the columns of `query`, with types of Spark's SQL.
 
     Raises
     ------
     HupError
         If Spark refuses it.
     """
-    return sql_types(_arrow_schema(_query(spark, query)))
+    return {name: kind.upper() for name, kind in _query(spark, query).dtypes}
 
 
 def query_rows(spark: Any, query: str, wanted: tuple[str, ...]) -> SparkRows:
@@ -117,12 +116,13 @@ def query_rows(spark: Any, query: str, wanted: tuple[str, ...]) -> SparkRows:
         If Spark refuses it, or it lacks one of the `wanted` columns.
     """
     from pyspark.sql import functions
+    from pyspark.sql.pandas.types import to_arrow_schema
 
     frame = _query(spark, query)
     check_columns("The query", frame.columns, wanted)
     chosen = frame.select(*map(_column, wanted))
     placed = chosen.select("*", functions.lit(0), functions.lit(None).cast("long"))
-    schema = _arrow_schema(chosen)
+    schema = to_arrow_schema(chosen.schema)
     return SparkRows(((placed, TableRows(tuple(schema), sql_types(schema))),), [])
 
 
@@ -244,19 +244,12 @@ def _plain(opened: pq.ParquetFile) -> pa.Schema:
 
 def _common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
     """Give the columns of all together, with the SQL types that DuckDB takes for the types of each."""
-    with duckdb.connect(":memory:") as connection:
+    with local_duckdb() as connection:
         for number, schema in enumerate(schemas):
             connection.register(f"part_{number}", schema.empty_table())
         parts = (f"SELECT * FROM part_{number}" for number in range(len(schemas)))
         columns = connection.execute(f"DESCRIBE {' UNION ALL BY NAME '.join(parts)}").fetchall()
     return {name: kind for name, kind, *_ in columns}
-
-
-def _arrow_schema(frame: Any) -> pa.Schema:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    schema: pa.Schema = to_arrow_schema(frame.schema)
-    return schema
 
 
 def _column(name: str) -> Any:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from hup.data.engines.csv_parser import CsvParser, grammar, split_records
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, jsonl_rows, line_batches
-from hup.data.engines.reader import problem_rows, with_place_fields
+from hup.data.engines.reader import local_duckdb, problem_rows, with_place_fields
 from hup.data.engines.sql_text import quoted_name
 from hup.data.line_blocks import MAX_LINE_BYTES, split_lines, too_long
 
@@ -176,12 +176,9 @@ class Typing:
 
     @contextmanager
     def _typed(self, batches: Batches) -> Iterator[pa.RecordBatchReader]:
-        import duckdb
-
         rows = pa.RecordBatchReader.from_batches(self.parse.schema, self.parse(batches))
-        # The cores are Spark's.
-        with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        # One core: the others are Spark's.
+        with local_duckdb() as connection:
             connection.register("hup_rows", rows)
             connection.execute(f"CREATE TEMP VIEW raw_rows AS {self.parse.raw_rows}")
             yield connection.sql(self.select).to_arrow_reader(PACK_ROWS)
