@@ -11,7 +11,7 @@ from hup.data.dataset import Dataset
 from hup.data.dataset_writer import fingerprint
 from hup.data.manifest import TimeRange
 from hup.data.prepare import prepare
-from hup.data.vocabulary import Vocabulary
+from hup.data.taxonomy import CodedItems
 from hup.errors import HupError
 
 
@@ -100,8 +100,8 @@ def test_the_fingerprint_is_of_users_and_times_but_not_of_how_it_came_about(fold
 
 
 def fingerprint_of(dataset):
-    vocabulary = Vocabulary(pa.array(dataset.item_names()), dataset.item_events(), dataset.taxonomy)
-    return fingerprint(dataset.path, vocabulary, dataset.behaviors, dataset.manifest.split.bounds)
+    items = CodedItems(pa.array(dataset.item_names()), dataset.item_events(), dataset.taxonomy)
+    return fingerprint(dataset.path, items, dataset.behaviors, dataset.manifest.split.bounds)
 
 
 @pytest.mark.parametrize("name", ["events.arrow", "sessions.arrow", "items.arrow", "taxonomy.parquet"])

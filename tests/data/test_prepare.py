@@ -158,7 +158,7 @@ def test_threads_and_memory_do_not_matter(tmp_path, log, monkeypatch):
         self._backend.raw_sql("SET threads = 7")
 
     monkeypatch.setattr(DuckDBEngine, "__init__", with_many_threads)
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", 1000)
     assert prepare(log, out=tmp_path / "c").fingerprint == expected
 
 

@@ -72,7 +72,7 @@ def test_bad_lines(tmp_path):
 
 
 def test_line_too_long_to_be_a_session(tmp_path, monkeypatch):
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", 64)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", 64)
     monkeypatch.setattr("hup.data.jd_lines.MAX_LINE_BYTES", 1000)
     dataset = prepare_lines(tmp_path, *MANY, "z" * 5000, GOOD)
     assert [row[1] for row in rejects(dataset)] == [101]
@@ -161,7 +161,7 @@ def test_nothing_usable(tmp_path, lines):
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("block", [1 << 22, 500])
 def test_compressed_file_that_breaks_off(tmp_path, suffix, block, monkeypatch):
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", block)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", block)
     lines = [f"i{n * 7919 % 1000}+1+x+{n}+1 j{n}+1+y+1+{n}" for n in range(20_000)]
     text = ("\n".join(lines) + "\n").encode()
     packed = gzip.compress(text) if suffix == ".gz" else zstandard.ZstdCompressor().compress(text)

@@ -10,6 +10,8 @@ import pytest
 
 from hup.data.dataset import Dataset
 from hup.data.prepare import prepare
+from hup.data.progress import Progress
+from hup.data.tables import numbering
 from hup.data.tables.mapping import Mapping
 from hup.errors import HupError
 
@@ -356,3 +358,34 @@ def test_trivago_sample(shared_data, tmp_path):
     assert dataset.manifest.rejects.by_reason["item is missing"] == 4
     names = {dataset.taxonomy.path_names(2, code) for code in range(len(dataset.taxonomy.names[1]))}
     assert ("France", "Marseille") in names
+
+
+@pytest.mark.parametrize("sequence", ["session", "gap", "user"])
+def test_histories_of_robots_are_left_out_with_a_reason(tmp_path, monkeypatch, sequence):
+    monkeypatch.setattr(numbering, "LONGEST_HISTORY", 10)
+    header = "user,session,timestamp,item"
+    rows = [f"u{n % 3},s{n % 3},{1_700_000_000 + n},i{n % 4}" for n in range(30)]  # ten events each: none too many
+    robot = [f"robot,r,{1_700_000_000 + n},{'i' if n % 2 else 'j'}{n % 7}" for n in range(11)]
+    (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "robot.csv").write_text("\n".join([header, *robot, *rows]) + "\n")
+    notes = []
+
+    class Told(Progress):
+        def note(self, message):
+            notes.append(message)
+
+    plain = prepare(tmp_path / "log.csv", out=tmp_path / "plain", sequence=sequence)
+    made = prepare(tmp_path / "robot.csv", out=tmp_path / "made", sequence=sequence, progress=Told())
+    assert made.fingerprint == plain.fingerprint
+    assert made.manifest.rejects.by_reason == {"history has more than 10 events": 1}
+    assert made.manifest.left_out == {"in a history of more than 10 events": 11}
+    assert pq.read_table(made.path / "rejects.parquet").to_pylist() == [
+        {
+            "file": None,
+            "line": None,
+            "token": "r" if sequence == "session" else "robot",
+            "reason": "history has more than 10 events: 11",
+            "effect": "session dropped",
+        }
+    ]
+    assert "Histories of more than 10 events, as only robots have, are left out: 1." in notes

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.split import check_shares, split_bounds
+from hup.data.manifest import SplitBounds
+from hup.data.prepare import check_shares
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from hup.data.split import check_shares, split_bounds
     ],
 )
 def test_bounds(sessions, shares, ends):
-    bounds = split_bounds(sessions, check_shares(shares))
+    bounds = SplitBounds.of(sessions, check_shares(shares))
     assert bounds.train == (0, ends[0])
     assert bounds.validation == ends
     assert bounds.test == (ends[1], sessions)
@@ -26,7 +27,7 @@ def test_bounds(sessions, shares, ends):
 @given(sessions=st.integers(1, 10**7), weights=st.tuples(st.integers(1, 99), st.integers(0, 99), st.integers(0, 99)))
 def test_every_session_is_in_one_part_and_training_is_not_empty(sessions, weights):
     shares = tuple(weight / sum(weights) for weight in weights)
-    bounds = split_bounds(sessions, check_shares(shares))
+    bounds = SplitBounds.of(sessions, check_shares(shares))
     assert 0 == bounds.train[0] < bounds.train[1] == bounds.validation[0] <= bounds.validation[1] == bounds.test[0]
     assert bounds.test[0] <= bounds.test[1] == sessions
     assert abs(bounds.test[0] - sessions * (shares[0] + shares[1])) <= 1

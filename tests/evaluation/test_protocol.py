@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hup.evaluation.protocol as protocol
-from hup.data.split import split_bounds
+from hup.data.manifest import SplitBounds
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.evaluation import evaluate
@@ -353,9 +353,9 @@ def test_a_model_that_has_learned_from_the_sessions_is_refused(make_dataset):
 def test_appending_never_puts_sessions_of_training_into_the_test_split(old):
     """With the same shares: what was learned from stays in front of what is judged by."""
     for shares in ((0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.9, 0.0, 0.1), (0.34, 0.33, 0.33)):
-        before = split_bounds(old, shares)
+        before = SplitBounds.of(old, shares)
         for new in range(old, old + 40):
-            after = split_bounds(new, shares)
+            after = SplitBounds.of(new, shares)
             assert after.train[1] >= before.train[1]
             assert after.test[0] >= before.test[0]
 

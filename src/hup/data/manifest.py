@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,7 +55,7 @@ class Counts(_Frozen):
     """Dwell of item runs: one value a run."""
 
 
-class Buckets(_Frozen):
+class BucketEdges(_Frozen):
     """Upper edges (inclusive, seconds) of the interval and dwell buckets."""
 
     interval_upper_edges: list[float] = [1.0, 15.0, 39.0, 90.0]
@@ -68,6 +68,13 @@ class SplitBounds(_Frozen):
     train: tuple[int, int]
     validation: tuple[int, int]
     test: tuple[int, int]
+
+    @classmethod
+    def of(cls, sessions: int, shares: tuple[float, float, float]) -> Self:
+        """Divide `sessions` stored sessions; training gets one at least."""
+        train_end = max(1, round(sessions * shares[0]))
+        validation_end = max(train_end, round(sessions * (shares[0] + shares[1])))
+        return cls(train=(0, train_end), validation=(train_end, validation_end), test=(validation_end, sessions))
 
 
 class Split(_Frozen):
@@ -154,7 +161,7 @@ class Manifest(_Frozen):
     levels: int
     behaviors: list[Behavior]
     counts: Counts
-    buckets: Buckets
+    buckets: BucketEdges
     split: Split
     train: TrainVocabulary
     sources: list[Source]

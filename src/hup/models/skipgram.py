@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.sessions.runs import run_counts
 

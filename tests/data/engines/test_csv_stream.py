@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
+from hup.data import line_blocks
 from hup.data.engines import csv_parser
 from hup.data.engines.csv_stream import CsvStream, csv_head
 from hup.data.engines.reader import Dialect
@@ -24,8 +24,8 @@ def read(path, wanted, block=4 << 20, dialect=None):
     dialect = dialect or Dialect()
     file = SourceFile(path, path.name, path.stat().st_size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
-        patch.setattr(blocks, "_PACKED_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "_PACKED_BYTES", block)
         rejects = []
         stream = CsvStream([file], [csv_head(file, dialect)], dialect, wanted, Progress(), rejects)
         table = pa.Table.from_batches(stream.batches(), stream.schema)

@@ -7,7 +7,7 @@ import pytest
 
 from hup.data.engines import arrow_stream
 from hup.data.engines.reader import Dialect
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from hup.data.engines.reader import Dialect
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 

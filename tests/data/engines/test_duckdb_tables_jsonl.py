@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
+from hup.data import line_blocks
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect, TableSource
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 
@@ -96,7 +96,7 @@ def test_lines_come_back(tmp_path_factory, one_engine, lines, block):
     raw_lines = [line if isinstance(line, bytes) else line.encode() for line, _ in lines]
     path.write_bytes(b"\n".join([json.dumps(known).encode(), *raw_lines]) + b"\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
         source = TableSource(files=(SourceFile(path, "f", 1),))
         raw = one_engine.reader.read(source, Dialect(), names, Progress())
         rows = one_engine.collect(raw.typed("SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()

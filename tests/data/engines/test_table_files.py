@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hup.data.engines.table_files import check_columns, check_wanted, first_lines, nearest, require_rows, table_format
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 

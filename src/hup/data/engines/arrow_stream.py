@@ -12,8 +12,8 @@ import pyarrow.ipc as ipc
 
 from hup.data.engines.reader import good_rows, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 

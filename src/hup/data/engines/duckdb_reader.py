@@ -26,8 +26,8 @@ from hup.data.engines.table_files import (
     table_format,
     text_columns,
 )
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 

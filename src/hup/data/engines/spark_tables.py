@@ -25,7 +25,7 @@ from hup.data.engines.table_files import (
     table_format,
     text_columns,
 )
-from hup.data.file_reject import FileReject
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from hup.data.blocks import StreamBroken
 from hup.data.engines.reader import PLACE_COLUMNS
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, whole_lines
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, whole_lines
+from hup.data.rejects import FileReject
 from hup.data.sources import COMPRESSED, SourceFile
 from hup.errors import HupError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from hup.data.tables.histories import CutSessions
+from hup.data.tables.table_sessions import CutSessions
 
 Ints = npt.NDArray[np.int64]
 CHUNK_EVENTS = 1 << 22

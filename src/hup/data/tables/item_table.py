@@ -11,9 +11,9 @@ from pathlib import Path
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect, RawTable, TableSource
 from hup.data.engines.sql_text import quoted_name, quoted_text
-from hup.data.file_reject import FileReject
 from hup.data.log_source import LogSource
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile, find_sources
 from hup.data.tables.category_paths import ResolvedPaths, resolve_paths, shown_path
 from hup.data.tables.category_tree import CategoryTree, build_tree

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import RawTable, TableSource
 from hup.data.engines.sql_text import quoted_name, quoted_text
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.data.tables.mapping import Mapping, TableMapping
 from hup.data.tables.row_counts import RowCounts, count_rows

@@ -19,6 +19,8 @@ from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
 ROWS_OF_A_FILE = 1 << 40
+#: Longer histories, which only robots have, are left out.
+LONGEST_HISTORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class NumberedLog:
         Raw categories by code; None: the row states none.
     keys : pa.Table
         ``user`` and ``session`` (null where the log has none) of each history, by key.
+    too_long : pa.Table
+        ``key`` and ``rows`` of histories of more than `LONGEST_HISTORY` rows, which `events` is without.
     behaviors : tuple of Behavior
         Behavior types by code.
     """
@@ -45,6 +49,7 @@ class NumberedLog:
     items: pa.LargeStringArray
     categories: list[str | None]
     keys: pa.Table
+    too_long: pa.Table
     behaviors: tuple[Behavior, ...]
 
 
@@ -90,11 +95,13 @@ def number(
     names = engine.collect("SELECT item FROM items ORDER BY item_id")["item"]
     raw_names = engine.collect("SELECT category_key FROM categories ORDER BY category_code")["category_key"].to_pylist()
     keys = engine.collect("SELECT DISTINCT key, known_user, session_key FROM keys ORDER BY key")
+    too_long = f"SELECT DISTINCT key, rows FROM keys WHERE rows > {LONGEST_HISTORY} ORDER BY key"
     return NumberedLog(
         events=_in_order(keyed, behaviors, log, by_session),
         items=names.cast(pa.large_string()).combine_chunks(),
         categories=[category or None for category in raw_names],
         keys=_names(keys),
+        too_long=engine.collect(too_long),
         behaviors=behaviors,
     )
 
@@ -112,9 +119,10 @@ def _numbered_keys(keyed: str, by_session: bool) -> str:
         users = "count(*) FILTER (WHERE user_key <> '') OVER (PARTITION BY session_key)"
         only_user = "max(user_key) OVER (PARTITION BY session_key)"
         known_user = f"CASE WHEN user_key = '' AND {users} = 1 THEN {only_user} ELSE user_key END"
-    names = f"SELECT DISTINCT user_key, session_key FROM ({keyed})"
+    names = f"SELECT user_key, session_key, count(*) AS rows FROM ({keyed}) GROUP BY user_key, session_key"
     return f"""
-        SELECT *, dense_rank() OVER (ORDER BY known_user, session_key) - 1 AS key
+        SELECT * REPLACE ((sum(rows) OVER (PARTITION BY known_user, session_key))::BIGINT AS rows),
+            dense_rank() OVER (ORDER BY known_user, session_key) - 1 AS key
         FROM (SELECT *, {known_user} AS known_user FROM ({names}))"""
 
 
@@ -149,7 +157,7 @@ def _in_order(keyed: str, behaviors: tuple[Behavior, ...], log: TableLog, by_ses
     order = ["key", "time_ms", *(["event_id"] if "event_id" in columns else []), *(last or stated)]
     joined = (
         f"({keyed}) JOIN items USING (item) JOIN categories USING (category_key) "
-        "JOIN keys USING (user_key, session_key)"
+        f"JOIN (SELECT * FROM keys WHERE rows <= {LONGEST_HISTORY}) AS used_keys USING (user_key, session_key)"
     )
     by = ", ".join(f"{quoted_name(name)} NULLS FIRST" for name in order)
     return f"SELECT {', '.join(map(quoted_name, chosen))} FROM ({select({**chosen, **last}, joined)}) ORDER BY {by}"

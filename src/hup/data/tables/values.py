@@ -29,6 +29,8 @@ _MOST_WHOLE = 9 * 10**18
 #: Of text that is a number of seconds or a time; DuckDB's patterns are RE2's.
 WHOLE_OR_DECIMAL = "[0-9]{1,19}([.][0-9]*)?"
 _NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?"
+#: Said besides a bound: DuckDB takes that for granted where Parquet says so, whose bounds leave out NaN.
+_IS_FINITE = "isfinite({}::DOUBLE)"
 _LARGEST_FLOAT32 = 3.4e38
 
 
@@ -126,7 +128,7 @@ def number_text(number: str, kind: str) -> str:
     if _is_decimal(kind):
         return f"regexp_replace({number}::VARCHAR, '[.]0*$', '')"
     size = f"abs({number}::DOUBLE)"
-    known = f"CASE WHEN {size} < {_FITS_INT64!r} THEN {size} END"
+    known = f"CASE WHEN {_IS_FINITE.format(number)} AND {size} < {_FITS_INT64!r} THEN {size} END"
     millionths = f"floor(({known} - floor({known})) * 1e6 + 0.5)::BIGINT"
     whole = f"floor({known})::BIGINT + {millionths} // 1000000"
     fraction = f"rtrim(lpad(({millionths} % 1000000)::VARCHAR, 6, '0'), '0')"
@@ -162,7 +164,8 @@ def _is_decimal_text(text: str) -> str:
 
 def _measurable(number: str) -> str:
     value = f"{number}::DOUBLE"
-    return f"CASE WHEN {value} >= 0 AND {value} < {float(_MOST_WHOLE)!r} THEN {value} END"
+    is_finite = _IS_FINITE.format(number)
+    return f"CASE WHEN {is_finite} AND {value} >= 0 AND {value} < {float(_MOST_WHOLE)!r} THEN {value} END"
 
 
 def seconds_columns(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.models.hup.mixture.sums_by_key import SumsByKey
 from hup.sessions.batches import ragged_arange
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.tables import stored_order as module
-from hup.data.tables.histories import write_histories
-from hup.data.tables.session_cuts import HistoryRules
-from hup.data.tables.stored_order import batches as stored_batches
-from hup.data.tables.stored_order import stored_order
+from hup.data.tables import table_sessions as module
+from hup.data.tables.histories import HistoryRules
+from hup.data.tables.table_sessions import batches as stored_batches
+from hup.data.tables.table_sessions import stored_order, write_histories
 
 NAMES = ("item_id", "behavior", "interval", "dwell")
 

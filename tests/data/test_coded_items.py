@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.vocabulary import FirstAppearance, make_vocabulary
+from hup.data.taxonomy import FirstAppearance, coded_items
 
 
 @given(chunks=st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=6))
@@ -23,13 +23,13 @@ def test_one_name_under_two_parents_is_two_categories():
     appearance = FirstAppearance(5)
     appearance.encode(np.array([3, 0, 3, 2, 4], np.int32))
     items = pa.table({"item": list("abcde"), "path": ["A|x|1", "never|seen|0", "B|x|1", "A|y|1", "A|x|1"]})
-    vocabulary = make_vocabulary(items, appearance, 3, "|")
-    assert vocabulary.items.to_pylist() == ["d", "a", "c", "e"]
-    assert vocabulary.item_events.tolist() == [2, 1, 1, 1]
-    assert vocabulary.taxonomy.names == (["A", "B"], ["y", "x", "x"], ["1", "1", "1"])
-    assert [parents.tolist() for parents in vocabulary.taxonomy.parents] == [[-1, -1], [0, 0, 1], [0, 1, 2]]
-    assert vocabulary.taxonomy.paths.tolist() == [[0, 0, 0], [0, 1, 1], [1, 2, 2], [0, 1, 1]]
-    rows = vocabulary.category_table().to_pylist()
+    coded = coded_items(items, appearance, 3, "|")
+    assert coded.items.to_pylist() == ["d", "a", "c", "e"]
+    assert coded.item_events.tolist() == [2, 1, 1, 1]
+    assert coded.taxonomy.names == (["A", "B"], ["y", "x", "x"], ["1", "1", "1"])
+    assert [parents.tolist() for parents in coded.taxonomy.parents] == [[-1, -1], [0, 0, 1], [0, 1, 2]]
+    assert coded.taxonomy.paths.tolist() == [[0, 0, 0], [0, 1, 1], [1, 2, 2], [0, 1, 1]]
+    rows = coded.category_table().to_pylist()
     assert [(row["level"], row["code"], row["items"], row["events"]) for row in rows] == [
         (1, 0, 3, 4),
         (1, 1, 1, 1),
