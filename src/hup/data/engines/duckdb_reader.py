@@ -15,8 +15,16 @@ from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_c
 from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
 from hup.data.engines.duckdb_query import DuckDBQueries
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
-from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, SourceFile, TableSource, sql_types
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import (
+    PLACE_COLUMNS,
+    Dialect,
+    RawTable,
+    SourceFile,
+    TableSource,
+    quoted_name,
+    quoted_text,
+    sql_types,
+)
 from hup.data.engines.table_files import (
     EMPTY,
     NO_ROWS,

@@ -11,8 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.engines.reader import RAW_TEXT_CHARACTERS, SourceFile, good_rows, problem_rows, shown, with_place_fields
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import (
+    RAW_TEXT_CHARACTERS,
+    SourceFile,
+    good_rows,
+    problem_rows,
+    quoted_name,
+    quoted_text,
+    shown,
+    with_place_fields,
+)
 from hup.data.engines.table_files import EMPTY, check_columns, first_lines
 from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
 from hup.data.progress import Progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +123,21 @@ class Reader(Protocol):
     def read(self, source: TableSource, dialect: Dialect, columns: Sequence[str], progress: Progress) -> RawTable:
         """Give the rows of `source`, with the wanted `columns`."""
         ...
+
+
+def quoted_name(name: str) -> str:
+    """Write `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(text: str) -> str:
+    """Write `text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def select(columns: Mapping[str, str], rows: str) -> str:
+    """Write a SELECT of `columns`, SQL by name, over `rows`."""
+    return f"SELECT {', '.join(f'{value} AS {quoted_name(name)}' for name, value in columns.items())} FROM {rows}"
 
 
 def sql_types(schema: pa.Schema) -> dict[str, str]:

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName
-from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.reader import is_uri
+from hup.data.engines.spark_errors import in_one_line
 from hup.errors import HupError
 
 MARKER = "manifest.json"

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from hup.data.engines.csv_parser import CsvParser, grammar, split_records
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, jsonl_rows, line_batches
-from hup.data.engines.reader import local_duckdb, problem_rows, with_place_fields
-from hup.data.engines.sql_text import quoted_name
+from hup.data.engines.reader import local_duckdb, problem_rows, quoted_name, with_place_fields
 from hup.data.line_blocks import MAX_LINE_BYTES, split_lines, too_long
 
 PACK_ROWS = 1 << 17

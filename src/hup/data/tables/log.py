@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, SourceFile, TableSource
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import RawTable, SourceFile, TableSource, quoted_name, quoted_text
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.tables.mapping import Mapping, TableMapping
