@@ -131,9 +131,9 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
             raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
         note(f"Written to {out}")
     if proposal.mapping is None:
-        found = {choice.role for choice in proposal.choices if choice.columns}
-        missing = [role for role in ("timestamp", "item") if role not in found]
-        missing += [] if found & {"user", "session"} else ["user or session"]
+        proposed = {choice.role for choice in proposal.choices if choice.columns}
+        missing = [role for role in ("timestamp", "item") if role not in proposed]
+        missing += [] if proposed & {"user", "session"} else ["user or session"]
         note(f"Not found: {', '.join(missing)}. Fill in the commented lines of the mapping before you use it.")
     if out is None and known is None:
         note(f"Next: hup map {what} --out mapping.toml")
