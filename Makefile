@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 # Optional parts of HUP to install: make EXTRAS="dev spark" venv
 EXTRAS ?= dev
+ifneq ($(filter docs,$(MAKECMDGOALS)),)
+override EXTRAS += docs
+endif
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # Folder with appliances.txt and computers.txt, the public JD samples, for the report; without it, simulated data alone.
@@ -24,7 +27,7 @@ ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help venv demo report test test-slow mutants lint format types bench clean
+.PHONY: help venv demo report test test-slow mutants lint format types docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -63,9 +66,13 @@ format: $(INSTALLED) ## let ruff mend what it can
 types: $(INSTALLED) ## mypy, strict
 	@$(RUN) -m mypy
 
+docs: $(INSTALLED) ## this documentation as a site: site/index.html, without a server or a network
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --clean --quiet
+	@echo "site/index.html is ready"
+
 bench: $(INSTALLED) ## every benchmark at a small size
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/bench.sh
 
 clean: ## remove the environment, caches and what the demo made
-	rm -rf "$(VENV)" demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 MOST_LINES = 400
+MOST_COLUMNS = 120
 
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:home|root|work|tmp|opt|usr/local|mnt|Users)/[\w.-]")
 PICKLE = re.compile(
@@ -15,7 +16,7 @@ PICKLE = re.compile(
     re.MULTILINE,
 )
 TEXT = {".py", ".md", ".toml", ".sh", ".cfg", ".yml", ".yaml", ".json", ""}
-NOT_OURS = {".git", ".venv", ".venv-ci", "demo", "build", "dist", "__pycache__"}
+NOT_OURS = {".git", ".venv", ".venv-ci", "demo", "build", "dist", "site", "__pycache__"}
 
 
 def ours(root: Path) -> list[Path]:
@@ -39,6 +40,17 @@ def test_no_file_is_too_long(root):
     lengths = {path: path.read_text(encoding="utf-8").count("\n") for path in sources(root)}
     long = {str(path.relative_to(root)): lines for path, lines in lengths.items() if lines > MOST_LINES}
     assert not long, f"more than one subject in them? {long}"
+
+
+def test_no_line_of_markdown_is_too_long(root):
+    wide = [
+        f"{path.relative_to(root)}:{number}"
+        for path in ours(root)
+        if path.suffix == ".md"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > MOST_COLUMNS
+    ]
+    assert not wide, "\n".join(wide)
 
 
 def test_nothing_is_pickled(root):

@@ -7,8 +7,7 @@ import pytest
 
 from hup.data.taxonomy import NO_CATEGORY
 from hup.recommender.excluded import excluded_code, excluded_codes, has_no_category
-from hup.recommender.session_reader import SessionReader
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.events import Event
 from hup.sessions.levels import ranked_levels
 

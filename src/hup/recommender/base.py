@@ -26,8 +26,7 @@ from hup.recommender.model_folder import (
     write_json,
 )
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank
-from hup.recommender.session_reader import SessionReader
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, check_now, in_time_order
 from hup.sessions.levels import Level, ranked_levels
@@ -297,9 +296,10 @@ class Recommender(ABC):
         """Read back what :meth:`_more_config` wrote."""
         return
 
-    def _check_level(self, level: str) -> None:
+    def _check_level(self, level: str) -> Level:
         if level not in self.levels:
             raise HupError(f"{self.name} has no level {level!r}; its levels are: {', '.join(self.levels)}.")
+        return Level(level)
 
     def _check_question(self, level: str, k: int) -> None:
         self._check_level(level)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.recommender.session_reader import Seen
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level
 

@@ -1,4 +1,4 @@
-"""From scores to the rank of each session's target among its candidates."""
+"""From scores to the rank of each session's target, and holding models to the candidates of the protocol."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hup.errors import HupError
 from hup.recommender.base import Scores
+from hup.sessions.batches import Histories
 
 
 def target_ranks(
@@ -84,6 +85,53 @@ def target_ranks(
     return out.cpu().numpy()
 
 
+def widened(scores: Scores, size: int) -> Scores:
+    """Lay the scores of a model that knows fewer codes out for a vocabulary of ``size`` codes.
+
+    Codes that the model does not know but the session has visited keep the model's scores; the others get the lowest
+    score of all.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of the model, whose ``known`` is ``(B, n)`` with n at most ``size``.
+    size : int
+        Number of known codes wanted.
+    """
+    known, own_codes = scores.known, scores.own_codes
+    missing = size - known.shape[1]
+    if missing == 0:
+        return scores
+    dtype = torch.promote_types(known.dtype, scores.own.dtype)
+    out = torch.nn.functional.pad(known.to(dtype), (0, missing), value=-torch.inf)
+    rows, columns = torch.nonzero((own_codes >= 0) & (own_codes < size), as_tuple=True)
+    out[rows, own_codes[rows, columns]] = scores.own[rows, columns].to(dtype)
+    return Scores(out, scores.own, own_codes.masked_fill(own_codes < size, -1))
+
+
+def refuse_other_candidates(scores: Scores, histories: Histories, level: str, size: int, row: str) -> None:
+    """Hold a model to the candidates of the protocol: it does not choose what is ranked.
+
+    Raises
+    ------
+    HupError
+        If there is not one score for each of ``size`` codes and each of the session's own codes beyond them.
+    """
+    expected = (len(histories), size)
+    if scores.known.shape != expected:
+        raise HupError(
+            f"{row} gave scores of shape {tuple(scores.known.shape)} at level {level}, expected {expected}: a score "
+            f"for each session and code of the training split. Evaluate it on the dataset that it was trained on."
+        )
+    own = histories.own_unknown(level, size).codes
+    given = scores.own_codes.cpu()
+    if scores.own.shape != given.shape or not torch.equal(_sorted(given, own), _sorted(own, given)):
+        raise HupError(
+            f"{row} did not score exactly the session's own codes that training never saw at level {level}. "
+            f"Recommender.score must answer for all of Histories.own_unknown(level, n_known)."
+        )
+
+
 def _count(mask: Tensor) -> Tensor:
     """Count the true values of each row; NumPy does it without widening bytes first."""
     if mask.device.type == "cpu":
@@ -102,3 +150,9 @@ def _refuse_nan(values: Tensor, name: str) -> None:
             f"model in this state ranks nothing: training has probably diverged. Train it again with a lower learning "
             f"rate, or evaluate an earlier checkpoint."
         )
+
+
+def _sorted(codes: Tensor, other: Tensor) -> Tensor:
+    """Sort each row, largest first, and pad it to the width of ``other``."""
+    missing = max(0, other.shape[1] - codes.shape[1])
+    return torch.nn.functional.pad(codes, (0, missing), value=-1).sort(dim=1, descending=True).values

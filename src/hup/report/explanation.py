@@ -15,8 +15,8 @@ from hup.recommender.attention import HasAttention
 from hup.recommender.base import Recommender, Scores
 from hup.recommender.excluded import excluded_code, has_no_category
 from hup.recommender.recommendations import Recommendation, own_candidates, rank
-from hup.recommender.session_reader import Seen, SessionReader
 from hup.recommender.target_ranks import target_ranks
+from hup.recommender.vocabulary import Seen, SessionReader
 from hup.report.case import Case
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level, ranked_levels

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, sql_types, typed_batches, typed_schema
+from hup.data.engines.reader import RawTable, sql_types
+from hup.data.engines.spark_workers import TableRows, Typing, unpacked
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.rows import COLUMNS, typed_rows, typing_sql
@@ -392,7 +393,12 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     bound = mapping.tables[0].bind(raw.types, mapping.categories)
     typing = typing_sql(raw.types, bound, mapping.tables[0], mapping, "log.csv")
     rows = engine.collect("SELECT * FROM raw_rows ORDER BY hup_row")
-    batches = list(typed_batches(typing, rows.to_batches(max_chunksize=2)))
-    assert len(batches) == 3
-    assert {batch.schema for batch in batches} == {typed_schema(typing, rows.schema)}
+    seen = rows.drop(["hup_problem", "hup_text"])
+    worker = Typing(TableRows(tuple(seen.schema)[:-2], raw.types), typing)
+    batches = [
+        batch
+        for packed in worker(iter(seen.to_batches(max_chunksize=2)))
+        for batch in unpacked(packed["rows"][0].as_py())
+    ]
+    assert {batch.schema for batch in batches} == {worker.schema()}
     assert pa.Table.from_batches(batches) == engine.collect(f'SELECT * FROM ({typing}) ORDER BY "row"')

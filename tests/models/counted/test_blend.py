@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff
 from hup.models.counted import blend
 from hup.models.counted.blend import (
     DEFAULT_RECENCY,

@@ -1,226 +1,257 @@
-"""Files and queries as tables of Spark."""
+"""Files and queries as Spark reads them, in the columns and types that DuckDB would give them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import ibis.expr.datatypes as dt
-import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hup.data.engines.csv_stream import check_csv_columns, csv_head
 from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
-from hup.data.engines.reader import Dialect, RawTable, SourceFile
+from hup.data.engines.reader import Dialect, SourceFile, local_duckdb, sql_types
 from hup.data.engines.spark_errors import in_one_line
-from hup.data.engines.spark_lines import Parse, parsed_lines
-from hup.data.engines.spark_parquet import check_footers, parquet_footer, parquet_rows, quoted
-from hup.data.engines.spark_text import CsvLines, JsonLines, text_schema
+from hup.data.engines.spark_files import spark_paths, with_file_numbers
+from hup.data.engines.spark_workers import CsvLines, JsonLines, TableRows
 from hup.data.engines.table_files import (
     EMPTY,
+    NO_ROWS,
     check_columns,
-    check_wanted,
     given_rejects,
     require_columns,
     require_rows,
     table_format,
     text_columns,
 )
-from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.errors import HupError
 
-Columns = dict[str, dt.DataType]
+
+@dataclass(frozen=True)
+class SparkRows:
+    """Rows that are yet to be read.
+
+    Attributes
+    ----------
+    parts : tuple of pairs
+        DataFrames, and what workers make of the batches of each.
+    file_rejects : list of FileReject
+        Files that are not read.
+    """
+
+    parts: tuple[tuple[Any, CsvLines | JsonLines | TableRows], ...]
+    file_rejects: list[FileReject]
 
 
-class SparkTables:
-    """Reads tables from files that Spark knows, and from queries.
+def file_columns(spark: Any, files: Sequence[SourceFile], dialect: Dialect) -> dict[str, str]:
+    """Tell the columns that `files` have together, and SQL types that hold the values of all.
+
+    Raises
+    ------
+    HupError
+        If formats are mixed or none of Spark's, a file does not read, or none has columns.
+    """
+    match _format(spark, files):
+        case "parquet":
+            heads = [_footer(file) for file in files]
+            require_columns([(head.schema.names, head.reject(file)) for file, head in zip(files, heads, strict=True)])
+            return _common_types([head.schema for head in heads if head.schema.names])
+        case "csv":
+            return text_columns([(head.names, head.reject) for head in (csv_head(file, dialect) for file in files)])
+        case _:
+            return text_columns([(head.names, head.reject) for head in map(jsonl_head, files)])
+
+
+def file_rows(
+    spark: Any, whole_files: Any, files: Sequence[SourceFile], dialect: Dialect, wanted: tuple[str, ...]
+) -> SparkRows:
+    """Give the rows of `files` with the `wanted` columns.
 
     Parameters
     ----------
     spark : SparkSession
-        Reads.
-    view : callable
-        Makes a table of a DataFrame.
+        Reads Parquet files.
+    whole_files : SparkSession
+        Reads text, each file in one piece.
+    files : sequence of SourceFile
+    dialect : Dialect
+        How delimited text is written.
+    wanted : tuple of str
+        Names of columns.
+
+    Raises
+    ------
+    HupError
+        As `file_columns`, and if a file lacks one of the columns or no file has rows.
     """
+    match _format(spark, files):
+        case "parquet":
+            return _parquet(spark, files, wanted)
+        case "csv":
+            return _csv(whole_files, files, dialect, wanted)
+        case _:
+            return _jsonl(whole_files, files, wanted)
 
-    def __init__(self, spark: Any, view: Callable[[Any], ir.Table]) -> None:
-        self._spark = spark
-        self._view = view
 
-    def columns(self, files: Sequence[SourceFile], dialect: Dialect) -> Columns:
-        """Tell the columns that `files` have together, and types that hold the values of all.
+def query_columns(spark: Any, query: str) -> dict[str, str]:
+    """Tell the columns of `query`, with types of Spark's SQL.
 
-        Raises
-        ------
-        HupError
-            If formats are mixed or none of Spark's, a file does not read, or none has columns.
-        """
-        match self._format(files):
-            case "parquet":
-                return self._parquet_columns(files)
-            case "csv":
-                return text_columns([(head.names, head.reject) for head in (csv_head(file, dialect) for file in files)])
-            case _:
-                return text_columns([(head.names, head.reject) for head in map(jsonl_head, files)])
+    Raises
+    ------
+    HupError
+        If Spark refuses it.
+    """
+    return {name: kind.upper() for name, kind in _query(spark, query).dtypes}
 
-    def read(
-        self, files: Sequence[SourceFile], dialect: Dialect, columns: Sequence[str], progress: Progress
-    ) -> RawTable:
-        """Give the rows of `files` with the wanted `columns`; see `Engine.read`.
 
-        Raises
-        ------
-        HupError
-            As `columns`, and if a file lacks one of the columns or no file has rows.
-        """
-        wanted = tuple(dict.fromkeys(columns))
-        check_wanted(wanted)
-        match self._format(files):
-            case "parquet":
-                rows, rejects = self._parquet(files, wanted)
-            case "csv":
-                rows, rejects = self._csv(files, dialect, wanted)
-            case _:
-                rows, rejects = self._jsonl(files, wanted)
-        progress.advance(sum(file.bytes for file in files))
-        return RawTable(self._view(rows), tuple(f.name for f in files), tuple(f.bytes for f in files), rejects)
+def query_rows(spark: Any, query: str, wanted: tuple[str, ...]) -> SparkRows:
+    """Give the rows of `query`, whose places are not known.
 
-    def query_columns(self, query: str) -> Columns:
-        """Tell the columns of `query`.
+    Raises
+    ------
+    HupError
+        If Spark refuses it, or it lacks one of the `wanted` columns.
+    """
+    from pyspark.sql import functions
+    from pyspark.sql.pandas.types import to_arrow_schema
 
-        Raises
-        ------
-        HupError
-            If Spark refuses it.
-        """
-        return column_types(self._query(query))
+    frame = _query(spark, query)
+    check_columns("The query", frame.columns, wanted)
+    chosen = frame.select(*map(_column, wanted))
+    placed = chosen.select("*", functions.lit(0), functions.lit(None).cast("long"))
+    schema = to_arrow_schema(chosen.schema)
+    return SparkRows(((placed, TableRows(tuple(schema), sql_types(schema))),), [])
 
-    def query(self, query: str, columns: Sequence[str]) -> RawTable:
-        """Give the rows of `query`, whose places are not known.
 
-        Raises
-        ------
-        HupError
-            If Spark refuses it, or it lacks one of the `columns`.
-        """
-        from pyspark.sql import functions
+def _query(spark: Any, query: str) -> Any:
+    # In brackets, nothing but a SELECT is SQL: Spark would run anything else at once.
+    with in_one_line("The query fails"):
+        return spark.sql(f"SELECT * FROM (\n{query.strip().rstrip(';')}\n)")
 
-        wanted = tuple(dict.fromkeys(columns))
-        check_wanted(wanted)
-        found = self._query(query)
-        check_columns("The query", found.columns, wanted)
-        nothing = functions.lit(None)
-        rows = found.select(
-            *(functions.col(quoted(name)) for name in wanted),
-            functions.lit(0).alias("hup_file"),
-            nothing.cast("long").alias("hup_row"),
-            nothing.cast("string").alias("hup_problem"),
-            nothing.cast("string").alias("hup_text"),
-        )
-        return RawTable(self._view(rows), ("query",), (0,))
 
-    def _query(self, query: str) -> Any:
-        # In brackets, nothing but a SELECT is SQL: Spark would run anything else at once.
-        with in_one_line("The query fails"):
-            return self._spark.sql(f"SELECT * FROM (\n{query.strip().rstrip(';')}\n)")
-
-    def _format(self, files: Sequence[SourceFile]) -> str:
-        format = table_format(files)
-        if format == "arrow":
+def _format(spark: Any, files: Sequence[SourceFile]) -> str:
+    format = table_format(files)
+    if format == "arrow":
+        raise HupError(f"{files[0].path}: Spark does not read Arrow files. Write Parquet, or leave --engine spark out.")
+    codec = spark._jvm.org.apache.hadoop.io.compress.ZStandardCodec
+    for file in files:
+        if file.path.suffix.lower() == ".zst" and not codec.isNativeCodeLoaded():
             raise HupError(
-                f"{files[0].path}: Spark does not read Arrow files. Write Parquet, or leave --engine spark out."
+                f"{file.path}: this Spark has no native library for Zstandard. Pack it with gzip, unpack it, or "
+                "leave --engine spark out."
             )
-        for file in files:
-            if file.path.suffix.lower() == ".zst" and not self._unpacks_zstandard():
-                raise HupError(
-                    f"{file.path}: this Spark has no native library for Zstandard. Pack it with gzip, unpack it, or "
-                    "leave --engine spark out."
-                )
-        return format
-
-    def _unpacks_zstandard(self) -> bool:
-        codec = self._spark._jvm.org.apache.hadoop.io.compress.ZStandardCodec
-        return bool(codec.isNativeCodeLoaded())
-
-    def _parquet_columns(self, files: Sequence[SourceFile]) -> Columns:
-        footers = [parquet_footer(file) for file in files]
-        require_columns(
-            [(footer.schema.names, footer.reject(file)) for file, footer in zip(files, footers, strict=True)]
-        )
-        found: Columns = {}
-        seen: list[pa.Schema] = []
-        for file, footer in zip(files, footers, strict=True):
-            if not footer.schema.names or footer.schema in seen:
-                continue
-            seen.append(footer.schema)
-            frame = parquet_rows(self._spark, [file], [footer], [0], list(dict.fromkeys(footer.schema.names)))
-            types = column_types(frame)
-            for name in footer.schema.names:
-                found[name] = dt.highest_precedence([found[name], types[name]]) if name in found else types[name]
-        return found
-
-    def _parquet(self, files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[Any, list[FileReject]]:
-        footers = [parquet_footer(file) for file in files]
-        rejects = given_rejects(footer.reject(file) for file, footer in zip(files, footers, strict=True))
-        require_rows(len(files), rejects)
-        numbers = [number for number, footer in enumerate(footers) if footer.rows]
-        chosen, known = [files[number] for number in numbers], [footers[number] for number in numbers]
-        check_footers(chosen, known, wanted)
-        return parquet_rows(self._spark, chosen, known, numbers, wanted), rejects
-
-    def _csv(
-        self, files: Sequence[SourceFile], dialect: Dialect, wanted: tuple[str, ...]
-    ) -> tuple[Any, list[FileReject]]:
-        heads = [csv_head(file, dialect) for file in files]
-        for file, head in zip(files, heads, strict=True):
-            if head.names:
-                check_csv_columns(file, head, wanted, dialect.delimiter)
-        rejects = given_rejects(head.reject for head in heads)
-        require_rows(len(files), rejects)
-        numbers = [number for number, head in enumerate(heads) if head.reject is None]
-        parse = CsvLines(dialect.delimiter, {number: heads[number].names for number in numbers}, wanted)
-        header_lines = 0 if dialect.header is not None else 1
-        return self._lines(files, numbers, parse, wanted, header_lines, True, rejects), rejects
-
-    def _jsonl(self, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> tuple[Any, list[FileReject]]:
-        heads = [jsonl_head(file) for file in files]
-        rejects = given_rejects(head.reject for head in heads)
-        require_rows(len(files), rejects)
-        check_jsonl_columns(files, heads, wanted)
-        numbers = [number for number, head in enumerate(heads) if head.reject is None]
-        return self._lines(files, numbers, JsonLines(wanted), wanted, 0, False, rejects), rejects
-
-    def _lines(
-        self,
-        files: Sequence[SourceFile],
-        numbers: Sequence[int],
-        parse: Parse,
-        wanted: Sequence[str],
-        header_lines: int,
-        quotes: bool,
-        rejects: list[FileReject],
-    ) -> Any:
-        chosen = [files[number] for number in numbers]
-        schema = text_schema(wanted)
-        with in_one_line(f"{chosen[0].path}{' and others' if len(chosen) > 1 else ''} cannot be read"):
-            rows, empty = parsed_lines(self._spark, chosen, numbers, parse, schema, header_lines, quotes)
-        rejects += [FileReject(files[number].name, None, EMPTY) for number in empty]
-        return rows
+    return format
 
 
-def column_types(frame: Any) -> Columns:
-    """Give the types of a DataFrame's columns; those that Ibis does not have are unknown."""
-    from ibis.backends.pyspark.datatypes import PySparkType
-    from pyspark.sql.types import TimestampType
+def _csv(spark: Any, files: Sequence[SourceFile], dialect: Dialect, wanted: tuple[str, ...]) -> SparkRows:
+    heads = [csv_head(file, dialect) for file in files]
+    for file, head in zip(files, heads, strict=True):
+        if head.names:
+            check_csv_columns(file, head, wanted, dialect.delimiter)
+    rejects = given_rejects(head.reject for head in heads)
+    require_rows(len(files), rejects)
+    names = {number: head.names for number, head in enumerate(heads) if head.reject is None}
+    parse = CsvLines(dialect.delimiter, names, wanted, 0 if dialect.header is not None else 1)
+    return SparkRows(((_lines(spark, files, list(names)), parse),), rejects)
 
-    found: Columns = {}
-    for column in frame.schema.fields:
-        if isinstance(column.dataType, TimestampType):
-            found[column.name] = dt.Timestamp(timezone="UTC")
-            continue
-        try:
-            found[column.name] = PySparkType.to_ibis(column.dataType)
-        except NotImplementedError:
-            found[column.name] = dt.unknown
-    return found
+
+def _jsonl(spark: Any, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> SparkRows:
+    heads = [jsonl_head(file) for file in files]
+    rejects = given_rejects(head.reject for head in heads)
+    require_rows(len(files), rejects)
+    check_jsonl_columns(files, heads, wanted)
+    numbers = [number for number, head in enumerate(heads) if head.reject is None]
+    return SparkRows(((_lines(spark, files, numbers), JsonLines(wanted)),), rejects)
+
+
+def _lines(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
+    """Read the bytes of lines, in order, and the number of their file, which is null if that was cut into pieces."""
+    chosen = [files[number] for number in numbers]
+    with in_one_line(f"{chosen[0].path}{' and others' if len(chosen) > 1 else ''} cannot be read"):
+        read = spark.read.option("lineSep", "\n").text(spark_paths(chosen))
+        placed = with_file_numbers(read.withColumn("hup_start", read["_metadata.file_block_start"]), chosen, numbers)
+        return placed.selectExpr("if(hup_start = 0, hup_file, NULL) AS hup_file", "CAST(value AS BINARY) AS hup_line")
+
+
+def _parquet(spark: Any, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> SparkRows:
+    heads = [_footer(file) for file in files]
+    rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
+    require_rows(len(files), rejects)
+    alike: dict[pa.Schema, list[int]] = {}
+    for number, head in enumerate(heads):
+        if head.rows:
+            check_columns(str(files[number].path), head.schema.names, wanted)
+            alike.setdefault(pa.schema([head.schema.field(name) for name in wanted]), []).append(number)
+    types = _common_types(list(alike))
+    parts = (
+        (_parquet_rows(spark, [files[number] for number in numbers], numbers, wanted), TableRows(tuple(schema), types))
+        for schema, numbers in alike.items()
+    )
+    return SparkRows(tuple(parts), rejects)
+
+
+def _parquet_rows(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int], wanted: tuple[str, ...]) -> Any:
+    from pyspark.sql import functions
+
+    with in_one_line(f"{files[0].path} cannot be read as Parquet"):
+        read = spark.read.parquet(*spark_paths(files))
+        placed = with_file_numbers(read.withColumn("hup_row", functions.col("_metadata.row_index") + 1), files, numbers)
+        return placed.select(*map(_column, wanted), "hup_file", "hup_row")
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """Schema (empty where the file has no bytes) and number of rows of a Parquet file."""
+
+    schema: pa.Schema
+    rows: int
+
+    def reject(self, file: SourceFile) -> FileReject | None:
+        """Say why the file has no rows, if it has none."""
+        return None if self.rows else FileReject(file.name, None, NO_ROWS if self.schema.names else EMPTY)
+
+
+def _footer(file: SourceFile) -> _Footer:
+    if file.bytes == 0:
+        return _Footer(pa.schema([]), 0)
+    try:
+        with file.path.open("rb") as stream, pq.ParquetFile(stream) as opened:
+            return _Footer(_plain(opened), opened.metadata.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise HupError(
+            f"{file.path} cannot be read as Parquet: {str(error).splitlines()[0]} Is it whole and its ending right?"
+        ) from error
+
+
+def _plain(opened: pq.ParquetFile) -> pa.Schema:
+    """Give types of which DuckDB makes those that it gives columns of Parquet files itself."""
+    int96 = {column.path for column in opened.schema if column.physical_type == "INT96"}
+    fields = []
+    for field in opened.schema_arrow:
+        kind = field.type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        elif isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_timestamp(kind) and (kind.unit != "ns" or field.name in int96):
+            kind = pa.timestamp("us", kind.tz)
+        fields.append(pa.field(field.name, kind))
+    return pa.schema(fields)
+
+
+def _common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
+    """Give the columns of all together, with the SQL types that DuckDB takes for the types of each."""
+    with local_duckdb() as connection:
+        for number, schema in enumerate(schemas):
+            connection.register(f"part_{number}", schema.empty_table())
+        parts = (f"SELECT * FROM part_{number}" for number in range(len(schemas)))
+        columns = connection.execute(f"DESCRIBE {' UNION ALL BY NAME '.join(parts)}").fetchall()
+    return {name: kind for name, kind, *_ in columns}
+
+
+def _column(name: str) -> Any:
+    from pyspark.sql import functions
+
+    return functions.col("`" + name.replace("`", "``") + "`")

@@ -17,7 +17,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits

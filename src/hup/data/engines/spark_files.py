@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from hup.data.engines.reader import SourceFile
@@ -27,10 +27,8 @@ class RemotePath:
     ----------
     uri : str
         Not percent-encoded, as Hadoop shows paths.
-    hadoop : object
-        The Java path.
-    configuration : object
-        Java configuration that tells how to reach it.
+    hadoop, configuration : object
+        The Java path, and the Java configuration that tells how to reach it.
     """
 
     uri: str
@@ -41,36 +39,28 @@ class RemotePath:
         return self.uri
 
     @property
-    def name(self) -> str:
-        """Name in its folder."""
-        return posixpath.basename(self.uri)
-
-    @property
     def suffix(self) -> str:
         """Ending of the name, with its dot."""
-        return Path(self.name).suffix
+        return PurePosixPath(self.uri).suffix
 
     @property
     def stem(self) -> str:
         """Name without its ending."""
-        return Path(self.name).stem
+        return PurePosixPath(self.uri).stem
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """Open it for reading bytes, from any place in it."""
         with in_one_line(f"{self.uri} cannot be read"):
             system = self.hadoop.getFileSystem(self.configuration)
             size = system.getFileStatus(self.hadoop).getLen()
-            stream = system.open(self.hadoop)
-        return io.BufferedReader(_HadoopStream(stream, size, self.uri), _BUFFER_BYTES)
+            return io.BufferedReader(_HadoopStream(system.open(self.hadoop), size, self.uri), _BUFFER_BYTES)
 
 
 class _HadoopStream(io.RawIOBase):
     """Bytes of a Java stream; each read is a message to another process, so it belongs into a buffer."""
 
     def __init__(self, stream: Any, size: int, uri: str) -> None:
-        self._stream = stream
-        self._size = size
-        self._uri = uri
+        self._stream, self._size, self._uri = stream, size, uri
 
     def readable(self) -> bool:
         return True
@@ -85,10 +75,10 @@ class _HadoopStream(io.RawIOBase):
         return len(read)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._size}[whence]
+        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._size}[whence]
         with in_one_line(f"{self._uri} cannot be read"):
-            self._stream.seek(start + offset)
-        return start + offset
+            self._stream.seek(place)
+        return place
 
     def tell(self) -> int:
         return int(self._stream.getPos())
@@ -119,19 +109,16 @@ def list_uris(spark: Any, uris: Sequence[str]) -> list[SourceFile]:
     HupError
         If a URI matches nothing, or its file system is not known or not reachable.
     """
-    found: dict[str, tuple[RemotePath, int]] = {}
+    sizes: dict[RemotePath, int] = {}
     for uri in uris:
-        before = len(found)
         with in_one_line(f"{uri} cannot be listed"):
-            seen = 0
-            for path, size in _expand(spark, uri):
-                found[path.uri] = (path, size)
-                seen += 1
-        if not seen and len(found) == before:
+            matches = dict(_expand(spark, uri))
+        if not matches:
             raise HupError(f"There is no file {uri}, or the folder is empty.")
-    ordered = [found[uri] for uri in sorted(found)]
-    names = _names([path.uri for path, _size in ordered])
-    return [SourceFile(cast(Path, path), name, size) for (path, size), name in zip(ordered, names, strict=True)]
+        sizes |= matches
+    ordered = sorted(sizes, key=str)
+    names = _names([path.uri for path in ordered])
+    return [SourceFile(cast(Path, path), name, sizes[path]) for path, name in zip(ordered, names, strict=True)]
 
 
 def _expand(spark: Any, uri: str) -> Iterator[tuple[RemotePath, int]]:
@@ -139,32 +126,25 @@ def _expand(spark: Any, uri: str) -> Iterator[tuple[RemotePath, int]]:
     pattern = spark._jvm.org.apache.hadoop.fs.Path(uri)
     system = pattern.getFileSystem(configuration)
     for status in system.globStatus(pattern) or ():
-        if status.isFile():
-            yield RemotePath(_shown(status), status.getPath(), configuration), int(status.getLen())
-            continue
-        root = _shown(status)
+        root = _shown(status.getPath())
         files = system.listFiles(status.getPath(), True)
         while files.hasNext():
             file = files.next()
-            inner = posixpath.relpath(_shown(file), root)
-            if not any(part.startswith((".", "_")) for part in inner.split("/")):
-                yield RemotePath(_shown(file), file.getPath(), configuration), int(file.getLen())
+            path = _shown(file.getPath())
+            inner = posixpath.relpath(path, root)
+            if path == root or not any(part.startswith((".", "_")) for part in inner.split("/")):
+                yield RemotePath(path, file.getPath(), configuration), int(file.getLen())
 
 
-def _shown(status: Any) -> str:
-    return _LOCAL.sub("file:///", str(status.getPath().toString()))
+def _shown(path: Any) -> str:
+    return _LOCAL.sub("file:///", str(path.toString()))
 
 
 def _names(uris: Sequence[str]) -> list[str]:
-    root = posixpath.commonpath([posixpath.dirname(uri) for uri in uris]) if uris else ""
+    root = posixpath.commonpath([posixpath.dirname(uri) for uri in uris])
     full = [posixpath.relpath(uri, root) for uri in uris]
     short = [name.removesuffix(".gz").removesuffix(".zst") for name in full]
     return [name if short.count(name) == 1 else whole for name, whole in zip(short, full, strict=True)]
-
-
-def spark_path(file: SourceFile) -> str:
-    """Give the path of `file` as Spark's readers take it: a pattern that matches this file alone."""
-    return _MAGIC.sub(r"\\\g<0>", _uri(file))
 
 
 def _uri(file: SourceFile) -> str:
@@ -172,7 +152,19 @@ def _uri(file: SourceFile) -> str:
     return path.uri if isinstance(path, RemotePath) else f"file://{file.path.absolute()}"
 
 
-def split_key(spark: Any, file: SourceFile) -> str:
-    """Give what ``_metadata.file_path`` will say of `file`: percent-encoded."""
-    uri = str(spark._jvm.org.apache.hadoop.fs.Path(_uri(file)).toUri().toString())
-    return _LOCAL.sub("file:/", uri)
+def spark_paths(files: Sequence[SourceFile]) -> list[str]:
+    """Give the paths of `files` as Spark's readers take them: patterns that match one file each."""
+    return [_MAGIC.sub(r"\\\g<0>", _uri(file)) for file in files]
+
+
+def with_file_numbers(frame: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
+    """Add ``hup_file`` to what Spark read: the one of `numbers` that belongs to the row's file, null for other files."""
+    from pyspark.sql import functions
+
+    spark = frame.sparkSession
+    new_path = spark._jvm.org.apache.hadoop.fs.Path
+    # What Spark tells of a row's file is percent-encoded.
+    keys = [_LOCAL.sub("file:/", str(new_path(_uri(file)).toUri().toString())) for file in files]
+    places = spark.createDataFrame(list(zip(keys, numbers, strict=True)), "hup_path string, hup_file int")
+    path = functions.regexp_replace("_metadata.file_path", "^file:/+", "file:/")
+    return frame.withColumn("hup_path", path).join(functions.broadcast(places), "hup_path", "left")
