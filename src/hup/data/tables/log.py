@@ -12,7 +12,8 @@ from hup.data.engines.reader import RawTable, SourceFile, TableSource
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.tables.mapping import Mapping, TableMapping
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.mapping_rules import TableMapping
 from hup.data.tables.rows import EVENT_ID_DIGITS, kept_name, typed_rows
 from hup.errors import HupError
 
