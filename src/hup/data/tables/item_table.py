@@ -14,7 +14,8 @@ from hup.data.log_source import LogSource, find_sources
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.tables.categories import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
-from hup.data.tables.mapping import ItemTable, Mapping, ParentTable, find_column
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.mapping_rules import ItemTable, ParentTable, find_column
 from hup.data.tables.rows import (
     PLACES,
     SHOWN_CATEGORY,

@@ -13,7 +13,7 @@ from hup.data.engines.reader import quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import CategorySource
 from hup.data.tables.log import TableLog
-from hup.data.tables.mapping import BehaviorRules
+from hup.data.tables.mapping_rules import BehaviorRules
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
