@@ -68,7 +68,7 @@ def plain(text: str) -> str:
     file = _READING.search(text)
     causes = [cause for cause in _CAUSE.findall(text) if _shortened(cause)]
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    python = [line for line in lines if re.match(r"^\w*(Error|Exception): ", line)]
+    python = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
     chosen = (causes or python or lines or [text])[-1 if causes or python else 0]
     said = _shortened(chosen) or chosen.strip()
     if file is not None and file[1].rstrip(".") not in said:

@@ -143,8 +143,11 @@ class TableRows:
             *columns, files, rows = batch.columns
             if files.null_count:
                 raise RuntimeError(_CUT)
-            typed = [column.cast(field.type) for column, field in zip(columns, self.fields, strict=True)]
             nothing = pa.nulls(len(batch), pa.string())
+            typed = [
+                pa.nulls(len(batch)) if pa.types.is_null(field.type) else column.cast(field.type)
+                for column, field in zip(columns, self.fields, strict=True)
+            ]
             yield pa.record_batch([*typed, files, rows, nothing, nothing], schema=self.schema)
 
 
