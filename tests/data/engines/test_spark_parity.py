@@ -183,7 +183,10 @@ def test_a_query(spark, engine, tmp_path, read_rows):
 
 
 def test_types_of_a_query(spark, read_rows):
-    query = "SELECT NULL AS nothing, TIMESTAMP '2020-01-01 00:00:00' AS t, CAST(1.5 AS DECIMAL(9, 2)) AS d, INTERVAL 1 YEAR AS y"
+    values = (
+        "NULL AS nothing, TIMESTAMP '2020-01-01 00:00:00' AS t, CAST(1.5 AS DECIMAL(9, 2)) AS d, INTERVAL 1 YEAR AS y"
+    )
+    query = f"SELECT {values}"
     assert list(spark.reader.columns(TableSource(query=query), Dialect())) == ["nothing", "t", "d", "y"]
     rows, raw = read_rows(TableSource(query=query), ["nothing", "t", "d"], engine=spark)
     assert raw.types == {"nothing": '"NULL"', "t": "TIMESTAMP WITH TIME ZONE", "d": "DECIMAL(9,2)"}

@@ -1,4 +1,4 @@
-"""What workers make of the lines that Spark hands them, without Spark: however they come in batches, rows are the same."""
+"""What workers make of what Spark hands them, without Spark: however lines come in batches, rows are the same."""
 
 from __future__ import annotations
 

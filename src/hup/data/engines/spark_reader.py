@@ -1,4 +1,4 @@
-"""Reads tables by Spark, on the cores of this machine or on a cluster: rows are typed there and streamed to this process."""
+"""Tables read by Spark, on the cores of this machine or on a cluster: rows are typed there and streamed to here."""
 
 from __future__ import annotations
 
