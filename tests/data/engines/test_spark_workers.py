@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.data.engines import spark_workers
+from hup.data.engines.csv_stream import CsvRows
+from hup.data.engines.jsonl_stream import JsonlRows
 from hup.data.engines.reader import with_place_fields
-from hup.data.engines.spark_workers import CsvLines, JsonLines, TableRows, Typing, _files, unpacked
+from hup.data.engines.spark_workers import Lines, TableRows, Typing, _files, unpacked
 
 ALL = "SELECT * FROM raw_rows"
 NAMES = dict.fromkeys(range(3), ("x", "y"))
@@ -25,8 +27,8 @@ def batch(lines: list[tuple[int | None, bytes]]) -> pa.RecordBatch:
     return pa.record_batch(columns, names=["hup_file", "hup_line"])
 
 
-def blocks(*batches: pa.RecordBatch, skipped: int = 0) -> list[tuple[int, list[bytes | None]]]:
-    return [(file, list(lines)) for file, lines in _files(iter(batches), skipped)]
+def blocks(*batches: pa.RecordBatch) -> list[tuple[int, list[bytes | None]]]:
+    return [(file, list(lines)) for file, lines in _files(iter(batches))]
 
 
 def rows(batches: Iterator[pa.RecordBatch]) -> list[dict]:
@@ -40,26 +42,33 @@ def typed(worker: Typing, *batches: pa.RecordBatch) -> pa.Table:
 
 
 def test_lines_go_on_in_the_next_batch_and_headers_are_left_out():
-    parts = [batch([(0, b"head"), (0, b"1")]), batch([]), batch([(0, b"2"), (1, b"head"), (1, b"3"), (1, b"4")])]
-    assert blocks(*parts, skipped=1) == [(0, [b"1", b"2"]), (1, [b"3\n4"])]
-    assert blocks(*parts) == [(0, [b"head\n1", b"2"]), (1, [b"head\n3\n4"])]
-    assert blocks(batch([(2, b"head")]), batch([(2, b"")]), skipped=1) == [(2, [b""])]
+    parts = [batch([(0, b"x"), (0, b"1")]), batch([]), batch([(0, b"2"), (1, b"x"), (1, b"3"), (1, b"4")])]
+    parts += [batch([(2, b"x")]), batch([(2, b"")])]
+    assert blocks(*parts) == [(0, [b"x\n1", b"2"]), (1, [b"x\n3\n4"]), (2, [b"x", b""])]
+    found = rows(Lines(CsvRows(",", dict.fromkeys(range(3), ("x",)), ("x",), 1))(iter(parts)))
+    assert [(row["hup_file"], row["hup_row"], row["x"]) for row in found] == [
+        (0, 2, "1"),
+        (0, 3, "2"),
+        (1, 2, "3"),
+        (1, 3, "4"),
+        (2, 2, None),
+    ]
 
 
 def test_a_line_too_long_is_none(monkeypatch):
     monkeypatch.setattr(spark_workers, "MAX_LINE_BYTES", 3)
     lines = batch([(0, line) for line in (b"long", b"", b"abc", b"longer", b"x")])
     assert blocks(lines) == [(0, [None, b"\nabc", None, b"x"])]
-    found = rows(CsvLines(",", {0: ("x",)}, ("x",), 0)(iter([lines])))
+    found = rows(Lines(CsvRows(",", {0: ("x",)}, ("x",), 0))(iter([lines])))
     assert [(row["hup_row"], row["x"]) for row in found] == [(1, None), (2, None), (3, "abc"), (4, None), (5, "x")]
-    assert [row["hup_row"] for row in rows(JsonLines(("x",))(iter([lines])))] == [1, 2, 3, 4, 5]
+    assert [row["hup_row"] for row in rows(Lines(JsonlRows([0], ("x",)))(iter([lines])))] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
     ("parse", "seen"),
     [
-        (CsvLines(",", NAMES, ("y",), 1), batch([(None, b"1,2")])),
-        (JsonLines(("y",)), batch([(0, b"{}"), (None, b"{}")])),
+        (Lines(CsvRows(",", NAMES, ("y",), 1)), batch([(None, b"1,2")])),
+        (Lines(JsonlRows([0], ("y",))), batch([(0, b"{}"), (None, b"{}")])),
         (
             TableRows((pa.field("a", pa.int64()),), {"a": "BIGINT"}),
             pa.record_batch([[1], pa.array([None], pa.int32()), [1]], names=["a", "hup_file", "hup_row"]),
@@ -81,7 +90,7 @@ TEXTS = st.lists(
 @given(files=st.lists(TEXTS, min_size=1, max_size=3), sizes=st.lists(st.integers(1, 5), min_size=1))
 def test_rows_do_not_depend_on_batches(files, sizes):
     """Lines of a file come in order, in batches of any size, perhaps along with those of other files."""
-    parse = CsvLines(",", NAMES, ("y", "x"), 1)
+    parse = Lines(CsvRows(",", NAMES, ("y", "x"), 1))
     expected = rows(
         each for file, lines in enumerate(files) for each in parse(iter([batch([(file, line) for line in lines])]))
     )
@@ -97,7 +106,7 @@ def test_rows_do_not_depend_on_batches(files, sizes):
 
 def test_json_in_workers():
     lines = batch([(0, b'{"a": {"b": 1.50}}'), (0, b"junk"), (0, b'{"a": "x"}\r')])
-    found = typed(Typing(JsonLines(("a.b", "a")), ALL), lines)
+    found = typed(Typing(Lines(JsonlRows([0], ("a.b", "a"))), ALL), lines)
     assert found.schema == with_place_fields([pa.field("a.b", pa.string()), pa.field("a", pa.string())])
     assert rows(iter(found.to_batches())) == [
         {"a.b": "1.5", "a": '{"b":1.5}', "hup_file": 0, "hup_row": 1, "hup_problem": None, "hup_text": None},
@@ -114,12 +123,14 @@ def test_json_in_workers():
 
 
 def test_a_partition_of_no_rows_gives_none():
-    for parse in (CsvLines(",", NAMES, ("y",), 1), JsonLines(("y",))):
+    for parse in (Lines(CsvRows(",", NAMES, ("y",), 1)), Lines(JsonlRows([0], ("y",)))):
         assert typed(Typing(parse, ALL)).num_rows == 0
         assert typed(Typing(parse, ALL), batch([])).num_rows == 0
 
 
-@pytest.mark.parametrize("parse", [CsvLines(",", {0: ("x", "y")}, ("y",), 1), JsonLines(("y",))], ids=["csv", "json"])
+@pytest.mark.parametrize(
+    "parse", [Lines(CsvRows(",", {0: ("x", "y")}, ("y",), 1)), Lines(JsonlRows([0], ("y",)))], ids=["csv", "json"]
+)
 def test_workers_need_no_hup(parse, tmp_path):
     """What is sent to workers holds the code of this package: they may have none, or another version."""
     cloudpickle = pytest.importorskip("pyspark.cloudpickle", reason="no PySpark")

@@ -158,7 +158,7 @@ def spark_paths(files: Sequence[SourceFile]) -> list[str]:
 
 
 def with_file_numbers(frame: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
-    """Add ``hup_file`` to what Spark read: the one of `numbers` that is that of the row's file; null for other files."""
+    """Add ``hup_file`` to what Spark read: the one of `numbers` that is its file's; null for others."""
     from pyspark.sql import functions
 
     spark = frame.sparkSession

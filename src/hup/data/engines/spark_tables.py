@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from hup.data.engines.csv_stream import check_csv_columns, csv_head
-from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
+from hup.data.engines.duckdb_reader import parquet_head
 from hup.data.engines.reader import Dialect, local_duckdb, sql_types
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_files import spark_paths, with_file_numbers
-from hup.data.engines.spark_workers import CsvLines, JsonLines, TableRows
+from hup.data.engines.spark_workers import Lines, TableRows
 from hup.data.engines.table_files import (
-    EMPTY,
-    NO_ROWS,
+    TableFormat,
     check_columns,
     given_rejects,
     require_columns,
     require_rows,
     table_format,
-    text_columns,
 )
+from hup.data.engines.text_files import text_columns, text_rows
 from hup.data.rejects import FileReject
 from hup.data.sources import SourceFile
 from hup.errors import HupError
@@ -42,7 +39,7 @@ class SparkRows:
         Files that are not read.
     """
 
-    parts: tuple[tuple[Any, CsvLines | JsonLines | TableRows], ...]
+    parts: tuple[tuple[Any, Lines | TableRows], ...]
     file_rejects: list[FileReject]
 
 
@@ -56,13 +53,11 @@ def file_columns(spark: Any, files: Sequence[SourceFile], dialect: Dialect) -> d
     """
     match _format(spark, files):
         case "parquet":
-            heads = [_footer(file) for file in files]
-            require_columns([(head.schema.names, head.reject(file)) for file, head in zip(files, heads, strict=True)])
-            return _common_types([head.schema for head in heads if head.schema.names])
-        case "csv":
-            return text_columns([(head.names, head.reject) for head in (csv_head(file, dialect) for file in files)])
-        case _:
-            return text_columns([(head.names, head.reject) for head in map(jsonl_head, files)])
+            heads = [parquet_head(file) for file in files]
+            require_columns([(head.names, head.reject(file)) for file, head in zip(files, heads, strict=True)])
+            return _common_types([head.schema for head in heads if head.names])
+        case format:
+            return text_columns(format, files, dialect)
 
 
 def file_rows(
@@ -90,10 +85,9 @@ def file_rows(
     match _format(spark, files):
         case "parquet":
             return _parquet(spark, files, wanted)
-        case "csv":
-            return _csv(whole_files, files, dialect, wanted)
-        case _:
-            return _jsonl(whole_files, files, wanted)
+        case format:
+            rows, rejects = text_rows(format, files, dialect, wanted)
+            return SparkRows(((_lines(whole_files, files, rows.files), Lines(rows)),), rejects)
 
 
 def query_columns(spark: Any, query: str) -> dict[str, str]:
@@ -132,7 +126,7 @@ def _query(spark: Any, query: str) -> Any:
         return spark.sql(f"SELECT * FROM (\n{query.strip().rstrip(';')}\n)")
 
 
-def _format(spark: Any, files: Sequence[SourceFile]) -> str:
+def _format(spark: Any, files: Sequence[SourceFile]) -> TableFormat:
     format = table_format(files)
     if format == "arrow":
         raise HupError(f"{files[0].path}: Spark does not read Arrow files. Write Parquet, or leave --engine spark out.")
@@ -146,27 +140,6 @@ def _format(spark: Any, files: Sequence[SourceFile]) -> str:
     return format
 
 
-def _csv(spark: Any, files: Sequence[SourceFile], dialect: Dialect, wanted: tuple[str, ...]) -> SparkRows:
-    heads = [csv_head(file, dialect) for file in files]
-    for file, head in zip(files, heads, strict=True):
-        if head.names:
-            check_csv_columns(file, head, wanted, dialect.delimiter)
-    rejects = given_rejects(head.reject for head in heads)
-    require_rows(len(files), rejects)
-    names = {number: head.names for number, head in enumerate(heads) if head.reject is None}
-    parse = CsvLines(dialect.delimiter, names, wanted, 0 if dialect.header is not None else 1)
-    return SparkRows(((_lines(spark, files, list(names)), parse),), rejects)
-
-
-def _jsonl(spark: Any, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> SparkRows:
-    heads = [jsonl_head(file) for file in files]
-    rejects = given_rejects(head.reject for head in heads)
-    require_rows(len(files), rejects)
-    check_jsonl_columns(files, heads, wanted)
-    numbers = [number for number, head in enumerate(heads) if head.reject is None]
-    return SparkRows(((_lines(spark, files, numbers), JsonLines(wanted)),), rejects)
-
-
 def _lines(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
     """Read the bytes of lines, in order, and the number of their file, which is null if that was cut into pieces."""
     chosen = [files[number] for number in numbers]
@@ -177,7 +150,7 @@ def _lines(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> A
 
 
 def _parquet(spark: Any, files: Sequence[SourceFile], wanted: tuple[str, ...]) -> SparkRows:
-    heads = [_footer(file) for file in files]
+    heads = [parquet_head(file) for file in files]
     rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
     require_rows(len(files), rejects)
     alike: dict[pa.Schema, list[int]] = {}
@@ -200,46 +173,6 @@ def _parquet_rows(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int
         read = spark.read.parquet(*spark_paths(files))
         placed = with_file_numbers(read.withColumn("hup_row", functions.col("_metadata.row_index") + 1), files, numbers)
         return placed.select(*map(_column, wanted), "hup_file", "hup_row")
-
-
-@dataclass(frozen=True)
-class _Footer:
-    """Schema (empty where the file has no bytes) and number of rows of a Parquet file."""
-
-    schema: pa.Schema
-    rows: int
-
-    def reject(self, file: SourceFile) -> FileReject | None:
-        """Say why the file has no rows, if it has none."""
-        return None if self.rows else FileReject(file.name, None, NO_ROWS if self.schema.names else EMPTY)
-
-
-def _footer(file: SourceFile) -> _Footer:
-    if file.bytes == 0:
-        return _Footer(pa.schema([]), 0)
-    try:
-        with file.path.open("rb") as stream, pq.ParquetFile(stream) as opened:
-            return _Footer(_plain(opened), opened.metadata.num_rows)
-    except (pa.ArrowException, OSError) as error:
-        raise HupError(
-            f"{file.path} cannot be read as Parquet: {str(error).splitlines()[0]} Is it whole and its ending right?"
-        ) from error
-
-
-def _plain(opened: pq.ParquetFile) -> pa.Schema:
-    """Give types of which DuckDB makes those that it gives columns of Parquet files itself."""
-    int96 = {column.path for column in opened.schema if column.physical_type == "INT96"}
-    fields = []
-    for field in opened.schema_arrow:
-        kind = field.type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        elif isinstance(kind, pa.BaseExtensionType):
-            kind = kind.storage_type
-        elif pa.types.is_timestamp(kind) and (kind.unit != "ns" or field.name in int96):
-            kind = pa.timestamp("us", kind.tz)
-        fields.append(pa.field(field.name, kind))
-    return pa.schema(fields)
 
 
 def _common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
