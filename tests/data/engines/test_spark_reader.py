@@ -13,9 +13,9 @@ import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect, TableSource
-from hup.data.engines.spark_errors import INSTALL, plain
+from hup.data.engines.spark_errors import plain
 from hup.data.engines.spark_reader import SparkReader
-from hup.data.engines.spark_session import RunningSpark
+from hup.data.engines.spark_session import INSTALL, RunningSpark
 from hup.data.engines.spark_workers import PACK_ROWS
 from hup.data.progress import Progress
 from hup.errors import HupError
@@ -164,7 +164,7 @@ def test_a_session_of_our_own_is_quiet_and_stopped(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from hup.data.engines.spark_session import RunningSpark
+from hup.data.engines.spark_session import INSTALL, RunningSpark
 running = RunningSpark("local[1]", Path(sys.argv[1]), {})
 print(running.spark.range(3).count())
 running.close()
@@ -183,7 +183,7 @@ def test_without_java(tmp_path):
     pytest.importorskip("pyspark", reason="no PySpark")
     script = f"""
 from pathlib import Path
-from hup.data.engines.spark_session import RunningSpark
+from hup.data.engines.spark_session import INSTALL, RunningSpark
 RunningSpark(None, Path({str(tmp_path)!r}), {{}})
 """
     environment = {**os.environ, "JAVA_HOME": str(tmp_path)}
