@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
-    """An engine whose tables Spark reads on two cores; where PySpark or Java is absent tests are skipped, which pytest's summary shows."""
+    """An engine whose tables Spark reads on two cores; without PySpark or Java tests are skipped, as pytest tells."""
     pytest.importorskip("pyspark", reason="no PySpark: make EXTRAS='dev spark' venv")
     if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
         pytest.skip("no Java: Spark needs 17 or 21")

@@ -147,18 +147,55 @@ def _names(uris: Sequence[str]) -> list[str]:
     return [name if short.count(name) == 1 else whole for name, whole in zip(short, full, strict=True)]
 
 
+def text_lines(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
+    """Read lines as bytes, in order: ``hup_file``, null if the file was cut into pieces, and ``hup_line``.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Reads each file in one piece.
+    files : sequence of SourceFile
+        Text files; those that Spark cannot unpack must not be among them.
+    numbers : sequence of int
+        Those of `files` to read.
+    """
+    chosen = [files[number] for number in numbers]
+    with in_one_line(f"{chosen[0].path}{' and others' if len(chosen) > 1 else ''} cannot be read"):
+        read = spark.read.option("lineSep", "\n").text(_patterns(chosen))
+        placed = _with_file_numbers(read.withColumn("hup_start", read["_metadata.file_block_start"]), chosen, numbers)
+        return placed.selectExpr("if(hup_start = 0, hup_file, NULL) AS hup_file", "CAST(value AS BINARY) AS hup_line")
+
+
+def parquet_rows(spark: Any, files: Sequence[SourceFile], numbers: Sequence[int], wanted: Sequence[str]) -> Any:
+    """Read `wanted` columns of Parquet files of one schema, ``hup_file`` and ``hup_row``; parameters as above."""
+    from pyspark.sql import functions
+
+    chosen = [files[number] for number in numbers]
+    with in_one_line(f"{chosen[0].path} cannot be read as Parquet"):
+        read = spark.read.parquet(*_patterns(chosen))
+        placed = _with_file_numbers(
+            read.withColumn("hup_row", functions.expr("_metadata.row_index + 1")), chosen, numbers
+        )
+        return placed.select(*map(quoted, wanted), "hup_file", "hup_row")
+
+
+def quoted(name: str) -> str:
+    """Write a name of a column as Spark's SQL takes it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _patterns(files: Sequence[SourceFile]) -> list[str]:
+    """Give the paths of `files` as Spark's readers take them: patterns that match one file each."""
+    return [_MAGIC.sub(r"\\\g<0>", _uri(file)) for file in files]
+
+
 def _uri(file: SourceFile) -> str:
     path: object = file.path
     return path.uri if isinstance(path, RemotePath) else f"file://{file.path.absolute()}"
 
 
-def spark_paths(files: Sequence[SourceFile]) -> list[str]:
-    """Give the paths of `files` as Spark's readers take them: patterns that match one file each."""
-    return [_MAGIC.sub(r"\\\g<0>", _uri(file)) for file in files]
-
-
-def with_file_numbers(frame: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
-    """Add ``hup_file`` to what Spark read: the one of `numbers` that belongs to the row's file, null for other files."""
+def _with_file_numbers(frame: Any, files: Sequence[SourceFile], numbers: Sequence[int]) -> Any:
+    """Add ``hup_file`` to what Spark read: the one of `numbers` that is its file's; null for others."""
     from pyspark.sql import functions
 
     spark = frame.sparkSession

@@ -1,4 +1,4 @@
-"""Reads tables by Spark, on the cores of this machine or on a cluster: rows are typed there and streamed to this process."""
+"""Tables read by Spark, on the cores of this machine or on a cluster: rows are typed there and streamed to here."""
 
 from __future__ import annotations
 
@@ -11,15 +11,28 @@ from typing import Any
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, sql_types
-from hup.data.engines.spark_files import list_uris
+from hup.data.engines.duckdb_reader import parquet_head
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, local_duckdb, sql_types
+from hup.data.engines.spark_errors import in_one_line
+from hup.data.engines.spark_files import list_uris, parquet_rows, quoted, text_lines
 from hup.data.engines.spark_session import RunningSpark
-from hup.data.engines.spark_tables import SparkRows, file_columns, file_rows, query_columns, query_rows
-from hup.data.engines.spark_workers import Typing, pickled_by_value, unpacked
-from hup.data.engines.table_files import check_wanted
+from hup.data.engines.spark_workers import Lines, TableRows, Typing, pickled_by_value, unpacked
+from hup.data.engines.table_files import (
+    TableFormat,
+    check_columns,
+    check_wanted,
+    given_rejects,
+    require_columns,
+    require_rows,
+    table_format,
+)
+from hup.data.engines.text_files import text_columns, text_rows
 from hup.data.progress import Progress
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
+#: DataFrames, and what workers make of the batches of each.
+Parts = Sequence[tuple[Any, Lines | TableRows]]
 _READING = "The source cannot be read"
 
 
@@ -77,8 +90,14 @@ class SparkReader:
 
         def find() -> dict[str, str]:
             if source.query is not None:
-                return query_columns(self.spark, _query(source))
-            return file_columns(self.spark, self._files(source), dialect)
+                return {name: kind.upper() for name, kind in self._query(source).dtypes}
+            files = self._files(source)
+            format = self._format(files)
+            if format != "parquet":
+                return text_columns(format, files, dialect)
+            heads = [parquet_head(file) for file in files]
+            require_columns([(head.names, head.reject(file)) for file, head in zip(files, heads, strict=True)])
+            return _common_types([head.schema for head in heads if head.names])
 
         return self._running.run(_READING, find)
 
@@ -101,29 +120,31 @@ class SparkReader:
         HupError
             As `columns`, and if a file lacks one of the columns; also while the rows are typed.
         """
-        wanted = tuple(dict.fromkeys(columns))
+        wanted = list(dict.fromkeys(columns))
         check_wanted(wanted)
 
-        def read() -> tuple[SparkRows, list[SourceFile]]:
+        def find() -> tuple[Sequence[SourceFile], Parts, list[FileReject]]:
             if source.query is not None:
-                return query_rows(self.spark, _query(source), wanted), []
+                return (), self._query_rows(source, wanted), []
             files = self._files(source)
-            return file_rows(self.spark, self._running.whole_files, files, dialect, wanted), files
+            format = self._format(files)
+            if format == "parquet":
+                return files, *self._parquet(files, wanted)
+            rows, rejects = text_rows(format, files, dialect, wanted)
+            return files, [(text_lines(self._running.whole_files, files, rows.files), Lines(rows))], rejects
 
-        rows, files = self._running.run(_READING, read)
+        files, parts, rejects = self._running.run(_READING, find)
         sizes = tuple(file.bytes for file in files)
 
         def typed(select: str) -> str:
-            parts = [(frame, Typing(parse, select)) for frame, parse in rows.parts]
-            batches = self._typed(parts)
+            typings = [(frame, Typing(parse, select)) for frame, parse in parts]
+            batches = self._typed(typings)
             progress.advance(sum(sizes))
-            return f"SELECT * FROM {self._engine.register_stream(parts[0][1].schema(), batches)}"
+            return f"SELECT * FROM {self._engine.register_stream(typings[0][1].schema(), batches)}"
 
-        types = sql_types(Typing(rows.parts[0][1], "SELECT * FROM raw_rows").schema())
-        types = {name: types[name] for name in wanted}
-        return RawTable(
-            types, typed, tuple(file.name for file in files) or ("query",), sizes or (0,), rows.file_rejects
-        )
+        types = sql_types(Typing(parts[0][1], "SELECT * FROM raw_rows").schema())
+        names = tuple(file.name for file in files) or ("query",)
+        return RawTable({name: types[name] for name in wanted}, typed, names, sizes or (0,), rejects)
 
     def _typed(self, parts: Sequence[tuple[Any, Typing]]) -> Iterator[pa.RecordBatch]:
         """Type the rows now, in all workers, and give an iterator that fetches them part by part."""
@@ -151,9 +172,61 @@ class SparkReader:
     def _files(self, source: TableSource) -> list[SourceFile]:
         return [*source.files, *(list_uris(self.spark, source.uris) if source.uris else ())]
 
+    def _format(self, files: Sequence[SourceFile]) -> TableFormat:
+        format = table_format(files)
+        if format == "arrow":
+            raise HupError(
+                f"{files[0].path}: Spark does not read Arrow files. Write Parquet, or leave --engine spark out."
+            )
+        codec = self.spark._jvm.org.apache.hadoop.io.compress.ZStandardCodec
+        for file in files:
+            if file.path.suffix.lower() == ".zst" and not codec.isNativeCodeLoaded():
+                raise HupError(
+                    f"{file.path}: this Spark has no native library for Zstandard. Pack it with gzip, unpack it, or "
+                    "leave --engine spark out."
+                )
+        return format
 
-def _query(source: TableSource) -> str:
-    if source.database is not None:
-        raise HupError(f"Spark does not read the DuckDB database {source.database}. Leave --engine spark out.")
-    assert source.query is not None
-    return source.query
+    def _parquet(self, files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[Parts, list[FileReject]]:
+        heads = [parquet_head(file) for file in files]
+        rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
+        require_rows(len(files), rejects)
+        alike: dict[pa.Schema, list[int]] = {}
+        for number, head in enumerate(heads):
+            if head.rows:
+                check_columns(str(files[number].path), head.names, wanted)
+                alike.setdefault(pa.schema([head.schema.field(name) for name in wanted]), []).append(number)
+        types = _common_types(list(alike))
+        parts = [
+            (parquet_rows(self.spark, files, numbers, wanted), TableRows(tuple(schema), types))
+            for schema, numbers in alike.items()
+        ]
+        return parts, rejects
+
+    def _query(self, source: TableSource) -> Any:
+        if source.database is not None:
+            raise HupError(f"Spark does not read the DuckDB database {source.database}. Leave --engine spark out.")
+        assert source.query is not None
+        # In brackets, nothing but a SELECT is SQL: Spark would run anything else at once.
+        with in_one_line("The query fails"):
+            return self.spark.sql(f"SELECT * FROM (\n{source.query.strip().rstrip(';')}\n)")
+
+    def _query_rows(self, source: TableSource, wanted: Sequence[str]) -> Parts:
+        """Give the rows of a query, whose places are not known."""
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        frame = self._query(source)
+        check_columns("The query", frame.columns, wanted)
+        chosen = frame.select(*map(quoted, wanted))
+        schema = to_arrow_schema(chosen.schema)
+        return [(chosen.selectExpr("*", "0", "CAST(NULL AS LONG)"), TableRows(tuple(schema), sql_types(schema)))]
+
+
+def _common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
+    """Give the columns of all together, with the SQL types that DuckDB takes for the types of each."""
+    with local_duckdb() as connection:
+        for number, schema in enumerate(schemas):
+            connection.register(f"part_{number}", schema.empty_table())
+        parts = (f"SELECT * FROM part_{number}" for number in range(len(schemas)))
+        columns = connection.execute(f"DESCRIBE {' UNION ALL BY NAME '.join(parts)}").fetchall()
+    return {name: kind for name, kind, *_ in columns}

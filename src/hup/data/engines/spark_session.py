@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hup.data.engines.duckdb_engine import machine_memory_bytes
-from hup.data.engines.spark_errors import in_one_line, plain, require_pyspark
+from hup.data.engines.spark_errors import in_one_line, plain
 from hup.errors import HupError
 
 Result = TypeVar("Result")
+INSTALL = "Spark is not installed here. Install it with: pip install 'hup-recsys[spark]' (it needs Java 17 or 21, too)."
 _JAVA = (
     "Spark needs Java 17 or 21{found}. Install it (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: "
     "brew install openjdk@17), or say where it is: export JAVA_HOME=/path/to/java"
@@ -39,8 +40,6 @@ _SETTINGS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "64m",
 }
-
-
 # No two files in a piece, and none in two.
 _WHOLE_FILES = {"spark.sql.files.maxPartitionBytes": str(1 << 44), "spark.sql.files.openCostInBytes": str(1 << 44)}
 
@@ -50,13 +49,8 @@ class RunningSpark:
 
     Parameters
     ----------
-    master : str, optional
-        As in ``spark-submit --master``; by default what ``spark-submit`` or ``spark-defaults.conf`` say, else
-        ``local[*]``.
-    folder : Path
-        For spilled data and the log, on a local master.
-    settings : mapping
-        More settings of Spark, by name.
+    master, folder, settings
+        As of `SparkReader`.
 
     Attributes
     ----------
@@ -84,10 +78,11 @@ class RunningSpark:
             raise
 
     def _open(self, master: str | None, folder: Path, settings: Mapping[str, str]) -> None:
-        require_pyspark()
-        from pyspark import SparkContext
-        from pyspark.sql import SparkSession
-
+        try:
+            from pyspark import SparkContext
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise HupError(INSTALL) from error
         if os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
             raise HupError(
                 "HUP cannot run through Spark Connect (SPARK_REMOTE is set). Run it by spark-submit instead."
@@ -150,26 +145,16 @@ def _configure(spark: Any, settings: Mapping[str, str]) -> None:
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
-def _is_local(master: str) -> bool:
-    return master.startswith("local")
-
-
 def _start(master: str | None, folder: Path, settings: Mapping[str, str]) -> Any:
     from pyspark.sql import SparkSession
 
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "spark.log"
-    builder = SparkSession.builder.appName("hup")
-    if master is not None:
-        builder = builder.master(master)
-    if _is_local(master or "") or (master is None and not _is_submitted()):
-        for name, value in _local_start(folder).items():
-            builder = builder.config(name, value)
-    for name, value in settings.items():
-        builder = builder.config(name, value)
+    is_local = not _is_submitted() if master is None else master.startswith("local")
+    builder = SparkSession.builder.appName("hup").config(map={**(_local_start(folder) if is_local else {}), **settings})
     with _workers_run_this_python(), _errors_into(log):
         try:
-            spark = builder.getOrCreate()
+            spark = (builder if master is None else builder.master(master)).getOrCreate()
         except Exception as error:
             raise HupError(_why_not(error, log, master)) from error
         spark.sparkContext.setLogLevel("ERROR")

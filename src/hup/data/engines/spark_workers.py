@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.engines.csv_parser import CsvParser, grammar, split_records
-from hup.data.engines.jsonl_stream import JSONL_SCHEMA, jsonl_rows, line_batches
-from hup.data.engines.reader import local_duckdb, problem_rows, quoted_name, with_place_fields
-from hup.data.line_blocks import MAX_LINE_BYTES, split_lines, too_long
+from hup.data.engines.reader import local_duckdb, quoted_name, with_place_fields
+from hup.data.engines.text_files import TextRows
+from hup.data.line_blocks import MAX_LINE_BYTES
 
 PACK_ROWS = 1 << 17
 Batches = Iterator[pa.RecordBatch]
@@ -40,74 +38,31 @@ def pickled_by_value() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class CsvLines:
-    """Parses delimited text.
+class Lines:
+    """Parses lines of text files, as where this process reads them.
 
     Attributes
     ----------
-    delimiter : str
-        Between fields.
-    names : dict of int to tuple of str
-        Columns of each file.
-    wanted : tuple of str
-        Columns to give.
-    header_lines : int
-        Lines at the beginning of each file that are left out.
+    rows : CsvRows or JsonlRows
+        Makes rows of the lines of a file.
     """
 
-    delimiter: str
-    names: dict[int, tuple[str, ...]]
-    wanted: tuple[str, ...]
-    header_lines: int
-    raw_rows = "SELECT * FROM hup_rows"
+    rows: TextRows
 
     @property
     def schema(self) -> pa.Schema:
-        """Wanted columns, all string, and the places of rows."""
-        return with_place_fields([pa.field(name, pa.string()) for name in self.wanted])
+        """Of `rows`."""
+        return self.rows.schema
+
+    def sql(self, table: str) -> str:
+        """Give SQL for raw rows out of a table of `schema`."""
+        return self.rows.sql(table)
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield rows of the lines of whole files: ``hup_file`` and ``hup_line``."""
-        for file, blocks in _files(batches, self.header_lines):
-            names = self.names[file]
-            rules = grammar(self.delimiter, len(names))
-            columns = [names.index(name) for name in self.wanted]
-            parser = CsvParser(file, self.delimiter, rules, columns, self.schema)
-            for records in split_records(blocks, 1 + self.header_lines, rules):
-                yield from parser.batches(records)
-
-
-@dataclass(frozen=True)
-class JsonLines:
-    """Gives JSON lines as `JsonlStream` does; SQL takes the wanted keys out of them.
-
-    Attributes
-    ----------
-    wanted : tuple of str
-        Keys to give.
-    """
-
-    wanted: tuple[str, ...]
-    schema = JSONL_SCHEMA
-
-    @property
-    def raw_rows(self) -> str:
-        """SQL for raw rows out of those in ``hup_rows``."""
-        return jsonl_rows("hup_rows", self.wanted)
-
-    def __call__(self, batches: Batches) -> Batches:
-        """Yield rows of the lines of whole files: ``hup_file`` and ``hup_line``."""
-        for file, blocks in _files(batches, 0):
-            line = 1
-            for block in blocks:
-                if block is None:
-                    row = np.array([line], np.int64)
-                    yield problem_rows([too_long(MAX_LINE_BYTES)], [None], file, row, JSONL_SCHEMA)
-                    line += 1
-                    continue
-                lines = split_lines(block)
-                yield from line_batches(lines, block, file, line)
-                line += len(lines)
+        for file, blocks in _files(batches):
+            for part in self.rows.parts(file, blocks):
+                yield from part()
 
 
 @dataclass(frozen=True)
@@ -130,11 +85,10 @@ class TableRows:
         """The fields, and the places of rows."""
         return with_place_fields(self.fields)
 
-    @property
-    def raw_rows(self) -> str:
-        """SQL for raw rows out of those in ``hup_rows``."""
+    def sql(self, table: str) -> str:
+        """Give SQL for raw rows out of a table of `schema`."""
         casts = (f"CAST({quoted_name(name)} AS {kind}) AS {quoted_name(name)}" for name, kind in self.casts.items())
-        return f"SELECT * REPLACE ({', '.join(casts)}) FROM hup_rows"
+        return f"SELECT * REPLACE ({', '.join(casts)}) FROM {table}"
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield rows of the columns, ``hup_file`` and ``hup_row``."""
@@ -142,8 +96,11 @@ class TableRows:
             *columns, files, rows = batch.columns
             if files.null_count:
                 raise RuntimeError(_CUT)
-            typed = [column.cast(field.type) for column, field in zip(columns, self.fields, strict=True)]
             nothing = pa.nulls(len(batch), pa.string())
+            typed = [
+                pa.nulls(len(batch)) if pa.types.is_null(field.type) else column.cast(field.type)
+                for column, field in zip(columns, self.fields, strict=True)
+            ]
             yield pa.record_batch([*typed, files, rows, nothing, nothing], schema=self.schema)
 
 
@@ -159,7 +116,7 @@ class Typing:
         A SELECT over ``raw_rows`` that treats each row for itself.
     """
 
-    parse: CsvLines | JsonLines | TableRows
+    parse: Lines | TableRows
     select: str
 
     def schema(self) -> pa.Schema:
@@ -179,7 +136,7 @@ class Typing:
         # One core: the others are Spark's.
         with local_duckdb() as connection:
             connection.register("hup_rows", rows)
-            connection.execute(f"CREATE TEMP VIEW raw_rows AS {self.parse.raw_rows}")
+            connection.execute(f"CREATE TEMP VIEW raw_rows AS {self.parse.sql('hup_rows')}")
             yield connection.sql(self.select).to_arrow_reader(PACK_ROWS)
 
 
@@ -198,13 +155,13 @@ def unpacked(value: bytes) -> Batches:
         yield from reader
 
 
-def _files(batches: Iterable[pa.RecordBatch], skipped: int) -> Iterator[tuple[int, Iterator[bytes | None]]]:
-    """Give the index of each file and its lines in blocks as from `whole_lines`, the first `skipped` left out."""
+def _files(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Iterator[bytes | None]]]:
+    """Give the number of each file and its lines in blocks, as from `whole_lines`."""
     runs = (run for batch in batches for run in _runs(*batch.columns))
     for file, run in groupby(runs, key=lambda run: run[0]):
         if file is None:
             raise RuntimeError(_CUT)
-        yield file, _blocks((values for _file, values in run), skipped)
+        yield file, (block for _file, lines in run for block in _blocks(lines))
 
 
 def _runs(files: pa.Array, lines: pa.Array) -> Iterator[tuple[int | None, pa.Array]]:
@@ -215,16 +172,14 @@ def _runs(files: pa.Array, lines: pa.Array) -> Iterator[tuple[int | None, pa.Arr
         begin = end
 
 
-def _blocks(runs: Iterable[pa.Array], skipped: int) -> Iterator[bytes | None]:
-    for lines in runs:
-        kept = lines.slice(min(skipped, len(lines)))
-        skipped -= len(lines) - len(kept)
-        long = pc.indices_nonzero(pc.greater(pc.binary_length(kept), MAX_LINE_BYTES)).to_pylist()
-        begin = 0
-        for end in [*long, len(kept)]:
-            if end > begin:
-                part = kept.slice(begin, end - begin)
-                yield pc.binary_join(pa.ListArray.from_arrays([0, len(part)], part), b"\n")[0].as_py()
-            if end < len(kept):
-                yield None
-            begin = end + 1
+def _blocks(lines: pa.Array) -> Iterator[bytes | None]:
+    """Join lines by newlines; None stands for one that is too long."""
+    long = pc.indices_nonzero(pc.greater(pc.binary_length(lines), MAX_LINE_BYTES)).to_pylist()
+    begin = 0
+    for end in [*long, len(lines)]:
+        if end > begin:
+            part = lines.slice(begin, end - begin)
+            yield pc.binary_join(pa.ListArray.from_arrays([0, len(part)], part), b"\n")[0].as_py()
+        if end < len(lines):
+            yield None
+        begin = end + 1
