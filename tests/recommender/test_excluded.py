@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.recommender.excluded import excluded_code, excluded_codes, has_no_category
+from hup.recommender.candidates import excluded_code, excluded_codes, has_no_category
 from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.events import Event
 from hup.sessions.levels import ranked_levels

@@ -16,7 +16,7 @@ from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items

@@ -19,7 +19,7 @@ from hup.models.hup.mixture.probabilities import Distribution, Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
