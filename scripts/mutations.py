@@ -41,7 +41,7 @@ OPPOSITE |= {there: here for here, there in OPPOSITE.items() if here not in ("se
 DROPPED = {"clamp", "abs", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid", "normalize", "dropout", "unique"}
 DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t", "sort", "sorted", "minimum", "maximum"}
 #: Of these a change is no other behaviour, or one that nobody sees.
-QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "capsize"}
+QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "kind"}
 #: How much is worked on at a time, which draws are drawn, which settings are tried.
 QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|BATCH|CHUNK|^__all__$|^seed$|^tuning$")
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
