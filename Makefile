@@ -13,6 +13,10 @@ INSTALLED := $(VENV)/.installed
 DATA ?= $(wildcard ../shared/data/jd)
 # More or other tests: make test PYTEST="tests/nn -x"
 PYTEST ?=
+# How many mutants, which ones, and processes at a time: make mutants SEED=7 N=20 JOBS=2
+N ?= 60
+SEED ?= 0
+JOBS ?= 1
 
 # An environment works only where it was made. The mark holds that place, so that a copied tree makes its own, and the
 # extras that are installed.
@@ -23,7 +27,7 @@ ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help venv demo report test test-slow lint format types docs bench clean
+.PHONY: help venv demo report test test-slow mutants lint format types docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -47,6 +51,9 @@ test: $(INSTALLED) ## all tests but the slow ones
 
 test-slow: $(INSTALLED) ## the slow tests: README and demo as written, proofs on whole samples
 	@$(RUN) -m pytest -n 2 -m slow $(PYTEST)
+
+mutants: $(INSTALLED) ## change single lines and see whether tests fail: a sample of N drawn by SEED (an hour or more)
+	@$(RUN) scripts/mutants.py --n $(N) --seed $(SEED) --jobs $(JOBS)
 
 lint: $(INSTALLED) ## ruff: rules and format
 	@$(RUN) -m ruff check .

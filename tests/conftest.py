@@ -1,13 +1,17 @@
-"""What all tests share: the repository's root, the JD samples, and few threads."""
+"""What all tests share: the repository's root, the JD samples, simulated shops, and few threads."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from hup.data.dataset import Dataset
 
 # Before anything imports torch. Tests run side by side, so more threads each would only get in each other's way.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -39,3 +43,20 @@ def shared_data() -> Path:
         if place.is_dir():
             return place
     pytest.skip(f"no samples: {named or 'shared/data beside or above the repository'} is not there")
+
+
+@pytest.fixture(scope="session")
+def shops(tmp_path_factory) -> dict[int, Dataset]:
+    """A simulated dataset of one category level and one of three; their test splits have items that training lacks."""
+    from .helpers.shops import simulated_shop  # not at the top: tests of the data room need no torch
+
+    folder: Path = tmp_path_factory.mktemp("shops")
+    return {levels: simulated_shop(folder, levels) for levels in (1, 3)}
+
+
+@pytest.fixture(scope="session")
+def bare_shops(shops) -> dict[str, Dataset]:
+    """The same shops, where a third of the items of the second, and all of the first, have no category."""
+    from .helpers.shops import bare_shop
+
+    return {f"K={levels}, bare": bare_shop(shops[levels], share) for levels, share in ((1, 1.0), (3, 0.34))}

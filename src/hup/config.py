@@ -130,7 +130,7 @@ class Network(Section):
         return self
 
 
-class Mixture(Section):
+class MixtureOptions(Section):
     """Output of the preset ``best``: what comes next is a repeat, a neighbour of what was visited, or something new."""
 
     repeat: bool = Field(True, description="point at what the session has been on")
@@ -200,7 +200,7 @@ class Config(TrainedConfig):
     embeddings: Embeddings = Embeddings()
     network: Network = Network()
     loss: Loss = Loss()
-    mixture: Mixture = Mixture()
+    mixture: MixtureOptions = MixtureOptions()
 
     @model_validator(mode="after")
     def _micro_loss_needs_the_level(self) -> Self:

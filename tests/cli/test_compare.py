@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from typer.testing import CliRunner
 
 from hup.cli import app
 
+from ..helpers.grids import without_processes
+
+in_one_process = pytest.fixture(without_processes)
 QUICK = ("--seeds", 1, "--tuning", 1, "--jobs", 1)
 
 
@@ -31,6 +35,7 @@ def test_tables_of_every_level_come_out(shop, tmp_path):
     assert f"Models in {tmp_path / 'run'}/models" in done.stderr
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_a_failed_row_is_told_and_the_exit_code_says_so(shop, tmp_path):
     options = (
         "--set",

@@ -18,14 +18,14 @@ from hup.cli.category_tree import category_tree
 from hup.cli.info import _moment
 from hup.data.columns import write_batch
 from hup.data.prepare import prepare
-from hup.data.vocabulary import FirstAppearance, Vocabulary, make_vocabulary
+from hup.data.taxonomy import CodedItems, FirstAppearance, coded_items
 
 
-def vocabulary(paths) -> Vocabulary:
+def coded(paths) -> CodedItems:
     appearance = FirstAppearance(len(paths))
     appearance.encode(np.arange(len(paths)))
     items = pa.table({"item": [f"i{n}" for n in range(len(paths))], "path": ["/".join(path) for path in paths]})
-    return make_vocabulary(items, appearance, len(paths[0]), "/")
+    return coded_items(items, appearance, len(paths[0]), "/")
 
 
 def run(*arguments):
@@ -91,7 +91,7 @@ def test_the_category_tree_is_drawn_with_counts(tmp_path):
 
 def test_a_category_that_stands_for_itself_is_drawn_once():
     paths = [("a", "a", "a"), ("b", "b", "c"), ("b", "b", "b"), ("d", "e", "e"), ("f", "f", "g"), ("h", "i", "h")]
-    tree = vocabulary(paths).taxonomy
+    tree = coded(paths).taxonomy
     dataset = SimpleNamespace(
         taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=lambda: np.arange(60, 0, -10)
     )
@@ -128,7 +128,7 @@ def shown(dataset, lines, depth=None):
 )
 def test_a_big_tree_is_cut_to_its_biggest_branches(paths, events, lines, depth):
     paths = [tuple(f"{name}{level}" for level, name in enumerate(path)) for path in paths]
-    tree = vocabulary(paths).taxonomy
+    tree = coded(paths).taxonomy
     item_events = np.array(events[: len(paths)])
     dataset = SimpleNamespace(
         taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=lambda: item_events

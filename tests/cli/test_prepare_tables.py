@@ -67,7 +67,7 @@ def test_query(invoke, shop):
     query = f"SELECT * FROM '{shop / 'monday.csv'}' WHERE who <> 'u1'"
     done = invoke("prepare", "--query", query, "--map", shop / "mapping.toml", "--out", shop / "dataset")
     assert done.exit_code == 0, done.output
-    assert Dataset.open(shop / "dataset").n_users() == 2
+    assert Dataset.open(shop / "dataset").n_users == 2
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,12 @@ def test_codes_stay_and_the_vocabulary_grows(tmp_path):
     table(tmp_path / "1.csv", range(50), 1)
     table(tmp_path / "2.csv", range(50, 120), 2)
     first = prepare(tmp_path / "1.csv", out=tmp_path / "grown")
-    names, paths, behaviors = first.item_names(), first.taxonomy.paths.copy(), first.behaviors
+    names, paths, behaviors = first.item_names, first.taxonomy.paths.copy(), first.behaviors
     categories = [list(level) for level in first.taxonomy.names]
     events = first.item.copy()
     grown = append(tmp_path / "grown", tmp_path / "2.csv")
     assert grown.n_items > len(names)
-    assert grown.item_names()[: len(names)] == names
+    assert grown.item_names[: len(names)] == names
     np.testing.assert_array_equal(grown.taxonomy.paths[: len(names)], paths)
     assert grown.behaviors[: len(behaviors)] == behaviors
     for level, known in enumerate(categories):
@@ -83,7 +83,7 @@ def test_an_item_that_moved_keeps_its_category(tmp_path):
         (tmp_path / name).write_text("\n".join((HEADER, *lines)) + "\n")
     prepare(tmp_path / "1.csv", out=tmp_path / "grown")
     grown = append(tmp_path / "grown", tmp_path / "2.csv")
-    lamp = grown.item_names().index("lamp")
+    lamp = grown.item_names.index("lamp")
     assert grown.taxonomy.path_names(1, grown.taxonomy.paths[lamp, 0]) == ("home",)
     assert grown.n_categories == (2, 2)
     assert grown.manifest.tree.items_moved == 1
@@ -171,7 +171,7 @@ def test_jd_lines(tmp_path):
     grown = append(tmp_path / "grown", tmp_path / "2.txt")
     for name in ("item", "behavior", "interval", "dwell", "offsets"):
         np.testing.assert_array_equal(getattr(grown, name), getattr(whole, name))
-    assert grown.item_names() == whole.item_names()
+    assert grown.item_names == whole.item_names
     assert [grown.session_name(session) for session in range(3)] == ["1.txt:1", "1.txt:2", "2.txt:1"]
 
 
@@ -205,8 +205,7 @@ def test_jd_items_keep_the_category_that_the_dataset_has(tmp_path):
     prepare(tmp_path / "1.txt", out=tmp_path / "grown")
     grown = append(tmp_path / "grown", tmp_path / "2.txt")
     categories = {
-        name: grown.taxonomy.path_names(1, grown.taxonomy.paths[code, 0])
-        for code, name in enumerate(grown.item_names())
+        name: grown.taxonomy.path_names(1, grown.taxonomy.paths[code, 0]) for code, name in enumerate(grown.item_names)
     }
     assert categories == {"1": ("5",), "2": ("5",), "3": ("9",)}
     rejects = pq.read_table(tmp_path / "grown" / "rejects.parquet").to_pylist()

@@ -11,7 +11,7 @@ from hup.data.dataset import Dataset
 from hup.data.dataset_writer import fingerprint
 from hup.data.manifest import TimeRange
 from hup.data.prepare import prepare
-from hup.data.vocabulary import Vocabulary
+from hup.data.taxonomy import CodedItems
 from hup.errors import HupError
 
 
@@ -56,13 +56,13 @@ def test_what_a_dataset_holds(folder):
 def test_a_log_without_users_and_times(folder):
     dataset = Dataset.open(folder)
     assert (dataset.session_name(3), dataset.session_user(3), dataset.session_times(3)) == ("log.txt:4", None, None)
-    assert dataset.users() == pa.nulls(10, pa.large_string())
-    assert dataset.times() == (pa.nulls(10, pa.int64()),) * 2
-    assert dataset.n_users() is None
+    assert dataset.users == pa.nulls(10, pa.large_string())
+    assert dataset.times == (pa.nulls(10, pa.int64()),) * 2
+    assert dataset.n_users is None
     assert dataset.manifest.time is None
     assert dataset.time_range("train") is None
-    assert dataset.item_events().tolist() == [10, 10]
-    assert dataset.session_names().to_pylist() == [f"log.txt:{line}" for line in range(1, 11)]
+    assert dataset.item_events.tolist() == [10, 10]
+    assert dataset.session_names.to_pylist() == [f"log.txt:{line}" for line in range(1, 11)]
 
 
 def change_sessions(folder, **columns):
@@ -78,7 +78,7 @@ def test_users_and_times(folder):
     change_sessions(folder, user=["u", "v", None, "u", *["w"] * 6], start=[*range(9), None], end=range(100, 110))
     dataset = Dataset.open(folder)
     assert [dataset.session_user(index) for index in range(4)] == ["u", "v", None, "u"]
-    assert dataset.n_users() == 3
+    assert dataset.n_users == 3
     assert [dataset.session_times(index) for index in (0, 8, 9)] == [(0, 100), (8, 108), None]
     assert dataset.time_range("train") == TimeRange(first_ms=0, last_ms=106)
     assert dataset.time_range("test") == TimeRange(first_ms=8, last_ms=109)
@@ -100,8 +100,8 @@ def test_the_fingerprint_is_of_users_and_times_but_not_of_how_it_came_about(fold
 
 
 def fingerprint_of(dataset):
-    vocabulary = Vocabulary(pa.array(dataset.item_names()), dataset.item_events(), dataset.taxonomy)
-    return fingerprint(dataset.path, vocabulary, dataset.behaviors, dataset.manifest.split.bounds)
+    items = CodedItems(pa.array(dataset.item_names), dataset.item_events, dataset.taxonomy)
+    return fingerprint(dataset.path, items, dataset.behaviors, dataset.manifest.split.bounds)
 
 
 @pytest.mark.parametrize("name", ["events.arrow", "sessions.arrow", "items.arrow", "taxonomy.parquet"])

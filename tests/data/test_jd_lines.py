@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
-from hup.data.jd_lines import LineOrigins, LineReader, line_stream
+from hup.data import line_blocks
+from hup.data.engines.reader import SourceFile
+from hup.data.jd_lines import LineReader
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 
 
 def read(tmp_path, *contents):
@@ -19,7 +19,7 @@ def read(tmp_path, *contents):
         path.write_bytes(content)
         files.append(SourceFile(path, path.name, len(content)))
     reader = LineReader(files, Progress())
-    return reader, line_stream(reader).read_all()
+    return reader, reader.stream().read_all()
 
 
 @given(
@@ -31,7 +31,7 @@ def read(tmp_path, *contents):
 def test_lines_come_back_whatever_the_block(tmp_path_factory, lines, block, ending, last):
     text = ending.join(lines) + (ending if last else "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
         reader, table = read(tmp_path_factory.mktemp("lines"), text.encode())
     expected = text.replace("\r", "").split("\n")
     expected = [line.rstrip(" ") for line in (expected[:-1] if not expected[-1] else expected)]
@@ -54,11 +54,10 @@ def test_running_numbers_go_through_files_and_back(tmp_path):
     reader, table = read(tmp_path, b"a\nb\n", b"", b"c")
     assert table["session"].to_pylist() == [0, 1, 2]
     assert [(row.file, row.reason) for row in reader.file_rejects] == [("1.txt", "file is empty")]
-    origins = LineOrigins(reader)
-    assert origins.names(np.array([2, 0, 1])).to_pylist() == ["2.txt:1", "0.txt:1", "0.txt:2"]
-    files, lines = origins.places(np.array([1, 2]))
+    assert reader.sessions(np.array([2, 0, 1]))["session"].to_pylist() == ["2.txt:1", "0.txt:1", "0.txt:2"]
+    files, lines = reader.places(np.array([1, 2]))
     assert (files.to_pylist(), lines.to_pylist()) == (["0.txt", "2.txt"], [2, 1])
-    used = origins.sources(np.array([0, 2]), np.array([5, 7]))
+    used = reader.sources(np.array([0, 2]), np.array([5, 7]))
     assert [(source.lines, source.used_events) for source in used] == [(2, 5), (0, 0), (1, 7)]
 
 

@@ -7,11 +7,10 @@ import tempfile
 
 import pytest
 
-from hup.data.engines.engine import TableSource
+from hup.data.engines.reader import SourceFile, TableSource
 from hup.data.engines.remote_target import local_twin
 from hup.data.log_source import LogSource
 from hup.data.prepare import prepare
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 HEADER = "user,session,timestamp,item,behavior,category_1"

@@ -49,7 +49,7 @@ def write_log(path, *lines):
 
 def read_back(dataset):
     """Give the sessions of a dataset in the form of `logs`."""
-    names, taxonomy = dataset.item_names(), dataset.taxonomy
+    names, taxonomy = dataset.item_names, dataset.taxonomy
     sessions = []
     for start, end in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True):
         sessions.append(
@@ -91,7 +91,7 @@ def test_well_formed_sessions_come_back(tmp_path, log):
 def test_codes_follow_first_appearance(tmp_path):
     source = write_log(tmp_path / "log.txt", "b+1+y/u+1+1 a+1+x/u+1+1", "c+1+y/v+1+1 b+1+y/u+1+1 a+1+x/u+1+1")
     dataset = prepare(source, out=tmp_path / "out")
-    assert dataset.item_names() == ["b", "a", "c"]
+    assert dataset.item_names == ["b", "a", "c"]
     assert dataset.item.tolist() == [0, 1, 2, 0, 1]
     assert dataset.taxonomy.names == (["y", "x"], ["u", "u", "v"])
     assert [parents.tolist() for parents in dataset.taxonomy.parents] == [[-1, -1], [0, 1, 0]]
@@ -158,7 +158,7 @@ def test_threads_and_memory_do_not_matter(tmp_path, log, monkeypatch):
         self._backend.raw_sql("SET threads = 7")
 
     monkeypatch.setattr(DuckDBEngine, "__init__", with_many_threads)
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", 1000)
     assert prepare(log, out=tmp_path / "c").fingerprint == expected
 
 

@@ -22,7 +22,7 @@ def test_counts(shared_data, tmp_path, name):
     tokens = [line.split() for line in source.read_text().splitlines()]
     codes = Counter(token.split("+")[1] for line in tokens for token in line)
     assert counts.events_by_behavior == [codes[str(code)] for code in range(1, 11)]
-    names = dataset.item_names()
+    names = dataset.item_names
     assert [names[item] for item in dataset.item] == [token.split("+")[0] for line in tokens for token in line]
     leaves = [dataset.taxonomy.names[0][code] for code in dataset.taxonomy.paths[dataset.item, 0]]
     assert leaves == [token.split("+")[2] for line in tokens for token in line]

@@ -23,7 +23,7 @@ def paths(dataset):
     """Category path of each item by name."""
     tree = dataset.taxonomy
     return {
-        name: tree.path_names(tree.levels, int(tree.paths[code, -1])) for code, name in enumerate(dataset.item_names())
+        name: tree.path_names(tree.levels, int(tree.paths[code, -1])) for code, name in enumerate(dataset.item_names)
     }
 
 
@@ -63,7 +63,7 @@ def test_trivago(tmp_path):
         '"U1","S1",1541030470,12,"clickout item","7","AU","London, Ontario, Canada","mobile","","",""',
     )
     dataset = prepare(source, map="trivago", out=tmp_path / "out", shares=ALL_TRAIN, max_reject_share=0.5)
-    assert dataset.item_names() == ["109038", "666856", "7"]  # steps count as numbers
+    assert dataset.item_names == ["109038", "666856", "7"]  # steps count as numbers
     assert paths(dataset)["7"] == ("Canada", "London, Ontario")
     assert dataset.manifest.left_out == {"behavior is not one to keep": 1}
     assert dataset.manifest.rejects.by_reason == {"item is missing": 1}
@@ -165,7 +165,7 @@ def test_diginetica(tmp_path):
     write(folder / "product-categories.csv", "itemId;categoryId", "81766;4", "31331;5", "32118;4")
     write(folder / "train-queries.csv", "queryId;sessionId", "1;2")
     dataset = prepare(folder, map="diginetica", out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["32118", "81766", "31331"]  # in order of timeframe
+    assert dataset.item_names == ["32118", "81766", "31331"]  # in order of timeframe
     assert paths(dataset) == {"32118": ("4",), "81766": ("4",), "31331": ("5",)}
     assert [dataset.session_user(session) for session in (0, 1)] == [None, "17"]
 

@@ -68,11 +68,11 @@ def test_bad_lines(tmp_path):
         ("log.txt", 103, None, "line is not UTF-8: byte 0xff at column 12", "dropped"),
     ]
     assert dataset.session_name(100) == "log.txt:104"
-    assert dataset.item_names() == ["a", "b", "é"]
+    assert dataset.item_names == ["a", "b", "é"]
 
 
 def test_line_too_long_to_be_a_session(tmp_path, monkeypatch):
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", 64)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", 64)
     monkeypatch.setattr("hup.data.jd_lines.MAX_LINE_BYTES", 1000)
     dataset = prepare_lines(tmp_path, *MANY, "z" * 5000, GOOD)
     assert [row[1] for row in rejects(dataset)] == [101]
@@ -115,7 +115,7 @@ def test_item_under_two_categories_equally_often_takes_the_first(tmp_path):
 def test_categories_of_dropped_sessions_leave_no_trace(tmp_path):
     dataset = prepare_lines(tmp_path, "z+1+unused+1+1 z+1+odd+1+1", *MANY)
     assert dataset.taxonomy.names == (["x", "y"],)
-    assert dataset.item_names() == ["a", "b"]
+    assert dataset.item_names == ["a", "b"]
     assert [row[4] for row in rejects(dataset)] == ["session dropped"]
 
 
@@ -123,7 +123,7 @@ def test_depth_is_that_of_most_or_the_one_asked_for(tmp_path):
     lines = ["a+1+x/u+1+1 b+1+y/v+1+1 c+1+x+1+1 d+1+y+1+1 e+1+y/w+1+1"] * 3
     assert prepare_lines(tmp_path, *lines, max_reject_share=1).levels == 2
     flat = prepare_lines(tmp_path, *lines, max_reject_share=1, levels=1, overwrite=True)
-    assert flat.item_names() == ["c", "d"]
+    assert flat.item_names == ["c", "d"]
 
 
 def test_too_many_rejects(tmp_path):
@@ -161,7 +161,7 @@ def test_nothing_usable(tmp_path, lines):
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("block", [1 << 22, 500])
 def test_compressed_file_that_breaks_off(tmp_path, suffix, block, monkeypatch):
-    monkeypatch.setattr("hup.data.blocks.BLOCK_BYTES", block)
+    monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", block)
     lines = [f"i{n * 7919 % 1000}+1+x+{n}+1 j{n}+1+y+1+{n}" for n in range(20_000)]
     text = ("\n".join(lines) + "\n").encode()
     packed = gzip.compress(text) if suffix == ".gz" else zstandard.ZstdCompressor().compress(text)
@@ -175,7 +175,7 @@ def test_compressed_file_that_breaks_off(tmp_path, suffix, block, monkeypatch):
     assert line == len(dataset) + 1
     assert 1000 < len(dataset) < 20_000
     last = dataset.offsets[-2]
-    assert dataset.item_names()[dataset.item[last + 1]] == f"j{line - 2}"
+    assert dataset.item_names[dataset.item[last + 1]] == f"j{line - 2}"
 
 
 def test_compressed_file_that_is_none(tmp_path):

@@ -32,7 +32,7 @@ def log_of(sessions, first=0):
 
 
 def leaf(dataset, item):
-    code = dataset.item_names().index(item)
+    code = dataset.item_names.index(item)
     return dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[code, -1]))[-1]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from hup.data.dataset import Dataset
 from hup.data.prepare import prepare
+from hup.data.progress import Progress
+from hup.data.tables import numbering
 from hup.data.tables.mapping import Mapping
 from hup.errors import HupError
 
@@ -37,7 +39,7 @@ def write(path, *rows, header=HEADER):
 def test_sessions_items_times_and_categories(tmp_path):
     source = write(tmp_path / "events.csv", *ROWS)
     dataset = prepare(source, out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["shoe", "lamp"]
+    assert dataset.item_names == ["shoe", "lamp"]
     assert dataset.offsets.tolist() == [0, 3, 6]
     assert dataset.item.tolist() == [0, 0, 1, 1, 0, 1]
     assert [dataset.behaviors[code].name for code in dataset.behavior] == [
@@ -159,14 +161,14 @@ def test_event_ids_that_begin_anew_in_each_session_are_no_duplicates_of_a_user(t
 def test_ties_in_time_are_in_order_of_event_id_as_numbers(tmp_path):
     rows = [f"ann,s1,{number},1700000000,item{number},view,a,b" for number in (10, 9, 100, 2)]
     dataset = prepare(write(tmp_path / "e.csv", *rows), out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["item2", "item9", "item10", "item100"]
+    assert dataset.item_names == ["item2", "item9", "item10", "item100"]
 
 
 def test_ties_without_event_id_are_in_order_of_the_file(tmp_path):
     header = "user,session,timestamp,item,behavior,category_1"
     rows = [f"ann,s1,1700000000,{item},view,a" for item in ("z", "b", "y", "a")]
     dataset = prepare(write(tmp_path / "e.csv", *rows, header=header), out=tmp_path / "out", shares=ALL_TRAIN)
-    assert dataset.item_names() == ["z", "b", "y", "a"]
+    assert dataset.item_names == ["z", "b", "y", "a"]
 
 
 def test_sessions_cut_at_idle_gaps(tmp_path):
@@ -187,9 +189,9 @@ def test_whole_histories_in_windows_newest_full(tmp_path):
     source = write(tmp_path / "e.csv", *rows)
     dataset = prepare(source, out=tmp_path / "out", sequence="user", window=3, shares=ALL_TRAIN)
     assert dataset.offsets.tolist() == [0, 3, 6]  # the oldest event is alone, and no session
-    assert dataset.item_names() == [f"item{n}" for n in range(1, 7)]
+    assert dataset.item_names == [f"item{n}" for n in range(1, 7)]
     recent = prepare(source, out=tmp_path / "recent", sequence="user", last_events=4, shares=ALL_TRAIN)
-    assert recent.item_names() == [f"item{n}" for n in range(3, 7)]
+    assert recent.item_names == [f"item{n}" for n in range(3, 7)]
     assert recent.manifest.left_out == {"older than the last events kept": 3}
 
 
@@ -213,7 +215,7 @@ def test_training_decides_where_an_item_lies(tmp_path):
                 f"u,s{session},{session * 100 + event},{1_700_000_000 + session * 1000 + event},{item},view,x,{shelf}"
             )
     dataset = prepare(write(tmp_path / "e.csv", *rows), out=tmp_path / "out")
-    lamp = dataset.item_names().index("lamp")
+    lamp = dataset.item_names.index("lamp")
     assert dataset.taxonomy.path_names(2, dataset.taxonomy.paths[lamp, 1]) == ("x", "old")
     tree = dataset.manifest.tree
     assert (tree.items_moved, tree.events_moved) == (1, 12)
@@ -356,3 +358,34 @@ def test_trivago_sample(shared_data, tmp_path):
     assert dataset.manifest.rejects.by_reason["item is missing"] == 4
     names = {dataset.taxonomy.path_names(2, code) for code in range(len(dataset.taxonomy.names[1]))}
     assert ("France", "Marseille") in names
+
+
+@pytest.mark.parametrize("sequence", ["session", "gap", "user"])
+def test_histories_of_robots_are_left_out_with_a_reason(tmp_path, monkeypatch, sequence):
+    monkeypatch.setattr(numbering, "LONGEST_HISTORY", 10)
+    header = "user,session,timestamp,item"
+    rows = [f"u{n % 3},s{n % 3},{1_700_000_000 + n},i{n % 4}" for n in range(30)]  # ten events each: none too many
+    robot = [f"robot,r,{1_700_000_000 + n},{'i' if n % 2 else 'j'}{n % 7}" for n in range(11)]
+    (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "robot.csv").write_text("\n".join([header, *robot, *rows]) + "\n")
+    notes = []
+
+    class Told(Progress):
+        def note(self, message):
+            notes.append(message)
+
+    plain = prepare(tmp_path / "log.csv", out=tmp_path / "plain", sequence=sequence)
+    made = prepare(tmp_path / "robot.csv", out=tmp_path / "made", sequence=sequence, progress=Told())
+    assert made.fingerprint == plain.fingerprint
+    assert made.manifest.rejects.by_reason == {"history has more than 10 events": 1}
+    assert made.manifest.left_out == {"in a history of more than 10 events": 11}
+    assert pq.read_table(made.path / "rejects.parquet").to_pylist() == [
+        {
+            "file": None,
+            "line": None,
+            "token": "r" if sequence == "session" else "robot",
+            "reason": "history has more than 10 events: 11",
+            "effect": "session dropped",
+        }
+    ]
+    assert "Histories of more than 10 events, as only robots have, are left out: 1." in notes

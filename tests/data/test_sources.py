@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hup.data.sources import find_sources
+from hup.data.log_source import find_sources
 from hup.errors import HupError
 
 

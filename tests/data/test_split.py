@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.split import check_shares, split_bounds
+from hup.data.prepare import check_shares
+from hup.data.statistics import split_bounds
 
 
 @pytest.mark.parametrize(

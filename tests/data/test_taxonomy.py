@@ -9,17 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hup.data.taxonomy import NO_CATEGORY, Taxonomy, extended_path
-from hup.data.vocabulary import FirstAppearance, Vocabulary, make_vocabulary
+from hup.data.taxonomy import NO_CATEGORY, CodedItems, FirstAppearance, Taxonomy, coded_items, extended_path
 from hup.errors import HupError
 
 
-def vocabulary(paths: list[tuple[str, ...]]) -> Vocabulary:
+def coded(paths: list[tuple[str, ...]]) -> CodedItems:
     """Items 0, 1, 2 … of these paths, each seen once, in this order."""
     appearance = FirstAppearance(len(paths))
     appearance.encode(np.arange(len(paths)))
     items = pa.table({"item": [f"i{n}" for n in range(len(paths))], "path": ["\x1f".join(path) for path in paths]})
-    return make_vocabulary(items, appearance, len(paths[0]), "\x1f")
+    return coded_items(items, appearance, len(paths[0]), "\x1f")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ NAMES = st.sampled_from(["a", "b", "(none)", "x > y", "ö", ""])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=st.integers(1, 4).flatmap(lambda k: st.lists(st.tuples(*[NAMES] * k), min_size=1, max_size=12)))
 def test_the_tree_comes_back(tmp_path, paths):
-    made = vocabulary(paths)
+    made = coded(paths)
     pq.write_table(made.category_table(), tmp_path / "taxonomy.parquet")
     read = Taxonomy.read(tmp_path / "taxonomy.parquet", made.taxonomy.paths)
     assert read.names == made.taxonomy.names
@@ -63,7 +62,7 @@ def test_the_tree_comes_back(tmp_path, paths):
 
 
 def test_rows_may_stand_in_any_order_and_have_a_readable_path(tmp_path):
-    table = vocabulary([("b", "x"), ("a", "x"), ("b", "y")]).category_table()
+    table = coded([("b", "x"), ("a", "x"), ("b", "y")]).category_table()
     assert table.column("path").to_pylist() == ["b", "a", "b > x", "a > x", "b > y"]
     pq.write_table(table.take([4, 1, 3, 0, 2]), tmp_path / "taxonomy.parquet")
     read = Taxonomy.read(tmp_path / "taxonomy.parquet")
@@ -73,9 +72,9 @@ def test_rows_may_stand_in_any_order_and_have_a_readable_path(tmp_path):
 
 
 def test_a_category_below_another_is_not_no_category():
-    tree = vocabulary([("a", NO_CATEGORY), (NO_CATEGORY, "b")]).taxonomy
+    tree = coded([("a", NO_CATEGORY), (NO_CATEGORY, "b")]).taxonomy
     assert tree.no_category == (1, -1)
-    assert vocabulary([("a",)]).taxonomy.no_category == (-1,)
+    assert coded([("a",)]).taxonomy.no_category == (-1,)
 
 
 def column(name, values):
@@ -98,7 +97,7 @@ def column(name, values):
 )
 def test_what_is_no_tree_is_told(tmp_path, change, message):
     path = tmp_path / "taxonomy.parquet"
-    pq.write_table(change(vocabulary([("a", "x"), ("b", "y")]).category_table()), path)
+    pq.write_table(change(coded([("a", "x"), ("b", "y")]).category_table()), path)
     with pytest.raises(HupError, match=message):
         Taxonomy.read(path)
 

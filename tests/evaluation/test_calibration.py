@@ -9,7 +9,7 @@ import torch
 import hup
 from hup.config import Config
 from hup.evaluation.calibration import LISTED, calibration, reliability
-from hup.recommender.base import Scores
+from hup.recommender.base import LevelScores, Scores
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 
@@ -63,6 +63,9 @@ class EverySessionAlike:
 
     def __init__(self, dataset: hup.Dataset) -> None:
         self.vocabulary = Vocabulary.of(dataset)
+
+    def scores(self, histories: Histories) -> LevelScores:
+        return LevelScores(lambda level: self.score(histories, level))
 
     def score(self, histories: Histories, level: str) -> Scores:
         size = self.vocabulary.size(level)

@@ -33,7 +33,7 @@ def days(tmp_path_factory) -> tuple[hup.Dataset, hup.Dataset, hup.Dataset]:
     (new.path / "manifest.json").write_text(json.dumps(manifest | {"lineage": [old.fingerprint]}))
     new = hup.Dataset.open(new.path)
     # What appending promises, and what this relies on.
-    assert new.item_names()[: old.n_items] == old.item_names()
+    assert new.item_names[: old.n_items] == old.item_names
     assert new.item[: len(old.item)].tolist() == old.item.tolist()
     assert new.n_train_items > old.n_train_items
     return old, new, alien

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hup.evaluation.protocol as protocol
-from hup.data.split import split_bounds
+from hup.data.statistics import split_bounds
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.evaluation import evaluate
@@ -294,7 +294,7 @@ def test_a_model_of_what_the_dataset_was_appended_to_ranks_all_candidates(make_d
 
     def place(session, target):
         """Rank among a, b (known to the model), c (not) and the session's own, without the current item."""
-        codes = {name: code for code, name in enumerate(new.item_names())}
+        codes = {name: code for code, name in enumerate(new.item_names)}
         history = [codes[name] for name in session]
         candidates = (set(range(new.n_train_items)) | set(history)) - {history[-1]}
 

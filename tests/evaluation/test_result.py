@@ -53,6 +53,22 @@ def test_json_has_the_promised_shape(evaluation, tmp_path):
     assert category["explore"]["recall@5"] is None
 
 
+def test_the_seed_is_of_the_intervals_alone(evaluation):
+    many = {row: {level: np.tile(r, 30) for level, r in levels.items()} for row, levels in evaluation.ranks.items()}
+    evaluation = replace(
+        evaluation, ranks=many, repeat={level: np.tile(r, 30) for level, r in evaluation.repeat.items()}
+    )
+
+    def flat(seed: int) -> dict[str, object]:
+        item = replace(evaluation, seed=seed).rows["recency"]["item"]
+        return item | {f"repeat {name}": figure for name, figure in item.pop("repeat").items()}
+
+    one, other = flat(1), flat(2)
+    assert one == flat(1)
+    differing = {name for name in one if one[name] != other[name]}
+    assert differing == {"recall@20_interval", "mrr@20_interval", "repeat mrr@20_interval"}
+
+
 def test_ranks_are_kept_by_session(evaluation, tmp_path):
     evaluation.write_ranks(tmp_path / "ranks.parquet")
     table = pq.read_table(tmp_path / "ranks.parquet")

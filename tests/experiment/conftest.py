@@ -10,6 +10,8 @@ import torch
 import hup
 from hup.data.dataset import Dataset
 
+from ..helpers.grids import without_processes
+
 QUICK = ("network.hidden=6", "training.epochs=2", "embeddings.skipgram_epochs=1")
 
 
@@ -24,3 +26,7 @@ def dataset(tmp_path_factory) -> Dataset:
     config = hup.SimulatorConfig(sessions=120, items=60, levels=2, mean_events=10, seed=2)
     hup.simulate(config, folder / "log.txt", format="jd")
     return hup.prepare(folder / "log.txt", out=folder / "dataset")
+
+
+#: For tests of what grids find; test_compare.py has those of the processes.
+in_one_process = pytest.fixture(without_processes)

@@ -134,6 +134,7 @@ def test_what_is_finished_is_not_run_again(run, dataset):
     assert [row.levels for row in again.rows] == [row.levels for row in before.rows]
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_more_rows_and_seeds_may_be_asked_for(dataset, tmp_path):
     compare(dataset.path, tmp_path / "run", models=["recency"], seeds=1, tuning=1, jobs=1)
     seen: list[str] = []
@@ -150,6 +151,7 @@ def test_more_rows_and_seeds_may_be_asked_for(dataset, tmp_path):
     assert [row.row for row in results.rows] == ["popularity", "recency"]
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -193,6 +195,7 @@ def test_a_folder_of_something_else_is_refused(dataset, tmp_path):
         read_results(tmp_path / "mine")
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_a_failing_model_costs_its_row_not_the_run(dataset, tmp_path):
     asked = {"models": ["hup", "recency"], "seeds": 2, "tuning": 2, "jobs": 1}
     # A learning rate that leaves no finite weight.
@@ -216,6 +219,7 @@ def test_a_failing_model_costs_its_row_not_the_run(dataset, tmp_path):
     assert len(seen) == 5
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_the_papers_protocol(dataset, tmp_path):
     results = compare(
         dataset.path,

@@ -12,6 +12,8 @@ from hup.recommender.kinds import load
 
 from .conftest import QUICK
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 
 def test_the_trade_off_is_the_default(dataset, tmp_path):
     results = sweep(dataset.path, tmp_path / "run", values=[0.1, 0.75], seeds=2, overrides=QUICK, jobs=2)

@@ -1,4 +1,5 @@
-"""What every recommender must do, whatever it is: found by importing all modules of ``hup.models``."""
+"""What every recommender must do, whatever it is: found by importing all modules of ``hup.models`` and
+``hup.recommender``."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 import hup.models
+import hup.recommender
 from hup.config import Config, Section
 from hup.data.dataset import Dataset
 from hup.data.taxonomy import Taxonomy
@@ -30,22 +32,21 @@ from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.events import Event
 
 
-def found_recommenders() -> list[type[Recommender]]:
-    for module in pkgutil.walk_packages(hup.models.__path__, "hup.models."):
-        importlib.import_module(module.name)
+def all_recommenders() -> list[type[Recommender]]:
+    for room in (hup.models, hup.recommender):
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+            importlib.import_module(module.name)
 
     def below(cls: type) -> Iterator[type]:
         for child in cls.__subclasses__():
             yield child
             yield from below(child)
 
-    found = {
-        cls for cls in below(Recommender) if cls.__module__.startswith("hup.models.") and not inspect.isabstract(cls)
-    }
-    return sorted(found, key=lambda cls: cls.__name__)
+    ours = {cls for cls in below(Recommender) if cls.__module__.startswith("hup.") and not inspect.isabstract(cls)}
+    return sorted(ours, key=lambda cls: cls.__name__)
 
 
-RECOMMENDERS = found_recommenders()
+RECOMMENDERS = all_recommenders()
 
 #: So that all are fitted at once, and none chooses anything by the validation split.
 QUICK = (
@@ -82,8 +83,7 @@ def known_keys(config: Section, overrides: Iterable[str]) -> list[str]:
 
     def has(key: str) -> bool:
         *sections, leaf = key.split(".")
-        found = reduce(lambda node, name: node.get(name, {}), sections, tree)
-        return leaf in found
+        return leaf in reduce(lambda node, name: node.get(name, {}), sections, tree)
 
     return [override for override in overrides if has(override.partition("=")[0])]
 
@@ -166,7 +166,7 @@ def test_settings_to_try_are_valid_and_differ(kind):
     config = Config.preset("paper") if kind is HUP else kind.options()
     tried = [config.changed(overrides) for overrides in kind.tuning]
     assert kind.tuning[0] == ()
-    assert len({found.model_dump_json() for found in tried}) == len(tried)
+    assert len({config.model_dump_json() for config in tried}) == len(tried)
 
 
 def test_the_shops_hold_what_training_lacks(dataset):
@@ -222,9 +222,9 @@ def test_the_order_of_a_batch_changes_nothing(model, dataset):
 
 def test_the_company_in_a_batch_changes_nothing(model, dataset):
     for level in levels_of(dataset):
-        together = by_code(model.score(histories(dataset), level))
-        alone = [by_code(model.score(histories(dataset, [session]), level))[0] for session in dataset.sessions("test")]
-        assert_same(together, alone)
+        together = by_code(model.score(histories(dataset), level))[::4]
+        some = dataset.sessions("test")[::4]
+        assert_same(together, [by_code(model.score(histories(dataset, [session]), level))[0] for session in some])
 
 
 # ---------------------------------------------------------------------- what a model does not know
@@ -291,14 +291,14 @@ def test_an_unfitted_model_says_so(make, dataset):
 
 def test_no_category_takes_nobodys_place(model, dataset):
     """Every row is judged by the same sessions and candidates, and none of them is "no category"."""
-    found = evaluate(model, dataset, rows=())
+    result = evaluate(model, dataset, rows=())
     for level in levels_of(dataset):
-        ranks = found.ranks[model.name][level]
-        _, targets = histories_and_targets(dataset, found.sessions)
+        ranks = result.ranks[model.name][level]
+        _, targets = histories_and_targets(dataset, result.sessions)
         none = -1 if level == "item" else dataset.taxonomy.no_category[int(level[9:]) - 1]
         assert np.isnan(ranks).tolist() == (targets.codes(level) == none).tolist()
         n_candidates = sizes(dataset)[level] - (none >= 0)
-        figures = found.rows[model.name][level]
+        figures = result.rows[model.name][level]
         assert figures["sessions"] == int((~np.isnan(ranks)).sum())
         if not n_candidates:
             assert figures["recall@5"] is None
@@ -411,7 +411,7 @@ def test_a_folder_of_another_model_is_told(model, tmp_path: Path):
 
 def events_of(dataset: Dataset, session: int) -> list[Event]:
     """A test session's history, as a shop would send it."""
-    tree, names = dataset.taxonomy, dataset.item_names()
+    tree, names = dataset.taxonomy, dataset.item_names
     given = histories(dataset, [session])
     return [
         Event(
@@ -428,7 +428,7 @@ def events_of(dataset: Dataset, session: int) -> list[Event]:
 
 
 def test_recommendations_are_the_best_scores(model, dataset):
-    for session in list(dataset.sessions("test"))[:5]:
+    for session in list(dataset.sessions("test"))[:3]:
         given = histories(dataset, [session])
         for level in levels_of(dataset):
             scores = by_code(model.score(given, level))[0]
@@ -436,11 +436,11 @@ def test_recommendations_are_the_best_scores(model, dataset):
                 scores.pop(int(given.item[-1]))
             else:
                 scores.pop(dataset.taxonomy.no_category[int(level[9:]) - 1], None)
-            found = model.recommend(events_of(dataset, session), level, k=5)
-            assert found.level == level
-            assert len(found.ranked) == min(5, len(scores))
+            answer = model.recommend(events_of(dataset, session), level, k=5)
+            assert answer.level == level
+            assert len(answer.ranked) == min(5, len(scores))
             best = sorted(scores.values(), reverse=True)[:5]
-            np.testing.assert_allclose([one.score for one in found.ranked], best, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose([one.score for one in answer.ranked], best, rtol=1e-4, atol=1e-5)
 
 
 def test_an_empty_session_is_answered_with_popularity(model):

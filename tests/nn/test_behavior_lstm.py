@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hup.nn import BehaviorLSTM
 from hup.nn.kernels import fused, reference
-from hup.nn.kernels.packing import Packing
+from hup.nn.ragged import Packing
 
 INPUT, HIDDEN, INTERVAL, BEHAVIOR = 4, 3, 2, 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hup.nn.collapse import spread
+from hup.nn.tables import spread
 
 
 def test_equal_vectors_have_collapsed():

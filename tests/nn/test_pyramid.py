@@ -267,7 +267,10 @@ def is_idle(net: Pyramid, variant: str, name: str) -> bool:
     return "nomicro" in variant and ".behavior." in name
 
 
-def test_gradients_of_the_whole_pyramid_equal_finite_differences():
+@pytest.mark.parametrize(
+    "each", [pytest.param(False, id="in a random direction"), pytest.param(True, marks=pytest.mark.slow, id="each")]
+)
+def test_gradients_of_the_whole_pyramid_equal_finite_differences(each):
     net = network("paper", 2, "network.hidden=3", "embeddings.item=2", "embeddings.category=2")
     histories = random_histories(10, 3, levels=2)
     steps = pyramid_steps(histories, BUCKETS)
@@ -277,7 +280,7 @@ def test_gradients_of_the_whole_pyramid_equal_finite_differences():
         profiles = torch.func.functional_call(net, dict(zip(named, weights, strict=True)), (histories, steps))
         return sum(profile.vector.square().sum() for profile in profiles.values())
 
-    assert torch.autograd.gradcheck(loss, tuple(named.values()), atol=1e-6)
+    assert torch.autograd.gradcheck(loss, tuple(named.values()), atol=1e-6, fast_mode=not each)
 
 
 def test_authors_levels_have_neither_category_gates_nor_signal():

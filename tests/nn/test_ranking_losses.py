@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hup.nn.ranking_losses import bpr_max, cross_entropy
+from hup.nn.losses import bpr_max, cross_entropy
 
 
 @pytest.fixture
@@ -56,6 +56,13 @@ def test_bpr_max(given):
         expected.append(-np.log(above) + 0.3 * (weight * negative**2).sum())
     found = bpr_max(**given, sampled=torch.tensor(sampled), regularization=0.3)
     assert float(found) == pytest.approx(np.mean(expected))
+
+
+def test_scores_are_kept_near_0_as_much_as_the_target_above(given):
+    """Unless it is said how much."""
+    sampled = torch.tensor([2, 3, 5])
+    none, twice = (float(bpr_max(**given, sampled=sampled, regularization=share)) for share in (0, 2))
+    assert float(bpr_max(**given, sampled=sampled)) == pytest.approx((none + twice) / 2)
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, bpr_max])

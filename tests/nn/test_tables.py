@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hup.nn.tables import VectorTable
@@ -20,6 +21,13 @@ def table() -> VectorTable:
 def test_known_codes_have_their_own_vector():
     made = table()
     torch.testing.assert_close(made(torch.tensor([3, 0]), PATHS[[3, 0]]), made.weight[[3, 0]])
+
+
+def test_vectors_begin_evenly_spread_about_0():
+    weight = VectorTable(torch.zeros(400, 0, dtype=torch.long), 50).weight.detach()
+    assert float(weight.abs().max()) <= 0.05
+    assert float(weight.mean()) == pytest.approx(0, abs=0.001)
+    assert float(weight.std()) == pytest.approx(0.05 / 3**0.5, rel=0.02)
 
 
 def test_unknown_item_takes_its_finest_known_category():

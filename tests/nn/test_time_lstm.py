@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from hup.nn.time_lstm import TimeLSTM
+from hup.nn.time_lstm import TimeLSTMLayer
 
 VERSIONS = (1, 2, 3)
 
 
-def layer(version: int, size: int = 4) -> TimeLSTM:
+def layer(version: int, size: int = 4) -> TimeLSTMLayer:
     torch.manual_seed(version)
-    made = TimeLSTM(3, size, version).double()
+    made = TimeLSTMLayer(3, size, version).double()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter.data, std=0.7)
     return made
@@ -23,7 +23,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def walk(net: TimeLSTM, x: np.ndarray, interval: np.ndarray, open_interval: np.ndarray) -> np.ndarray:
+def walk(net: TimeLSTMLayer, x: np.ndarray, interval: np.ndarray, open_interval: np.ndarray) -> np.ndarray:
     """Outputs of one sequence: at every step the open one, from the state that closed steps have left."""
     size = net.hidden_size
     weights = {name: p.detach().numpy() for name, p in net.named_parameters()}

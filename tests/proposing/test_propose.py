@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect, TableSource
-from hup.data.sources import find_sources
+from hup.data.engines.reader import Dialect, TableSource
+from hup.data.log_source import find_sources
 from hup.data.tables.mapping import NULLS, Mapping, load_mapping
 from hup.errors import HupError
 from hup.proposing.column_names import category_number, name_fit

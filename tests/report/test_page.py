@@ -13,7 +13,10 @@ import hup
 from hup.cli import app
 from hup.experiment import compare, read_results, sweep
 
+from ..helpers.grids import without_processes
+
 QUICK = ("network.hidden=6", "training.epochs=1", "embeddings.skipgram_epochs=1")
+in_one_process = pytest.fixture(without_processes, scope="module")
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 
 
@@ -58,7 +61,7 @@ def run(*arguments: object):
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory) -> Path:
+def shop(tmp_path_factory, in_one_process) -> Path:
     """A folder with `dataset`, a `run` on it in which a row has failed, a `swept` run, and `clicks.txt`."""
     folder = tmp_path_factory.mktemp("pages")
     config = hup.SimulatorConfig(sessions=120, items=60, levels=2, mean_events=10, seed=2)

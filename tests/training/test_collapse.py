@@ -9,17 +9,17 @@ import pytest
 import hup
 from hup.simulator import SimulatorConfig
 
-from .test_loop import Notes
+from ..helpers.training import Notes
 
 DENSE = [
     "network.hidden=16",
     "embeddings.item=8",
     "embeddings.category=4",
     "embeddings.skipgram_epochs=5",
-    "training.batch_size=64",
-    "training.epochs=25",
+    "training.batch_size=32",
+    "training.epochs=8",
     "training.patience=0",
-    "training.learning_rate=0.01",
+    "training.learning_rate=0.02",
 ]
 
 
@@ -27,7 +27,7 @@ DENSE = [
 def dense(tmp_path_factory: pytest.TempPathFactory) -> hup.Dataset:
     """Few items and many sessions: every item is a target again and again."""
     folder: Path = tmp_path_factory.mktemp("dense")
-    settings = SimulatorConfig(sessions=600, items=30, levels=2, seed=3, mean_events=10)
+    settings = SimulatorConfig(sessions=250, items=30, levels=2, seed=3, mean_events=10)
     hup.simulate(settings, folder / "log.txt", format="jd")
     return hup.prepare([folder / "log.txt"], format="jd", out=folder / "dataset")
 

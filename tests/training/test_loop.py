@@ -9,60 +9,30 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import hup
+from hup.cli import app
 from hup.sessions.batches import batches, histories_and_targets
 from hup.sessions.steps import pyramid_steps
-from hup.training import Observer
 
+from ..helpers.training import Notes, StopAfter, assert_same, weights
 from .conftest import SMALL
-
-
-class Notes(Observer):
-    """Collects what the loop says."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.records: list[dict[str, Any]] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def epoch_done(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
-
-
-class StopAfter(Notes):
-    """Presses Ctrl-C in the first batch after so many epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-
-    def batch_done(self, sessions: int, loss: float) -> None:
-        if len(self.records) == self.epochs:
-            raise KeyboardInterrupt
 
 
 def config(*overrides: str, preset: str = "paper") -> hup.Config:
     return hup.Config.preset(preset, [*SMALL, "training.epochs=4", *overrides])
 
 
-def weights(model: hup.HUP) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-
-
-def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        assert torch.equal(tensor, theirs[name]), name
+@pytest.fixture(scope="module")
+def expected(dataset) -> dict[str, torch.Tensor]:
+    """Weights after an undisturbed run of :func:`config`."""
+    return weights(hup.HUP(config()).fit(dataset))
 
 
 @pytest.mark.parametrize("preset", ["paper", "authors"])
@@ -75,11 +45,10 @@ def test_the_loss_falls(dataset, preset):
     assert losses[-1] < losses[0] - 0.05
 
 
-def test_same_seed_same_weights_other_seed_other_weights(dataset):
-    one, again = (weights(hup.HUP(config()).fit(dataset)) for _ in range(2))
-    assert_same(one, again)
+def test_same_seed_same_weights_other_seed_other_weights(dataset, expected):
+    assert_same(expected, weights(hup.HUP(config()).fit(dataset)))
     other = weights(hup.HUP(config("training.seed=1")).fit(dataset))
-    assert not torch.equal(one["levels.item.rnn.weight_input"], other["levels.item.rnn.weight_input"])
+    assert not torch.equal(expected["levels.item.rnn.weight_input"], other["levels.item.rnn.weight_input"])
 
 
 def test_fit_does_not_disturb_the_callers_torch_settings(dataset):
@@ -89,8 +58,7 @@ def test_fit_does_not_disturb_the_callers_torch_settings(dataset):
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 3])
-def test_an_interrupted_run_goes_on_to_the_same_weights(dataset, tmp_path, epochs):
-    expected = weights(hup.HUP(config()).fit(dataset))
+def test_an_interrupted_run_goes_on_to_the_same_weights(dataset, expected, tmp_path, epochs):
     with pytest.raises(KeyboardInterrupt):
         hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(epochs))
     with pytest.raises(hup.HupError, match="has not finished"):
@@ -104,17 +72,32 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(dataset, tmp_path, epoch
     assert [record["epoch"] for record in log] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("after_epochs", [0, 2])
-def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(dataset_folder, tmp_path, after_epochs):
-    def command(out: Path, *more: str) -> list[str]:
-        sets = [part for override in SMALL for part in ("--set", override)]
-        run = [sys.executable, "-m", "hup", "train", str(dataset_folder), "--out", str(out), "--epochs", "6"]
-        return [*run, "--threads", "1", *sets, *more]
+def train_command(dataset_folder: Path, out: Path) -> list[str]:
+    sets = [part for override in SMALL for part in ("--set", override)]
+    return ["train", str(dataset_folder), "--out", str(out), "--epochs", "4", "--threads", "1", *sets]
 
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(whole), check=True, capture_output=True, timeout=300)
-    log = killed / "log.jsonl"
-    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+def trained_by_command(*arguments: str) -> None:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, done.output
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset_folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "model"
+    trained_by_command(*train_command(dataset_folder, out))
+    return out
+
+
+@pytest.mark.parametrize("after_epochs", [0, 2])
+def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(
+    dataset_folder, uninterrupted, tmp_path, after_epochs
+):
+    killed = tmp_path / "killed"
+    log, command = killed / "log.jsonl", train_command(dataset_folder, killed)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hup", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not log.is_file() or len(log.read_text().splitlines()) < after_epochs:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -123,15 +106,13 @@ def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(dataset_fold
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / "config.json").exists()
-    subprocess.run(command(killed, "--resume"), check=True, capture_output=True, timeout=300)
-    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    assert_same(load_file(killed / "model.safetensors"), load_file(whole / "model.safetensors"))
+    trained_by_command(*command, "--resume")
+    assert (killed / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
 
 
-def test_more_epochs_after_the_end_equal_one_long_run(dataset, tmp_path):
-    expected = weights(hup.HUP(config("training.epochs=5")).fit(dataset))
+def test_more_epochs_after_the_end_equal_one_long_run(dataset, expected, tmp_path):
     hup.HUP(config("training.epochs=2")).fit(dataset, out=tmp_path / "model")
-    longer = hup.HUP(config("training.epochs=5")).fit(dataset, out=tmp_path / "model", resume=True)
+    longer = hup.HUP(config()).fit(dataset, out=tmp_path / "model", resume=True)
     assert_same(weights(longer), expected)
 
 
@@ -307,8 +288,7 @@ def test_a_link_stands_for_the_folder_it_names(dataset, tmp_path):
     assert_same(weights(hup.HUP.from_pretrained(tmp_path / "model")), weights(model))
 
 
-def test_a_killed_run_finds_the_vectors_it_has_fitted(dataset, tmp_path, monkeypatch):
-    expected = weights(hup.HUP(config()).fit(dataset))
+def test_a_killed_run_finds_the_vectors_it_has_fitted(dataset, expected, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         hup.HUP(config()).fit(dataset, out=tmp_path / "model", observer=StopAfter(0))
 

@@ -30,7 +30,7 @@ def test_every_level_is_learnt_judged_and_recommended(name, shared_data, tmp_pat
         for level in wanted:
             k = 20 if level == "item" else 5
             assert math.isfinite(figures[level][f"recall@{k}"])
-    known = dataset.item_names()[0]
+    known = dataset.item_names[0]
     state = None
     for moment, item in enumerate((known, "never seen", known)):
         state = model.update(state, {"item": item, "behavior": dataset.behaviors[0].code, "timestamp": 9.0 * moment})

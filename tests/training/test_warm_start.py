@@ -14,11 +14,12 @@ import torch
 import hup
 from hup.models.hup.warm_start import begin_from, earlier_codes, table_rows
 from hup.recommender.kinds import KINDS, model_class
+from hup.sessions.levels import ITEM, Level
 from hup.simulator import SimulatorConfig
 from hup.training.trained import TrainedRecommender
 
+from ..helpers.training import Notes, StopAfter, assert_same, weights
 from .conftest import SMALL
-from .test_loop import Notes, StopAfter, assert_same, weights
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def days(tmp_path_factory) -> Days:
 
 
 def made(preset: str, *changes: str) -> hup.HUP:
-    return hup.HUP(hup.Config.preset(preset, [*SMALL, "embeddings.skipgram_epochs=20", "training.epochs=3", *changes]))
+    return hup.HUP(hup.Config.preset(preset, [*SMALL, "embeddings.skipgram_epochs=20", "training.epochs=2", *changes]))
 
 
 @pytest.fixture(scope="module", params=["best", "paper"])
@@ -56,14 +57,14 @@ def again(earlier: hup.HUP, *changes: str) -> hup.HUP:
 
 def test_codes_are_found_by_name(days, earlier):
     new = again(earlier).initialise(days.tuesday)
-    item = earlier_codes(new.vocabulary, earlier.vocabulary, "item")
+    item = earlier_codes(new.vocabulary, earlier.vocabulary, ITEM)
     for code, name in enumerate(new.vocabulary.items):
         known = name in earlier.vocabulary.items
         assert (earlier.vocabulary.items[item[code]] == name) if known else item[code] == -1
     assert (item < 0).any()
     assert (item[item >= 0] != np.flatnonzero(item >= 0)).any(), "a test of names needs codes that differ"
     for k in (1, 2):
-        for code, old in enumerate(earlier_codes(new.vocabulary, earlier.vocabulary, f"category_{k}")):
+        for code, old in enumerate(earlier_codes(new.vocabulary, earlier.vocabulary, Level.category(k))):
             path = new.vocabulary.category_path(k, code)
             if old < 0:
                 assert path not in earlier.vocabulary.category_codes
@@ -104,7 +105,7 @@ def test_what_was_learned_is_taken_over_and_the_rest_is_new(days, earlier):
 def test_vectors_stay_in_the_space_of_the_earlier_ones(days, earlier):
     model = again(earlier)
     onwards, anew = model.skipgram_from(earlier, days.tuesday)["item"], model.skipgram(days.tuesday)["item"]
-    codes = torch.from_numpy(earlier_codes(model.initialise(days.tuesday).vocabulary, earlier.vocabulary, "item"))
+    codes = torch.from_numpy(earlier_codes(model.initialise(days.tuesday).vocabulary, earlier.vocabulary, ITEM))
     known = codes >= 0
     old = earlier.pyramid.item_targets.weight[codes[known]]
     alike = torch.cosine_similarity(onwards[known], old).mean()

@@ -26,9 +26,9 @@ def category_tree(dataset: Dataset, *, whole: bool = False, depth: int | None = 
     lines : int
         Most lines to take, but for the title, where not the whole is drawn.
     """
-    from hup.data.counted_tree import CountedTree
+    from hup.report.counted_tree import CountedTree
 
-    tree = CountedTree.of(dataset.taxonomy, dataset.item_events())
+    tree = CountedTree.of(dataset.taxonomy, dataset.item_events)
     depth = dataset.levels if depth is None else depth
     allowed = tree.down_to(depth)
     shown = allowed if whole else tree.biggest(depth, lines)

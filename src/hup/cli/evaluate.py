@@ -77,7 +77,7 @@ def evaluate(
             f"shows it something else than it learned from."
         )
     with progress("Evaluating sessions", total=len(opened.sessions(split.value))) as advance:
-        found = run(
+        evaluation = run(
             recommender,
             opened,
             split=split.value,
@@ -87,42 +87,44 @@ def evaluate(
             seed=seed,
             progress=advance,
         )
-    if found.protocol["trained_on"] != found.dataset:
+    trained_on = evaluation.protocol["trained_on"]
+    if trained_on != evaluation.dataset:
         note(
-            f"The model was trained on an earlier state of this dataset ({found.protocol['trained_on'][:12]}): what is "
-            f"new in training since then is ranked last, while recency and popularity know it."
+            f"The model was trained on an earlier state of this dataset ({trained_on[:12]}): what is new in training "
+            f"since then is ranked last, while recency and popularity know it."
         )
     to_standard_output = json is not None and str(json) == "-"
-    _show(found, split, error_console if to_standard_output else console)
-    _warn(found, recommender.name)
+    _show(evaluation, split, error_console if to_standard_output else console)
+    _warn(evaluation, recommender.name)
     if to_standard_output:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(evaluation.to_json(), nl=False)
     elif json is not None:
-        found.write_json(json)
+        evaluation.write_json(json)
     kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
-    found.write_ranks(kept.with_suffix(".parquet"))
-    found.write_json(kept)
+    evaluation.write_ranks(kept.with_suffix(".parquet"))
+    evaluation.write_json(kept)
     note(f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}")
 
 
-def _show(found: Evaluation, split: str, out: Console) -> None:
+def _show(evaluation: Evaluation, split: str, out: Console) -> None:
     from hup.evaluation.tables import level_tables
 
     out.print(
-        f"[bold]{len(found.sessions):,}[/] {split} sessions, figures in %. Ceiling: the share of them whose target is "
-        f"a candidate at all; the others are misses. Targets without a category do not count at the category levels.",
+        f"[bold]{len(evaluation.sessions):,}[/] {split} sessions, figures in %. Ceiling: the share of them whose "
+        f"target is a candidate at all; the others are misses. Targets without a category do not count at the "
+        f"category levels.",
         highlight=False,
     )
-    for level, figures in next(iter(found.rows.values())).items():
+    for level, figures in next(iter(evaluation.rows.values())).items():
         if not figures["sessions"]:
             out.print(f"Level {level} has nothing to evaluate: no target has a category.", highlight=False)
-    for table in level_tables(found):
+    for table in level_tables(evaluation):
         out.print()
         out.print(table)
 
 
-def _warn(found: Evaluation, name: str) -> None:
-    below = found.below(name, REFERENCE)
+def _warn(evaluation: Evaluation, name: str) -> None:
+    below = evaluation.below(name, REFERENCE)
     if not below:
         return
     error_console.print(

@@ -49,16 +49,16 @@ def explain(
     from hup.report import with_distinct_names, write_explanation
 
     case = _case(session, format, line, dataset, index)
-    found = explained(with_distinct_names([load(model) for model in models], models), case, level=level)
-    if found.note:
-        note(found.note)
+    explanation = explained(with_distinct_names([load(model) for model in models], models), case, level=level)
+    if explanation.note:
+        note(explanation.note)
     if out is not None:
-        write_explanation(found, out, last=last)
+        write_explanation(explanation, out, last=last)
     if png is not None:
         from hup.report.case_image import write_case_image
 
-        write_case_image(found, png, last=last)
-    console.print(_ranks(found))
+        write_case_image(explanation, png, last=last)
+    console.print(_ranks(explanation))
     written = [str(path) for path in (out, png) if path is not None]
     note(f"Written: {', '.join(written)}." if written else "Attention is shown by --out FILE.html and --png FILE.png.")
 
@@ -93,22 +93,22 @@ def _text(session: Path) -> str:
         raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
 
 
-def _ranks(found: Explanation) -> Table:
+def _ranks(explanation: Explanation) -> Table:
     """Lay out the ranks of the ground truth for the terminal."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    truth = found.events[-1]
+    truth = explanation.events[-1]
     table = Table(
         title=escape(f"Rank of the ground truth: {truth.item} ({' > '.join(truth.path)})"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("model")
-    for level in found.models[0].ranks:
+    for level in explanation.models[0].ranks:
         table.add_column(level, justify="right")
-    for model in found.models:
+    for model in explanation.models:
         table.add_row(escape(model.name), *map(_rank, model.ranks.values()))
     return table
 

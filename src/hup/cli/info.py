@@ -100,7 +100,7 @@ def _sizes(dataset: Dataset) -> Table:
     counts = dataset.manifest.counts
     table = _table(f"Dataset {dataset.path}", "Statistics", "")
     table.add_row("Sessions", f"{counts.sessions:,}")
-    if (users := dataset.n_users()) is not None:
+    if (users := dataset.n_users) is not None:
         table.add_row("Users", f"{users:,}")
     table.add_row("Products (items)", f"{counts.items:,}")
     for level, categories in enumerate(counts.categories, start=1):

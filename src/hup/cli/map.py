@@ -40,9 +40,8 @@ def map(
     The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit.
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
-    from hup.data.engines.engine import TableSource
-    from hup.data.log_source import query_source, refuse_databases
-    from hup.data.sources import find_sources
+    from hup.data.engines.reader import TableSource
+    from hup.data.log_source import find_sources, query_source, refuse_databases
     from hup.proposing.propose import propose_mapping
     from hup.proposing.table_sample import sample_tables
 
@@ -132,9 +131,9 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
             raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
         note(f"Written to {out}")
     if proposal.mapping is None:
-        found = {choice.role for choice in proposal.choices if choice.columns}
-        missing = [role for role in ("timestamp", "item") if role not in found]
-        missing += [] if found & {"user", "session"} else ["user or session"]
+        proposed = {choice.role for choice in proposal.choices if choice.columns}
+        missing = [role for role in ("timestamp", "item") if role not in proposed]
+        missing += [] if proposed & {"user", "session"} else ["user or session"]
         note(f"Not found: {', '.join(missing)}. Fill in the commented lines of the mapping before you use it.")
     if out is None and known is None:
         note(f"Next: hup map {what} --out mapping.toml")

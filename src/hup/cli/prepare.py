@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hup.cli.console import note
 from hup.cli.phases import bars_progress
+
+if TYPE_CHECKING:
+    from hup.data.dataset import Dataset
 
 
 class LogFormat(StrEnum):
@@ -36,183 +39,202 @@ class SequenceBy(StrEnum):
 
 
 class EngineChoice(StrEnum):
-    """What reads and sorts event tables."""
+    """What reads event tables."""
 
     DUCKDB = "duckdb"
     SPARK = "spark"
 
 
+# What is read, and where the dataset goes
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SOURCE]...", help="Files (also .gz, .zst), folders, globs.", show_default=False),
+]
+Out = Annotated[str | None, typer.Option(help="Dataset folder to make; with Spark also a URI.", show_default=False)]
+Append = Annotated[
+    Path | None,
+    typer.Option(metavar="DATASET", help="Instead of --out: add a new stretch of log to this.", show_default=False),
+]
+Format = Annotated[
+    LogFormat | None,
+    typer.Option(
+        help="jd: a line is a session of tokens item+behavior+category+interval+dwell; events: a row is an event.",
+        show_default="by the files' endings",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the dataset OUT, once all is done.")]
+
+# What tables mean
+
 _TABLES = "Event tables"
+Map = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MAPPING",
+        help="What the columns mean: a TOML file (see `hup map`) or rees46, trivago, retailrocket, taobao, "
+        "yoochoose, diginetica. With --append only for tables kept beside it.",
+        show_default="HUP's own column names",
+        rich_help_panel=_TABLES,
+    ),
+]
+Query = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SQL",
+        help="Rows to read: SQL over files it names, or over the DuckDB file given as SOURCE.",
+        show_default=False,
+        rich_help_panel=_TABLES,
+    ),
+]
+Sequence = Annotated[
+    SequenceBy | None,
+    typer.Option(
+        help="A session is: an id of the table; a stretch without an idle gap; a user's whole history.",
+        show_default="as the mapping says",
+        rich_help_panel=_TABLES,
+    ),
+]
+IdleGap = Annotated[float | None, typer.Option(help="Minutes, for gap.", show_default="30", rich_help_panel=_TABLES)]
+Window = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        help="For user: histories are cut into windows of so many events, newest first.",
+        show_default="200",
+        rich_help_panel=_TABLES,
+    ),
+]
+LastEvents = Annotated[
+    int | None,
+    typer.Option(min=2, help="Use only so many last events of each session or user.", rich_help_panel=_TABLES),
+]
+DwellCap = Annotated[
+    float | None,
+    typer.Option(help="Seconds; longer dwells count as this.", show_default="1800", rich_help_panel=_TABLES),
+]
+
+# What the dataset is
+
+Levels = Annotated[
+    int | None,
+    typer.Option(help="Category levels K.", show_default="JD: that of most tokens; tables: deepest path, at most 5"),
+]
+Split = Annotated[
+    SplitBy, typer.Option(help="time: the first sessions are for training; random: they are permuted first.")
+]
+Shares = Annotated[str, typer.Option(help="Shares of training, validation and test sessions.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random split.")]
+MaxRejectShare = Annotated[float, typer.Option(help="More malformed rows than this share is an error.")]
+
+# What reads and computes
+
 _ENGINE = "Engine"
+Engine = Annotated[
+    EngineChoice,
+    typer.Option(help="spark: needs pip install 'hup-recsys\\[spark]' and Java.", rich_help_panel=_ENGINE),
+]
+SparkMaster = Annotated[
+    str | None, typer.Option(help="For example yarn.", show_default="this machine", rich_help_panel=_ENGINE)
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="For example 8GB; what exceeds it goes to disk.", show_default="half of memory", rich_help_panel=_ENGINE
+    ),
+]
+
+#: Parameters whose values a dataset has already.
+_SETTLED = (
+    *("format", "sequence", "idle_gap", "window", "last_events", "dwell_cap", "levels", "split", "shares", "seed"),
+    "overwrite",
+)
 
 
 def prepare(
     context: typer.Context,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Files (also .gz, .zst), folders, globs.", show_default=False),
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option(help="Dataset folder to make; with Spark also a URI.", show_default=False)
-    ] = None,
-    append: Annotated[
-        Path | None,
-        typer.Option(metavar="DATASET", help="Instead of --out: add a new stretch of log to this.", show_default=False),
-    ] = None,
-    format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            help="jd: a line is a session of tokens item+behavior+category+interval+dwell; events: a row is an event.",
-            show_default="by the files' endings",
-        ),
-    ] = None,
-    map: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MAPPING",
-            help="What the columns mean: a TOML file (see `hup map`) or rees46, trivago, retailrocket, taobao, "
-            "yoochoose, diginetica. With --append only for tables kept beside it.",
-            show_default="HUP's own column names",
-            rich_help_panel=_TABLES,
-        ),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SQL",
-            help="Rows to read: SQL over files it names, or over the DuckDB file given as SOURCE.",
-            show_default=False,
-            rich_help_panel=_TABLES,
-        ),
-    ] = None,
-    sequence: Annotated[
-        SequenceBy | None,
-        typer.Option(
-            help="A session is: an id of the table; a stretch without an idle gap; a user's whole history.",
-            show_default="as the mapping says",
-            rich_help_panel=_TABLES,
-        ),
-    ] = None,
-    idle_gap: Annotated[
-        float | None, typer.Option(help="Minutes, for gap.", show_default="30", rich_help_panel=_TABLES)
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            help="For user: histories are cut into windows of so many events, newest first.",
-            show_default="200",
-            rich_help_panel=_TABLES,
-        ),
-    ] = None,
-    last_events: Annotated[
-        int | None,
-        typer.Option(min=2, help="Use only so many last events of each session or user.", rich_help_panel=_TABLES),
-    ] = None,
-    dwell_cap: Annotated[
-        float | None,
-        typer.Option(help="Seconds; longer dwells count as this.", show_default="1800", rich_help_panel=_TABLES),
-    ] = None,
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            help="Category levels K.", show_default="JD: that of most tokens; tables: deepest path, at most 5"
-        ),
-    ] = None,
-    split: Annotated[
-        SplitBy, typer.Option(help="time: the first sessions are for training; random: they are permuted first.")
-    ] = SplitBy.TIME,
-    shares: Annotated[str, typer.Option(help="Shares of training, validation and test sessions.")] = "0.7,0.1,0.2",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random split.")] = 0,
-    max_reject_share: Annotated[float, typer.Option(help="More malformed rows than this share is an error.")] = 0.05,
-    engine: Annotated[
-        EngineChoice,
-        typer.Option(help="spark: needs pip install 'hup-recsys\\[spark]' and Java.", rich_help_panel=_ENGINE),
-    ] = EngineChoice.DUCKDB,
-    spark_master: Annotated[
-        str | None, typer.Option(help="For example yarn.", show_default="this machine", rich_help_panel=_ENGINE)
-    ] = None,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="For example 8GB; what exceeds it goes to disk.",
-            show_default="half of memory",
-            rich_help_panel=_ENGINE,
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset OUT, once all is done.")] = False,
+    sources: Sources = None,
+    out: Out = None,
+    append: Append = None,
+    format: Format = None,
+    map: Map = None,
+    query: Query = None,
+    sequence: Sequence = None,
+    idle_gap: IdleGap = None,
+    window: Window = None,
+    last_events: LastEvents = None,
+    dwell_cap: DwellCap = None,
+    levels: Levels = None,
+    split: Split = SplitBy.TIME,
+    shares: Shares = "0.7,0.1,0.2",
+    seed: Seed = 0,
+    max_reject_share: MaxRejectShare = 0.05,
+    engine: Engine = EngineChoice.DUCKDB,
+    spark_master: SparkMaster = None,
+    memory_limit: MemoryLimit = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a click log into a dataset folder, and print its statistics.
 
     Good rows are used; the others are listed in rejects.parquet with file, line, text and reason. The folder appears
     when all is done, or not at all.
     """
-    from hup.cli.info import print_dataset
-    from hup.data.prepare import append as append_to_dataset
-    from hup.data.prepare import prepare as prepare_dataset
-    from hup.data.sources import is_uri
-
-    given = sources or []
-    if not given and query is None:
+    if not sources and query is None:
         raise typer.BadParameter("Name at least one file, folder or glob, or give --query.", param_hint="SOURCE")
     if (out is None) == (append is None):
         raise typer.BadParameter("Give one of --out FOLDER (a new dataset) and --append DATASET.", param_hint="--out")
-    common: dict[str, Any] = {
-        "map": map,
-        "query": query,
-        "max_reject_share": max_reject_share,
-        "engine": engine.value,
-        "spark_master": spark_master,
-        "memory_limit": memory_limit,
+    reading: dict[str, Any] = {
+        **{"sources": sources or [], "map": map, "query": query, "max_reject_share": max_reject_share},
+        **{"engine": engine.value, "spark_master": spark_master, "memory_limit": memory_limit},
     }
+    if append is not None:
+        _refuse_settled(context)
+        _report(_appended(append, reading), str(append))
+        return
+    assert out is not None
+    sequences = {
+        **{"sequence": None if sequence is None else sequence.value, "idle_gap_minutes": idle_gap, "window": window},
+        **{"last_events": last_events, "dwell_cap_seconds": dwell_cap},
+    }
+    making = {
+        **{"out": out, "format": None if format is None else format.value, "levels": levels, "split": split.value},
+        **{"shares": _parse_shares(shares), "seed": seed, "overwrite": overwrite},
+    }
+    _report(_prepared({**reading, **sequences, **making}), out)
+
+
+def _appended(dataset: Path, options: dict[str, Any]) -> Dataset:
+    from hup.data.prepare import append
+
     with bars_progress() as progress:
-        if append is not None:
-            _refuse_with_append(context)
-            dataset = append_to_dataset(append, given, **common, progress=progress)
-        else:
-            assert out is not None
-            dataset = prepare_dataset(
-                given,
-                out=out,
-                format=None if format is None else format.value,
-                sequence=None if sequence is None else sequence.value,
-                idle_gap_minutes=idle_gap,
-                window=window,
-                last_events=last_events,
-                dwell_cap_seconds=dwell_cap,
-                levels=levels,
-                split=split.value,
-                shares=_parse_shares(shares),
-                seed=seed,
-                overwrite=overwrite,
-                progress=progress,
-                **common,
-            )
+        return append(dataset, **options, progress=progress)
+
+
+def _prepared(options: dict[str, Any]) -> Dataset:
+    from hup.data.prepare import prepare
+
+    with bars_progress() as progress:
+        return prepare(**options, progress=progress)
+
+
+def _report(dataset: Dataset, out: str) -> None:
+    """Print the statistics of the dataset that is at `out` now, and how to go on."""
+    from hup.cli.info import print_dataset
+    from hup.data.log_source import is_uri
+
     print_dataset(dataset)
-    place = out if out is not None and is_uri(out) else str(dataset.path)
+    place = out if is_uri(out) else str(dataset.path)
     if dataset.manifest.rejects.rows:
         note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
-    if place == str(dataset.path):
+    if not is_uri(out):
         note(f"Next: hup train {place} --preset best --out MODEL")
     else:
         shutil.rmtree(dataset.path.parent, ignore_errors=True)
         note(f"Next: copy {place} to a machine that is to train, and hup train DATASET --preset best --out MODEL")
 
 
-def _refuse_with_append(context: typer.Context) -> None:
-    """Refuse options whose values the dataset has already."""
-    settled = (
-        "format",
-        "sequence",
-        "idle_gap",
-        "window",
-        "last_events",
-        "dwell_cap",
-        "levels",
-        "split",
-        "shares",
-    )
-    for name in (*settled, "seed", "overwrite"):
+def _refuse_settled(context: typer.Context) -> None:
+    for name in _SETTLED:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = name.replace("_", "-")

@@ -105,13 +105,13 @@ def _print(answer: Recommendations) -> None:
     table.add_column("categories")
     table.add_column(SCORE_TITLES[answer.basis], justify="right")
     table.add_column("in session")
-    with_origin = any(found.origin for found in answer.ranked)
+    with_origin = any(recommended.origin for recommended in answer.ranked)
     if with_origin:
         table.add_column("why")
-    for place, found in enumerate(answer.ranked, 1):
-        names = escape(found.name), escape(" > ".join(found.path))
-        why = [escape(_why(found.origin))] if found.origin else [""] * with_origin
-        table.add_row(str(place), *names, f"{found.score:.3f}", "yes" if found.seen else "", *why)
+    for place, recommended in enumerate(answer.ranked, 1):
+        names = escape(recommended.name), escape(" > ".join(recommended.path))
+        why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin
+        table.add_row(str(place), *names, f"{recommended.score:.3f}", "yes" if recommended.seen else "", *why)
     console.print(table)
     if answer.reasons:
         top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])

@@ -64,25 +64,25 @@ def report(
     from hup.experiment import read_results
     from hup.report import write_report
 
-    found = [read_results(run) for run in runs]
+    all_results = [read_results(run) for run in runs]
     write_report(
-        found,
+        all_results,
         out,
-        papers=_papers(runs, found, paper or ()),
+        papers=_papers(runs, all_results, paper or ()),
         sweeps=[read_results(run) for run in sweep or ()],
         curves=[read_results(run) for run in curve or ()],
-        cases=_cases(runs, found, explain, case),
+        cases=_cases(runs, all_results, explain, case),
         markdown=markdown,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    for results in found:
+    for results in all_results:
         for row in results.rows:
             if row.failed is not None:
                 note(f"{results.label}: {row.row} has no figures: {row.failed}")
     note(f"The report is {out}." + (f" Its tables as Markdown are {markdown}." if markdown else ""))
 
 
-def _papers(runs: Sequence[Path], found: Sequence[Results], given: Sequence[str]) -> list[str | None]:
+def _papers(runs: Sequence[Path], all_results: Sequence[Results], given: Sequence[str]) -> list[str | None]:
     """Name the paper's dataset of every run: as told, else by its label."""
     from hup.report.paper import STATISTICS, paper_dataset
 
@@ -96,12 +96,12 @@ def _papers(runs: Sequence[Path], found: Sequence[Results], given: Sequence[str]
         chosen[str(Path(run))] = None if name == NO_PAPER else name
     return [
         chosen[str(run)] if str(run) in chosen else paper_dataset(results.label)
-        for run, results in zip(runs, found, strict=True)
+        for run, results in zip(runs, all_results, strict=True)
     ]
 
 
 def _cases(
-    runs: Sequence[Path], found: Sequence[Results], models: Sequence[Path] | None, index: int | None
+    runs: Sequence[Path], all_results: Sequence[Results], models: Sequence[Path] | None, index: int | None
 ) -> list[Explanation]:
     """Make a case study for every dataset: of the models that are named, else of those that the paper shows."""
     from hup.experiment.run_folder import RunFolder
@@ -109,13 +109,13 @@ def _cases(
 
     if models:
         fingerprints = {model: read_config(model).get("dataset_fingerprint") for model in models}
-        known = {results.dataset["fingerprint"] for results in found}
+        known = {results.dataset["fingerprint"] for results in all_results}
         if strange := [model for model, fingerprint in fingerprints.items() if fingerprint not in known]:
             raise HupError(f"{strange[0]} was trained on none of the datasets of these runs; explain it on its own.")
-    elif index is not None and len({results.dataset["fingerprint"] for results in found}) > 1:
+    elif index is not None and len({results.dataset["fingerprint"] for results in all_results}) > 1:
         raise HupError("--case is a number in one dataset, and these runs are of several. Name models with --explain.")
     cases, done = [], set()
-    for run, results in zip(runs, found, strict=True):
+    for run, results in zip(runs, all_results, strict=True):
         fingerprint = results.dataset["fingerprint"]
         if fingerprint in done:
             continue

@@ -11,7 +11,7 @@ import typer
 from hup.cli.console import console, note, progress
 
 
-class LogFormat(StrEnum):
+class FormatChoice(StrEnum):
     """Formats that the simulator writes."""
 
     JD = "jd"
@@ -26,7 +26,9 @@ def simulate(
     sessions: Annotated[int, typer.Option(help="Number of sessions.")] = 10_000,
     items: Annotated[int, typer.Option(help="Number of items in the shop.")] = 10_000,
     levels: Annotated[int, typer.Option(help="Levels of the category tree.")] = 1,
-    format: Annotated[LogFormat, typer.Option(help="jd: a session a line; events: a row an event.")] = LogFormat.JD,
+    format: Annotated[
+        FormatChoice, typer.Option(help="jd: a session a line; events: a row an event.")
+    ] = FormatChoice.JD,
     seed: Annotated[int, typer.Option(help="The same seed and sizes give the same bytes.")] = 0,
     categories: Annotated[
         int | None, typer.Option(help="Categories of the finest level.", show_default="grows with items and levels")
@@ -63,5 +65,5 @@ def simulate(
     )
     files = f" in {len(made.files):,} parts" if len(made.files) > 1 or out.is_dir() else ""
     console.print(f"Written to {out}{files}", highlight=False, soft_wrap=True, markup=False)
-    if format is LogFormat.JD:
+    if format is FormatChoice.JD:
         note(f"Next: hup prepare {out} --format jd --out DATASET")

@@ -98,7 +98,7 @@ def _table(results: Results) -> Table:
     by_name = {row.row: row for row in results.rows}
     for value, name in zip(results.swept["values"], results.swept["rows"], strict=True):
         row = by_name[name]
-        figures = [figure for found in row.levels.values() for figure in (found.recall.value, found.mrr.value)]
+        figures = [figure for of_level in row.levels.values() for figure in (of_level.recall.value, of_level.mrr.value)]
         cells = ["" if figure is None else f"{100 * figure:.1f}" for figure in figures]
         table.add_row(str(value), *(cells or ["failed"]))
     return table

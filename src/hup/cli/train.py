@@ -111,16 +111,18 @@ def _model(
     from hup.config import Config
     from hup.recommender.kinds import model_class
 
-    found = model_class(kind)
+    recommender = model_class(kind)
     if preset is not None and kind != "hup":
         raise typer.BadParameter(f"--preset is for --model hup; {kind} has none. Change single keys with --set.")
     if epochs is not None:
         overrides.append(f"training.epochs={epochs}")
     if seed is not None:
-        overrides.append(f"{'training.seed' if 'training' in found.options.model_fields else 'seed'}={seed}")
+        overrides.append(f"{'training.seed' if 'training' in recommender.options.model_fields else 'seed'}={seed}")
     if earlier is not None and earlier.kind == kind and preset is None:
-        return found(earlier.config.changed(overrides))
-    return found(Config.preset(preset or "best", overrides) if kind == "hup" else found.options().changed(overrides))
+        return recommender(earlier.config.changed(overrides))
+    if kind == "hup":
+        return recommender(Config.preset(preset or "best", overrides))
+    return recommender(recommender.options().changed(overrides))
 
 
 def _advice(recommender: Recommender, sessions: int) -> str | None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.dataset import Dataset
-from hup.data.event_log import Origins
-from hup.data.manifest import Source
-from hup.data.stored_log import StoredLog
+from hup.data.dataset import Dataset, read_manifest
+from hup.data.session_log import SESSION_COLUMNS, SessionLog
+from hup.data.tables.mapping import Mapping, load_mapping
+from hup.errors import HupError
 
 BATCH_EVENTS = 1 << 20
 
 
-def extended(base: Dataset, log: StoredLog) -> StoredLog:
+def extended(base: Dataset, log: SessionLog) -> SessionLog:
     """Put `log` after the sessions of `base`.
 
     Items keep their codes, and those that `base` knows keep their categories. So codes of categories stay, too.
@@ -27,39 +29,35 @@ def extended(base: Dataset, log: StoredLog) -> StoredLog:
     ----------
     base : Dataset
         What is there.
-    log : StoredLog
+    log : SessionLog
         What is new, with the levels of `base` and behaviors that begin with those of `base`.
     """
-    items = log.items()
-    names = pa.array(base.item_names(), pa.large_string())
-    new_names = items["item"].cast(pa.large_string())
+    names = pa.array(base.item_names, pa.large_string())
+    new_names = log.items["item"].cast(pa.large_string())
     code = pc.index_in(new_names, value_set=names).combine_chunks()
     is_new = code.is_null().to_numpy(zero_copy_only=False)
     item_id = code.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
     item_id[is_new] = base.n_items + np.arange(int(is_new.sum()), dtype=np.int32)
-    added = items.filter(pa.array(is_new))
-    known = item_paths(base, log.separator)
-    whole = pa.concat_tables([known, added.select(["item", "path"]).cast(known.schema)])
-    n_base = len(base)
+    known, added = item_paths(base, log.separator), log.items.filter(pa.array(is_new))
+    sessions = pa.table([base.session_names, base.users, *base.times], schema=SESSION_COLUMNS)
     return replace(
         log,
+        items=pa.concat_tables([known, added.select(["item", "path"]).cast(known.schema)]),
+        sessions=pa.concat_tables([sessions, log.sessions]),
         n_events=base.manifest.counts.events + log.n_events,
-        n_sessions=n_base + log.n_sessions,
-        batches=lambda: _batches(base, log, item_id),
-        items=lambda: whole,
-        n_items=len(whole),
-        origins=_JoinedOrigins(base, log.origins),
+        events=lambda: _events(base, log, item_id),
+        sources=[*base.manifest.sources, *log.sources],
     )
 
 
 def item_paths(base: Dataset, separator: str) -> pa.Table:
     """Give ``item`` and ``path`` (names joined by `separator`) of all items of `base`, in order of their codes."""
-    return pa.table({"item": pa.array(base.item_names(), pa.large_string()), "path": _paths(base, separator)})
+    return pa.table({"item": pa.array(base.item_names, pa.large_string()), "path": _paths(base, separator)})
 
 
 def known_paths(base: Dataset, names: pa.LargeStringArray, separator: str) -> list[str | None]:
     """Give the path that `base` has for each named item, None for items that it does not know."""
-    code = pc.index_in(names, value_set=pa.array(base.item_names(), pa.large_string()))
+    code = pc.index_in(names, value_set=pa.array(base.item_names, pa.large_string()))
     paths: list[str | None] = _paths(base, separator).take(code).to_pylist()
     return paths
 
@@ -74,7 +72,8 @@ def _paths(base: Dataset, separator: str) -> pa.LargeStringArray:
     return pc.binary_join_element_wise(*columns, pa.scalar(separator, pa.large_string()))
 
 
-def _batches(base: Dataset, log: StoredLog, item_id: npt.NDArray[np.int32]) -> Iterator[pa.RecordBatch]:
+def _events(base: Dataset, log: SessionLog, item_id: npt.NDArray[np.int32]) -> Iterator[pa.RecordBatch]:
+    """Yield the events of `base`, then those of `log` with `item_id` for its item ids."""
     for start in range(0, len(base.item), BATCH_EVENTS):
         events = slice(start, min(start + BATCH_EVENTS, len(base.item)))
         places = np.arange(events.start, events.stop)
@@ -87,42 +86,59 @@ def _batches(base: Dataset, log: StoredLog, item_id: npt.NDArray[np.int32]) -> I
                 "dwell": base.dwell[events],
             }
         )
-    for batch in log.batches():
+    for batch in log.events():
         columns = {name: batch.column(name) for name in batch.schema.names}
         columns["session"] = pc.add(batch.column("session"), len(base))
         columns["item_id"] = pa.array(item_id[batch.column("item_id").to_numpy()])
         yield pa.record_batch(columns)
 
 
-@dataclass(frozen=True)
-class _JoinedOrigins:
-    """Origins of the sessions of a dataset and of those after it, whose keys go on where the dataset's end."""
+def refuse_other_mapping(map: str | Path | Mapping, known: Mapping, out: Path) -> None:
+    """Refuse a mapping by which rows would mean something else than in the dataset.
 
-    base: Dataset
-    after: Origins
+    Raises
+    ------
+    HupError
+        Naming the first key that differs, and what either mapping has there.
+    """
+    given = map if isinstance(map, Mapping) else load_mapping(map)
+    difference = _first_difference(_meaning(given), _meaning(known))
+    if difference is not None:
+        key, new, old = difference
+        raise HupError(
+            f"--map differs from the mapping that {out} was made with: {key} is {new!r}, there {old!r}. "
+            "Name the same mapping, or prepare the whole log anew with the other one."
+        )
 
-    def names(self, sessions: npt.NDArray[np.int64]) -> pa.LargeStringArray:
-        """Name each session."""
-        old, new = self._parted(sessions)
-        return pa.concat_arrays([self.base.session_names().take(pa.array(old)), self.after.names(new)])
 
-    def users(self, sessions: npt.NDArray[np.int64]) -> pa.LargeStringArray:
-        """Name the user of each session."""
-        old, new = self._parted(sessions)
-        return pa.concat_arrays([self.base.users().take(pa.array(old)), self.after.users(new)])
+def _meaning(mapping: Mapping) -> dict[str, Any]:
+    """Give what a mapping says about rows: without its name, and without sequence rules, which are options, too."""
+    return mapping.model_dump(mode="json", exclude={"name", "sequence"})
 
-    def times(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Int64Array, pa.Int64Array]:
-        """Give first and last moment of each session."""
-        old, new = self._parted(sessions)
-        starts, ends = zip(self.base.times(), self.after.times(new), strict=True)
-        take = pa.array(old)
-        return pa.concat_arrays([starts[0].take(take), starts[1]]), pa.concat_arrays([ends[0].take(take), ends[1]])
 
-    def sources(self, sessions: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> list[Source]:
-        """List the input files, old ones first."""
-        _old, new = self._parted(sessions)
-        return [*self.base.manifest.sources, *self.after.sources(new, events[len(sessions) - len(new) :])]
+def _first_difference(new: Any, old: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Find where two trees differ: key, and what either has there."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        parts = [(f"{key}.{name}".lstrip("."), new.get(name), old.get(name)) for name in {**new, **old}]
+    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        parts = [(f"{key}[{place}]", *pair) for place, pair in enumerate(zip(new, old, strict=True))]
+    else:
+        return None if new == old else (key, new, old)
+    differences = (_first_difference(one, other, name) for name, one, other in parts)
+    return next((difference for difference in differences if difference is not None), None)
 
-    def _parted(self, sessions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        n_base = len(self.base)
-        return sessions[sessions < n_base], sessions[sessions >= n_base] - n_base
+
+def refuse_changed(base: Dataset, folder: Path) -> None:
+    """Refuse to replace another dataset than that which was appended to: what came meanwhile would be lost.
+
+    Raises
+    ------
+    HupError
+        If the dataset in `folder` is not `base` any more.
+    """
+    try:
+        is_same = read_manifest(folder).fingerprint == base.fingerprint
+    except HupError:
+        is_same = False
+    if not is_same:
+        raise HupError(f"{base.path} was changed meanwhile, and stays as it is now; run the command again.")

@@ -1,4 +1,4 @@
-"""Arrow files of one record batch, written column by column in bounded memory."""
+"""Columns of rows: where their values change, and Arrow files written column by column in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 HASH_ROWS = 1 << 20
+
+
+def changes(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell where a value differs from the one before; the first does."""
+    differs = np.empty(len(values), bool)
+    differs[:1] = True
+    np.not_equal(values[1:], values[:-1], out=differs[1:])
+    return differs
 
 
 class ColumnWriter:

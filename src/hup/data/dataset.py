@@ -30,7 +30,7 @@ _AGAIN = "Make the dataset again with `hup prepare`."
 class Dataset:
     """Sessions of micro-behaviors with their items, categories and split.
 
-    Arrays over events are zero-copy, read-only views of the files.
+    Arrays over events are zero-copy, read-only views of the files. What takes no argument is a property.
 
     Attributes
     ----------
@@ -147,13 +147,15 @@ class Dataset:
         """Digest of the content: equal input gives an equal fingerprint."""
         return self.manifest.fingerprint
 
+    @cached_property
     def item_names(self) -> list[str]:
-        """Give the names of all items, in order of their codes."""
+        """Names of all items, in order of their codes."""
         names: list[str] = self._items.column("item").to_pylist()
         return names
 
+    @property
     def item_events(self) -> npt.NDArray[np.int64]:
-        """Give the number of events of every item in the whole dataset, in order of their codes."""
+        """The number of events of every item in the whole dataset, in order of their codes."""
         return _array(self._items, "events", np.int64)
 
     def sessions(self, split: SplitName) -> range:
@@ -177,33 +179,37 @@ class Dataset:
         start, end = (self._sessions.column(name)[index].as_py() for name in ("start", "end"))
         return None if start is None or end is None else (start, end)
 
+    @property
     def session_names(self) -> pa.LargeStringArray:
-        """Give :meth:`session_name` of all sessions, as an Arrow array."""
+        """:meth:`session_name` of all sessions, as an Arrow array."""
         return self._sessions.column("session")
 
+    @property
     def users(self) -> pa.LargeStringArray:
-        """Give :meth:`session_user` of all sessions, as an Arrow array with nulls."""
+        """:meth:`session_user` of all sessions, as an Arrow array with nulls."""
         return self._sessions.column("user")
 
+    @property
     def times(self) -> tuple[pa.Int64Array, pa.Int64Array]:
-        """Give :meth:`session_times` of all sessions, start and end, as Arrow arrays with nulls."""
+        """:meth:`session_times` of all sessions, start and end, as Arrow arrays with nulls."""
         return self._sessions.column("start"), self._sessions.column("end")
 
     @cached_property
     def user_codes(self) -> npt.NDArray[np.int64]:
         """User of every session, in order of first appearance, so that users of training come first; -1 = not known."""
-        codes = self.users().dictionary_encode().indices.fill_null(-1)
+        codes = self.users.dictionary_encode().indices.fill_null(-1)
         array: npt.NDArray[np.int64] = codes.to_numpy(zero_copy_only=False).astype(np.int64)
         return array
 
+    @cached_property
     def n_users(self) -> int | None:
-        """Count the users; None where the log does not name them."""
-        return int(pc.count_distinct(self.users(), mode="only_valid").as_py()) or None
+        """Number of users; None where the log does not name them."""
+        return int(pc.count_distinct(self.users, mode="only_valid").as_py()) or None
 
     def time_range(self, split: SplitName) -> TimeRange | None:
         """Give the first and last moment of a split; None where it is empty or times are not known."""
         sessions = self.sessions(split)
-        start, end = (times.slice(sessions.start, len(sessions)) for times in self.times())
+        start, end = (times.slice(sessions.start, len(sessions)) for times in self.times)
         first, last = pc.min(start).as_py(), pc.max(end).as_py()
         return None if first is None or last is None else TimeRange(first_ms=first, last_ms=last)
 

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.blocks import StreamBroken
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, line_problems, split_lines, too_long, whole_lines
+from hup.data.engines.reader import SourceFile
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
 from hup.data.manifest import Source
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
+from hup.data.session_log import SESSION_COLUMNS
 
 LINE_SCHEMA = pa.schema([("session", pa.int64()), ("place", pa.int64()), ("text", pa.large_string())])
 
@@ -100,48 +100,38 @@ class LineReader:
         text = lines.view(pa.large_string())
         return pa.record_batch([pa.array(sessions), pa.array(starts), text], schema=LINE_SCHEMA)
 
-
-def line_stream(reader: LineReader) -> pa.RecordBatchReader:
-    """Hand the lines to an engine as an Arrow stream, which can be read once."""
-    return pa.RecordBatchReader.from_batches(LINE_SCHEMA, reader.batches())
-
-
-class LineOrigins:
-    """Where the running numbers of lines come from: an `Origins` for logs with one session a line."""
-
-    def __init__(self, reader: LineReader) -> None:
-        self._files = reader.files
-        self._lines = reader.lines
-        self._first = np.array(reader.first_session, dtype=np.int64)
-        self._file_names = pa.array([file.name for file in reader.files], pa.string())
-
-    def names(self, sessions: npt.NDArray[np.int64]) -> pa.LargeStringArray:
-        """Name sessions by file and line, ``appliances.txt:17``."""
-        files, lines = self.places(sessions)
-        large = pa.large_string()
-        return pc.binary_join_element_wise(files.cast(large), lines.cast(large), pa.scalar(":", large))
-
-    def users(self, sessions: npt.NDArray[np.int64]) -> pa.LargeStringArray:
-        """Give nulls: lines do not say whose they are."""
-        return pa.nulls(len(sessions), pa.large_string())
-
-    def times(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Int64Array, pa.Int64Array]:
-        """Give nulls: lines have no timestamps."""
-        return pa.nulls(len(sessions), pa.int64()), pa.nulls(len(sessions), pa.int64())
+    def stream(self) -> pa.RecordBatchReader:
+        """Hand `batches` to an engine as an Arrow stream, which can be read once."""
+        return pa.RecordBatchReader.from_batches(LINE_SCHEMA, self.batches())
 
     def places(self, sessions: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         """Give the file (string) and the 1-based line (int64) of each session."""
         file = self._file_of(sessions)
-        return self._file_names.take(pa.array(file)), pa.array(sessions - self._first[file] + 1)
+        names = pa.array([file.name for file in self.files], pa.string())
+        return names.take(pa.array(file)), pa.array(sessions - np.array(self.first_session)[file] + 1)
+
+    def sessions(self, sessions: npt.NDArray[np.int64]) -> pa.Table:
+        """Name sessions by file and line, ``appliances.txt:17``; lines do not say whose they are, nor when.
+
+        Returns
+        -------
+        Table
+            `SESSION_COLUMNS`, a row a session.
+        """
+        large = pa.large_string()
+        files, lines = (places.cast(large) for places in self.places(sessions))
+        names = pc.binary_join_element_wise(files, lines, pa.scalar(":", large))
+        unknown = [pa.nulls(len(sessions), field.type) for field in list(SESSION_COLUMNS)[1:]]
+        return pa.table([names, *unknown], schema=SESSION_COLUMNS)
 
     def sources(self, sessions: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> list[Source]:
         """Describe the input files, given the used sessions and the number of events of each."""
-        used = np.bincount(self._file_of(sessions), weights=events, minlength=len(self._files))
+        used = np.bincount(self._file_of(sessions), weights=events, minlength=len(self.files))
         return [
             Source(file=file.name, bytes=file.bytes, lines=lines, used_events=int(used_events))
-            for file, lines, used_events in zip(self._files, self._lines, used, strict=True)
+            for file, lines, used_events in zip(self.files, self.lines, used, strict=True)
         ]
 
     def _file_of(self, sessions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         # An empty file begins where the next one does; "right" skips it.
-        return np.searchsorted(self._first, sessions, side="right") - 1
+        return np.searchsorted(np.array(self.first_session, np.int64), sessions, side="right") - 1

@@ -55,7 +55,7 @@ class Counts(_Frozen):
     """Dwell of item runs: one value a run."""
 
 
-class Buckets(_Frozen):
+class BucketEdges(_Frozen):
     """Upper edges (inclusive, seconds) of the interval and dwell buckets."""
 
     interval_upper_edges: list[float] = [1.0, 15.0, 39.0, 90.0]
@@ -154,7 +154,7 @@ class Manifest(_Frozen):
     levels: int
     behaviors: list[Behavior]
     counts: Counts
-    buckets: Buckets
+    buckets: BucketEdges
     split: Split
     train: TrainVocabulary
     sources: list[Source]

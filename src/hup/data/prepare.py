@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -9,25 +10,23 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
-from hup.data.append import extended
-from hup.data.assemble import Assembly, check_rejects, write_dataset
-from hup.data.dataset import MANIFEST, Dataset, read_manifest
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.engine import Engine
+from hup.data.append import extended, refuse_changed, refuse_other_mapping
+from hup.data.dataset import MANIFEST, Dataset
+from hup.data.dataset_writer import DatasetPlan, check_rejects, write_dataset
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
+from hup.data.engines.reader import is_uri
 from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
-from hup.data.output_folder import output_folder, recover
-from hup.data.prepare_options import check_options
 from hup.data.progress import Progress
-from hup.data.split import check_shares
-from hup.data.stored_log import StoredLog
-from hup.data.tables.mapping import Mapping, load_mapping
+from hup.data.session_log import SessionLog
+from hup.data.tables.mapping import Mapping
 from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
+from hup.files import output_folder, recover
 
 SHARES = (0.7, 0.1, 0.2)
 _NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))
@@ -132,7 +131,7 @@ def prepare(
         method=split, shares=check_shares(shares), seed=seed if split == "random" else None, bounds=_NO_BOUNDS
     )
     progress = progress or Progress()
-    target = remote_target(out, engine)
+    target = remote_target(out, engine) if is_uri(str(out)) else None
     changes = {
         "by": sequence,
         "idle_gap_minutes": idle_gap_minutes,
@@ -151,9 +150,9 @@ def prepare(
         ):
             if target is not None:
                 check_remote(running, target, overwrite)
-            assembly = Assembly(folder, _clear_kept_rejects(place), method, max_reject_share)
+            plan = DatasetPlan(folder, _clear_kept_rejects(place), method, max_reject_share)
             log = _read(source, running, work, options, progress)
-            write_dataset(log, check_rejects(log, assembly, progress), assembly, progress)
+            write_dataset(log, check_rejects(log, plan, progress), plan, progress)
             if target is not None:
                 progress.phase(f"Copying to {target}")
                 send(running, folder, target, overwrite)
@@ -209,21 +208,21 @@ def append(
         raise HupError(f"{out} is split at random; only a dataset that is split in time can be appended to.")
     mapping = Mapping.validated(made.mapping, f"mapping in {out / MANIFEST}") if made.mapping is not None else None
     if map is not None and mapping is not None:
-        _refuse_other_mapping(map, mapping, out)
+        refuse_other_mapping(map, mapping, out)
     format: LogFormat = "events" if mapping is not None else "jd"
     source = find_log(sources, out, format, mapping if map is None else map, query, engine, progress.note)
     source = replace(source, mapping=mapping)
     source.refuse_known(base)
     options = TableOptions(split=method, levels=base.levels, sequence=dict(made.sequence or {}), base=base)
     with (
-        output_folder(out, True, is_dataset, progress.note, partial(_refuse_changed, base)) as folder,
+        output_folder(out, True, is_dataset, progress.note, partial(refuse_changed, base)) as folder,
         _work_folder(folder) as work,
         open_engine(engine, work, memory_limit, spark_master) as running,
     ):
-        assembly = Assembly(folder, _clear_kept_rejects(out), method, max_reject_share, base)
+        plan = DatasetPlan(folder, _clear_kept_rejects(out), method, max_reject_share, base)
         log = _read(source, running, work, options, progress)
-        tally = check_rejects(log, assembly, progress)
-        write_dataset(extended(base, log), tally, assembly, progress)
+        tally = check_rejects(log, plan, progress)
+        write_dataset(extended(base, log), tally, plan, progress)
     return Dataset.open(out)
 
 
@@ -232,49 +231,58 @@ def is_dataset(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def _read(source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress) -> StoredLog:
+def check_options(
+    format: str | None, levels: int | None, max_reject_share: float, split: str, seed: int, engine: str
+) -> None:
+    """Refuse values that no log could make right.
+
+    Raises
+    ------
+    HupError
+        Naming the option, what was found and what was expected.
+    """
+    if format is not None:
+        _one_of("Format", format, get_args(LogFormat))
+    _one_of("Split", split, get_args(SplitMethod))
+    _one_of("Engine", engine, get_args(EngineName))
+    if levels is not None and levels < 1:
+        raise HupError(f"Number of category levels is {levels}; expected 1 or more.")
+    if not 0 <= max_reject_share <= 1:
+        raise HupError(
+            f"Largest share of rejects is {max_reject_share:g}; expected a number from 0 to 1, such as 0.05."
+        )
+    if seed < 0:
+        raise HupError(f"Seed is {seed}; expected 0 or more.")
+
+
+def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise HupError(f"{what} {value!r} is not known; expected {' or '.join(choices)}.")
+
+
+def check_shares(shares: Sequence[float]) -> tuple[float, float, float]:
+    """Return `shares` as three floats.
+
+    Raises
+    ------
+    HupError
+        If they are not three shares of which the first is positive and that sum to 1.
+    """
+    numbers = [float(share) for share in shares]
+    good = len(numbers) == 3 and min(numbers) >= 0 and numbers[0] > 0 and math.isclose(sum(numbers), 1, abs_tol=1e-6)
+    if not good:
+        given = ",".join(f"{number:g}" for number in numbers)
+        raise HupError(
+            f"Split shares are {given}; expected three numbers from 0 to 1 that sum to 1: train (more than 0), "
+            "validation, test. For example 0.7,0.1,0.2."
+        )
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _read(source: LogSource, engine: DuckDBEngine, work: Path, options: TableOptions, progress: Progress) -> SessionLog:
     if source.format == "jd":
         return jd_log(source.tables.files, engine, progress, options.levels, options.split.seed, options.base)
     return table_log(source, engine, work, options, progress, now_ms=time.time_ns() // 1_000_000)
-
-
-def _refuse_other_mapping(map: str | Path | Mapping, known: Mapping, out: Path) -> None:
-    """Refuse a mapping by which rows would mean something else than in the dataset."""
-    given = map if isinstance(map, Mapping) else load_mapping(map)
-    unlike = _first_difference(_meaning(given), _meaning(known))
-    if unlike is not None:
-        key, found, expected = unlike
-        raise HupError(
-            f"--map differs from the mapping that {out} was made with: {key} is {found!r}, there {expected!r}. "
-            "Name the same mapping, or prepare the whole log anew with the other one."
-        )
-
-
-def _meaning(mapping: Mapping) -> dict[str, Any]:
-    """Give what a mapping says about rows: without its name, and without sequence rules, which are options, too."""
-    return mapping.model_dump(mode="json", exclude={"name", "sequence"})
-
-
-def _first_difference(given: Any, known: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """Find where two trees differ: key, and what either has there."""
-    if isinstance(given, dict) and isinstance(known, dict):
-        parts = [(f"{key}.{name}".lstrip("."), given.get(name), known.get(name)) for name in {**given, **known}]
-    elif isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
-        pairs = enumerate(zip(given, known, strict=True))
-        parts = [(f"{key}[{place}]", one, other) for place, (one, other) in pairs]
-    else:
-        return None if given == known else (key, given, known)
-    return next((found for name, one, other in parts if (found := _first_difference(one, other, name))), None)
-
-
-def _refuse_changed(base: Dataset, folder: Path) -> None:
-    """Refuse to replace another dataset than that which was appended to: what came meanwhile would be lost."""
-    try:
-        is_same = read_manifest(folder).fingerprint == base.fingerprint
-    except HupError:
-        is_same = False
-    if not is_same:
-        raise HupError(f"{base.path} was changed meanwhile, and stays as it is now; run the command again.")
 
 
 def _named(out: Path) -> Path:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hup.data.file_reject import FileReject
 from hup.data.manifest import Rejects
 from hup.errors import HupError
 
@@ -34,6 +33,25 @@ _EXAMPLES = 3
 _SHOWN = 80  # characters of a token: a log with other separators is one long token
 _KEPT = 1_000
 _MALFORMED = pa.array([DROPPED, RECATEGORISED])
+
+
+@dataclass(frozen=True)
+class FileReject:
+    """Something wrong with a file rather than a row.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file.
+    line : int or None
+        1-based line at which reading ended, where there is one.
+    reason : str
+        What is wrong.
+    """
+
+    file: str
+    line: int | None
+    reason: str
 
 
 @dataclass

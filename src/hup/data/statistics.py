@@ -1,4 +1,4 @@
-"""Statistics of a dataset, from its columns, in one pass over blocks of whole sessions."""
+"""Statistics of a dataset, from its columns, in one pass over blocks of whole sessions; and how it is split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hup.data.manifest import Counts, Distribution
+from hup.data.manifest import Counts, Distribution, SplitBounds, TrainVocabulary
 
 BLOCK_EVENTS = 1 << 21
 _DROPPED_BITS = 12
@@ -136,6 +136,32 @@ def count(columns: Columns, n_behaviors: int, advance: Callable[[int], None] | N
         events_per_category_run=[histogram.summary() for histogram in per_category_run],
         interval_seconds=interval.summary(),
         dwell_seconds=dwell.summary(),
+    )
+
+
+def split_bounds(sessions: int, shares: tuple[float, float, float]) -> SplitBounds:
+    """Divide `sessions` stored sessions; training gets one at least."""
+    train_end = max(1, round(sessions * shares[0]))
+    validation_end = max(train_end, round(sessions * (shares[0] + shares[1])))
+    return SplitBounds(train=(0, train_end), validation=(train_end, validation_end), test=(validation_end, sessions))
+
+
+def train_vocabulary(columns: Columns, bounds: SplitBounds) -> TrainVocabulary:
+    """Count what training sees; as codes follow first appearance, its vocabulary is a prefix of all codes.
+
+    Parameters
+    ----------
+    columns : Columns
+        The events.
+    bounds : SplitBounds
+        The split.
+    """
+    items = int(columns.item[: columns.offsets[bounds.train[1]]].max()) + 1
+    targets = columns.item[columns.offsets[bounds.test[0] + 1 : bounds.test[1] + 1] - 1]
+    return TrainVocabulary(
+        items=items,
+        categories=[int(codes.max()) + 1 for codes in columns.paths[:items].T],
+        test_targets_known=float((targets < items).mean()) if len(targets) else None,
     )
 
 

@@ -9,23 +9,18 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
-from ibis import _
 
-from hup.data.engines.choose import EngineName, open_engine
-from hup.data.engines.engine import Engine
-from hup.data.file_reject import FileReject
-from hup.data.jd_events import read_jd
-from hup.data.jd_lines import LineReader
-from hup.data.jd_log import located
+from hup.behaviors import JD_BEHAVIORS
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
+from hup.data.jd_log import SEPARATOR as JD_SEPARATOR
+from hup.data.jd_log import located, read_tokens
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import TimeRange
-from hup.data.prepare_options import check_options
+from hup.data.prepare import check_options
 from hup.data.progress import Progress
-from hup.data.rejects import DROPPED, NOTED, RejectTally
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.rejects import DROPPED, NOTED, FileReject, RejectTally
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import category_source
 from hup.data.tables.log import BAD_COLUMNS, read_log
 from hup.data.tables.mapping import Mapping
@@ -130,37 +125,38 @@ def validate(
 
 
 def _of_lines(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
-    files = source.tables.files
-    reader = LineReader(files, progress)
-    progress.phase("Reading", sum(file.bytes for file in files), "bytes")
-    log = read_jd(reader, engine, levels)
+    tokens = read_tokens(source.tables.files, engine, progress, levels)
     progress.phase("Counting")
-    rejected = log.rejected.mutate(effect=ibis.literal(DROPPED)).order_by("session", "position", "reason")
-    tally = _tallied(located(rejected, engine, log.origins), reader.file_rejects)
-    per_session = log.events.group_by("session").aggregate(low=_["item"].min(), high=_["item"].max())
-    counts = engine.collect(per_session.aggregate(n=_.count(), two=(_.low != _.high).cast("int64").sum().fill_null(0)))
-    paths = engine.collect(log.events.select("path").distinct())["path"].to_pylist()
-    codes = engine.collect(log.events.group_by("behavior").aggregate(n=_.count()).order_by("behavior")).to_pylist()
-    usable = log.tokens - tally.malformed.total()
+    rejected = f"SELECT *, '{DROPPED}' AS effect FROM rejected ORDER BY session, position NULLS FIRST, reason"
+    tally = _tallied(located(rejected, tokens.lines, engine), tokens.lines.file_rejects)
+    counts = engine.collect(
+        """
+        SELECT count(*) AS sessions, count(*) FILTER (low <> high) AS with_target,
+            (SELECT count(DISTINCT item) FROM events) AS items
+        FROM (SELECT min(item) AS low, max(item) AS high FROM events GROUP BY session)
+        """
+    ).to_pylist()[0]
+    paths = engine.collect("SELECT DISTINCT path FROM events")["path"].to_pylist()
+    codes = engine.collect("SELECT behavior, count(*) AS n FROM events GROUP BY behavior ORDER BY behavior").to_pylist()
     return ValidationReport(
         format="jd",
-        rows=log.tokens,
-        usable=usable,
+        rows=tokens.n,
+        usable=tokens.n - tally.malformed.total(),
         problems=dict(tally.by_reason.most_common()),
         examples=tally.examples,
-        sessions=counts["n"][0].as_py(),
-        sessions_with_target=counts["two"][0].as_py(),
-        items=_distinct(engine, log.events, "item"),
-        behaviors={log.behaviors[row["behavior"]].name: row["n"] for row in codes},
-        categories=_categories([path.split(log.separator) for path in paths], log.levels),
-        problem=tally.problem(log.tokens, limit, "tokens") or _without_target(counts["two"][0].as_py()),
+        sessions=counts["sessions"],
+        sessions_with_target=counts["with_target"],
+        items=counts["items"],
+        behaviors={JD_BEHAVIORS[row["behavior"]].name: row["n"] for row in codes},
+        categories=_categories([path.split(JD_SEPARATOR) for path in paths], tokens.levels),
+        problem=tally.problem(tokens.n, limit, "tokens") or _without_target(counts["with_target"]),
     )
 
 
 def _of_tables(
-    source: LogSource, engine: Engine, levels: int | None, limit: float, progress: Progress
+    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
 ) -> ValidationReport:
     mapping = chosen_mapping(source, engine, {})
     progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
@@ -169,12 +165,13 @@ def _of_tables(
     progress.phase("Counting")
     good = log.good
     categories = category_source(source, mapping, engine, progress, now_ms)
-    bad = bad_rows(log.files, log.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS), engine)
+    bad = bad_rows(log.files, f"(SELECT {BAD_COLUMNS} FROM {log.rows} WHERE reason IS NOT NULL)", engine)
     beside = (bad_rows(side.files, side.rows, engine, NOTED) for side in categories.bad)
     tally = _tallied(chain(bad, *beside), [*log.file_rejects, *categories.file_rejects])
-    raw = engine.collect(categories.of_events(good).select("category").distinct().order_by("category"))["category"]
+    raw = engine.collect(f"SELECT DISTINCT category FROM ({categories.of_events(good)}) ORDER BY category")["category"]
     resolved = categories.resolve(raw.to_pylist(), mapping, levels)
-    span = engine.collect(good.aggregate(first=_.time_ms.min(), last=_.time_ms.max())).to_pylist()[0]
+    whole = f"SELECT min(time_ms) AS first, max(time_ms) AS last, count(DISTINCT item) AS items FROM ({good})"
+    span = engine.collect(whole).to_pylist()[0]
     by_session = mapping.sequence_by == "session"
     keys = _count_keys(good, engine, by_session)
     return ValidationReport(
@@ -188,7 +185,7 @@ def _of_tables(
         users=keys["users"] or None,
         sessions=keys["keys"] if by_session else None,
         sessions_with_target=keys["with_target"] if by_session else None,
-        items=_distinct(engine, good, "item"),
+        items=span["items"],
         behaviors=dict(sorted(log.counts.behaviors.items(), key=lambda pair: (-pair[1], pair[0]))),
         categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
         time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
@@ -206,17 +203,14 @@ def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileRejec
     return tally
 
 
-def _count_keys(good: ir.Table, engine: Engine, by_session: bool) -> dict[str, int]:
+def _count_keys(good: str, engine: DuckDBEngine, by_session: bool) -> dict[str, int]:
     """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
-    keyed = good.group_by("user", "session") if by_session else good.group_by("user")
-    spans = keyed.aggregate(low=_["item"].min(), high=_["item"].max())
-    two = (_.low != _.high).cast("int64").sum().fill_null(0)
-    counts = engine.collect(spans.aggregate(users=_.user.nunique(), keys=_.count(), with_target=two))
-    return {name: int(count) for name, count in counts.to_pylist()[0].items()}
-
-
-def _distinct(engine: Engine, table: ibis.Table, column: str) -> int:
-    return int(engine.collect(table.aggregate(n=table[column].nunique()))["n"][0].as_py())
+    keys = '"user", session' if by_session else '"user"'
+    spans = f'SELECT "user", min(item) <> max(item) AS has_target FROM ({good}) GROUP BY {keys}'
+    counts = (
+        f'SELECT count(DISTINCT "user") AS users, count(*) AS keys, count_if(has_target) AS with_target FROM ({spans})'
+    )
+    return {name: int(count) for name, count in engine.collect(counts).to_pylist()[0].items()}
 
 
 def _categories(paths: Sequence[Sequence[str]], levels: int) -> list[int]:

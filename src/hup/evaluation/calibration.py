@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hup.data.dataset import Dataset
 from hup.recommender.base import Recommender
+from hup.recommender.excluded import excluded_codes
 from hup.sessions.batches import LastInterval, histories_and_targets
 
 LISTED = 5  # recommendations of every session whose probabilities are looked at
@@ -100,8 +100,12 @@ def calibration(
     found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {level: [] for level in model.levels}
     for start in range(0, len(sessions), _BATCH):
         histories, targets = histories_and_targets(dataset, sessions[start : start + _BATCH], last_interval)
+        answer = model.scores(histories)
         for level in model.levels:
-            scores = _of_candidates(model, model.score(histories, level).known, level)
+            scores = answer[level].known.clone()
+            excluded = excluded_codes(histories, level, model.vocabulary.no_category)
+            row = ((excluded >= 0) & (excluded < scores.shape[1])).nonzero().squeeze(1)
+            scores[row, excluded[row]] = -torch.inf
             best = scores.topk(min(LISTED, scores.shape[1]), dim=1)
             listed = best.values > -torch.inf
             hit = best.indices == targets.codes(level).unsqueeze(1)
@@ -113,8 +117,3 @@ def calibration(
         if made is not None:
             out[level] = made
     return out
-
-
-def _of_candidates(model: Recommender, scores: Tensor, level: str) -> Tensor:
-    nothing = -1 if level == "item" else model.vocabulary.no_category[int(level.removeprefix("category_")) - 1]
-    return scores if nothing < 0 else scores.index_fill(1, torch.tensor([nothing]), -torch.inf)

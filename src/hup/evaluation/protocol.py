@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.dataset import Dataset
-from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation.candidates import is_of_earlier_state, refuse_other_candidates, refuse_seen_sessions, widened
 from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
 from hup.recommender.base import Recommender
+from hup.recommender.excluded import excluded_codes
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
+from hup.sessions.levels import ranked_levels
 
 Candidates = Literal["full", "neighbors"]
 EvaluationSplit = Literal["test", "validation"]
@@ -129,13 +130,15 @@ def evaluate(
         histories, targets = histories_and_targets(dataset, sessions[place], last_interval)
         if len(histories) != len(place):
             raise HupError(f"{dataset.path} has {split} sessions without a target. Make it again with `hup prepare`.")
+        with torch.no_grad():
+            answers = {row: recommender.scores(histories) for row, recommender in recommenders.items()}
         for level, size in sizes.items():
             counts = targets.wanted(level, dataset.taxonomy.no_category).numpy()
             repeat[level][place] = _is_repeat(histories, targets, level) & counts
             allowed = _browsed_neighbors(neighbors, histories, size) if neighbors and level == "item" else None
             for row, recommender in recommenders.items():
                 with torch.no_grad():
-                    scores = recommender.score(histories, level)
+                    scores = answers[row][level]
                 if earlier and recommender is model:
                     refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
                     scores = widened(scores, size)
@@ -143,7 +146,7 @@ def evaluate(
                 found = target_ranks(
                     scores,
                     targets.codes(level),
-                    excluded=_excluded(histories, level, dataset.taxonomy),
+                    excluded=excluded_codes(histories, level, dataset.taxonomy.no_category),
                     candidates=allowed,
                     name=row,
                 )
@@ -164,10 +167,9 @@ def evaluate(
 
 def vocabulary_sizes(dataset: Dataset) -> dict[str, int]:
     """Size of the training vocabulary of each level: ``"item"``, then ``"category_K"`` … ``"category_1"``."""
-    sizes = {"item": dataset.n_train_items}
-    for k in range(dataset.levels, 0, -1):
-        sizes[f"category_{k}"] = dataset.n_train_categories[k - 1]
-    return sizes
+    return {
+        level: level.pick(dataset.n_train_items, dataset.n_train_categories) for level in ranked_levels(dataset.levels)
+    }
 
 
 def _baseline(row: str) -> Recommender:
@@ -195,13 +197,6 @@ def _protocol(dataset: Dataset, split: str, candidates: str, last_interval: str,
         "bootstrap_confidence": CONFIDENCE,
         "seed": seed,
     }
-
-
-def _excluded(histories: Histories, level: str, taxonomy: Taxonomy) -> Tensor:
-    """Code that is no candidate of each session, ``(B,)``: the item that the user is on, or "no category"."""
-    if level == "item":
-        return histories.current("item")
-    return torch.full((len(histories),), taxonomy.no_category[int(level.removeprefix("category_")) - 1])
 
 
 def _neighbor_lists(

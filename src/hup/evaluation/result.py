@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hup.evaluation.metrics import level_summary
 from hup.files import write_aside
+from hup.sessions.levels import Level
 
 ITEM_CUTOFF = 20
 CATEGORY_CUTOFF = 5
@@ -33,7 +34,7 @@ RANKS_SCHEMA = pa.schema(
 
 def cutoff(level: str) -> int:
     """Length of the list that a level is judged by: 20 for items, 5 for categories."""
-    return ITEM_CUTOFF if level == "item" else CATEGORY_CUTOFF
+    return CATEGORY_CUTOFF if Level(level).is_category else ITEM_CUTOFF
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from hup.evaluation.result import cutoff
 from hup.evaluation.significance import bootstrap_mean, holm, paired_t_test
 from hup.experiment.results import Cost, Difference, LevelResult, Metric, Part, Results, RowResult
 from hup.experiment.run_folder import Request, RunFolder
+from hup.sessions.levels import Level
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
@@ -33,10 +34,10 @@ def read_results(folder: str | Path) -> Results:
     request = run.read()
     rows, values = [], {}
     for row in request.rows:
-        found, per_session = _row(run, request, row)
-        rows.append(found)
+        result, per_session = _row(run, request, row)
+        rows.append(result)
         if per_session:
-            values[found.row] = per_session
+            values[result.row] = per_session
     reference = REFERENCE if REFERENCE in values else next(iter(values), REFERENCE)
     facts = request.facts | {"fingerprint": request.fingerprint, "path": request.dataset}
     return Results(
@@ -73,10 +74,10 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
     ranks = [_ranks(run.cell(name, seed) / "ranks.parquet") for seed in good]
     levels, values = {}, {}
     for level in ranks[0] if ranks else ():
-        levels[level], values[level] = _level([found[level] for found in ranks], level)
+        levels[level], values[level] = _level([of_seed[level] for of_seed in ranks], level)
     costs = [cell["cost"] for cell in good.values()]
     first = next(iter(good.values()), {})
-    found = RowResult(
+    result = RowResult(
         row=name,
         title=row["title"],
         group=row["group"],
@@ -89,7 +90,7 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
         collapse=first.get("collapse", {}),
         calibration=first.get("calibration", {}),
     )
-    return found, values
+    return result, values
 
 
 def _ranks(path: Path) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
@@ -102,13 +103,13 @@ def _ranks(path: Path) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
     rank = table.column("rank").to_numpy(zero_copy_only=False).astype(np.float64)
     rank = np.where(np.isnan(rank), np.inf, rank)
     repeat = table.column("repeat").to_numpy(zero_copy_only=False).astype(bool)
-    ordered = sorted(set(levels), key=lambda level: -1000 if level == "item" else -int(level.removeprefix("category_")))
+    ordered = sorted(map(Level, set(levels)), key=lambda level: (level.is_category, -level.k))
     return {level: (rank[levels == level], repeat[levels == level]) for level in ordered}
 
 
 def _level(by_seed: list[tuple[Floats, NDArray[np.bool_]]], level: str) -> tuple[LevelResult, dict[str, Floats]]:
     k, repeat = cutoff(level), by_seed[0][1]
-    ranks = np.stack([found for found, _ in by_seed])
+    ranks = np.stack([of_seed for of_seed, _ in by_seed])
     values = {"recall": recall(ranks, k), "mrr": reciprocal_rank(ranks, k)}
     means = {name: value.mean(axis=0) for name, value in values.items()}
 
@@ -123,8 +124,8 @@ def _level(by_seed: list[tuple[Floats, NDArray[np.bool_]]], level: str) -> tuple
         return Metric(float(means[name].mean()), bootstrap_mean(means[name]), by)
 
     ceiling = float(np.isfinite(ranks[0]).mean()) if len(repeat) else None
-    found = LevelResult(level, k, len(repeat), ceiling, metric("recall"), metric("mrr"), part(repeat), part(~repeat))
-    return found, means
+    result = LevelResult(level, k, len(repeat), ceiling, metric("recall"), metric("mrr"), part(repeat), part(~repeat))
+    return result, means
 
 
 def _cost(costs: list[dict[str, Any]], trials: list[dict[str, Any]]) -> Cost:
@@ -145,7 +146,7 @@ def _cost(costs: list[dict[str, Any]], trials: list[dict[str, Any]]) -> Cost:
 
 def _differences(values: dict[str, dict[str, dict[str, Floats]]], reference: str) -> list[Difference]:
     """Test the reference against every other row, corrected over the rows of a level and metric."""
-    found = []
+    differences = []
     others = [row for row in values if row != reference]
     for level, metrics in values.get(reference, {}).items():
         for metric, ours in metrics.items():
@@ -154,8 +155,8 @@ def _differences(values: dict[str, dict[str, dict[str, Floats]]], reference: str
                 difference = ours - values[row][level][metric]
                 interval = bootstrap_mean(difference) if len(difference) else (0.0, 0.0)
                 mean = float(difference.mean()) if len(difference) else 0.0
-                found.append(Difference(reference, row, level, metric, mean, interval, p, corrected))
-    return found
+                differences.append(Difference(reference, row, level, metric, mean, interval, p, corrected))
+    return differences
 
 
 def _stars(values: dict[str, dict[str, dict[str, Floats]]]) -> dict[str, dict[str, str | None]]:
@@ -164,7 +165,7 @@ def _stars(values: dict[str, dict[str, dict[str, Floats]]]) -> dict[str, dict[st
     for level, metrics in next(iter(values.values()), {}).items():
         stars[level] = {}
         for metric in metrics:
-            column = {row: found[level][metric] for row, found in values.items()}
+            column = {row: figures[level][metric] for row, figures in values.items()}
             best = max(column, key=lambda row: float(column[row].mean()) if len(column[row]) else 0.0)
             p_values = [paired_t_test(column[best], other) for row, other in column.items() if row != best]
             is_clear = bool(p_values) and max(holm(p_values)) < SIGNIFICANT

@@ -87,23 +87,23 @@ class RunFolder:
                 raise HupError(f"{self.path} holds something else than a run. Choose an empty or new folder.")
             self.write(wanted)
             return wanted
-        found = self.read()
+        held = self.read()
         for name in ("fingerprint", "protocol", "tuning", "swept"):
-            before, now = getattr(found, name), getattr(wanted, name)
+            before, now = getattr(held, name), getattr(wanted, name)
             if before != now:
                 raise HupError(
                     f"The run in {self.path} has {name} = {_short(before)}, not {_short(now)}. Choose another folder."
                 )
-        rows = {row["name"]: row for row in found.rows}
+        rows = {row["name"]: row for row in held.rows}
         for row in wanted.rows:
             if row != rows.setdefault(row["name"], row):
                 raise HupError(f"The run in {self.path} has another row {row['name']!r}: its settings differ.")
         places = {name: place for place, name in enumerate(order)}
-        found.rows = sorted(rows.values(), key=lambda row: places.get(row["name"], len(places)))
-        found.seeds = sorted({*found.seeds, *wanted.seeds})
-        found.label, found.command, found.jobs = wanted.label, wanted.command, wanted.jobs
-        self.write(found)
-        return found
+        held.rows = sorted(rows.values(), key=lambda row: places.get(row["name"], len(places)))
+        held.seeds = sorted({*held.seeds, *wanted.seeds})
+        held.label, held.command, held.jobs = wanted.label, wanted.command, wanted.jobs
+        self.write(held)
+        return held
 
     def read(self) -> Request:
         """Read what was asked.
@@ -140,7 +140,7 @@ class RunFolder:
         return self.path / "models" / row / f"trial-{number}"
 
     def trial(self, row: str, number: int) -> Path:
-        """Name the file of what a trial found."""
+        """Name the file of what a trial came to."""
         return self.path / "tuning" / row / f"trial-{number}.json"
 
     def write_cell(self, row: str, seed: int, content: dict[str, Any]) -> None:
@@ -159,12 +159,12 @@ class RunFolder:
 
     def chosen(self, row: str, trials: int) -> tuple[int, tuple[str, ...]] | None:
         """Find number and setting of the best trial; None while some are not done, or where all have failed."""
-        found = [self.read_trial(row, number) for number in range(trials)]
-        scored = [(trial["selection"], -number) for number, trial in enumerate(found) if trial and not trial["failed"]]
-        if any(trial is None for trial in found) or not scored:
+        tried = [self.read_trial(row, number) for number in range(trials)]
+        scored = [(trial["selection"], -number) for number, trial in enumerate(tried) if trial and not trial["failed"]]
+        if any(trial is None for trial in tried) or not scored:
             return None
         best = -max(scored)[1]
-        trial = found[best]
+        trial = tried[best]
         assert trial is not None
         return best, tuple(trial["overrides"])
 

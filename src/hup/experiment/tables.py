@@ -23,8 +23,8 @@ def grid_tables(results: Results) -> list[Table]:
 
 
 def _table(results: Results, level: str) -> Table:
-    found = {row.row: row.levels[level] for row in results.rows if level in row.levels}
-    first = next(iter(found.values()))
+    figures = {row.row: row.levels[level] for row in results.rows if level in row.levels}
+    first = next(iter(figures.values()))
     table = Table(
         title=f"{results.label}, {level}: {first.sessions:,} sessions",
         title_justify="left",
@@ -38,7 +38,7 @@ def _table(results: Results, level: str) -> Table:
     for part in ("repeat", "explore"):
         table.add_column(f"{part}: {getattr(first, part).sessions:,}\nRecall / MRR", justify="right")
     best = {
-        metric: max(getattr(level, metric).value or 0.0 for level in found.values()) for metric in ("recall", "mrr")
+        metric: max(getattr(level, metric).value or 0.0 for level in figures.values()) for metric in ("recall", "mrr")
     }
     group = ""
     for row in results.rows:
@@ -72,5 +72,5 @@ def _with_interval(metric: Metric) -> str:
 
 
 def _pair(figures: LevelResult, part: str) -> str:
-    found = getattr(figures, part)
-    return " / ".join(NOTHING if value is None else f"{100 * value:.1f}" for value in (found.recall, found.mrr))
+    measured = getattr(figures, part)
+    return " / ".join(NOTHING if value is None else f"{100 * value:.1f}" for value in (measured.recall, measured.mrr))

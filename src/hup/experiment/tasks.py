@@ -88,7 +88,7 @@ class Grid:
         self.vectors = self._candidate_vectors() if protocol == "paper" else None
 
     def run(self, task: Task) -> None:
-        """Do a piece of work; what it found is in the folder afterwards.
+        """Do a piece of work; its result is in the folder afterwards.
 
         Raises
         ------
@@ -111,8 +111,8 @@ class Grid:
     def _try(self, task: Task, number: int) -> None:
         started = time.perf_counter()
         model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
-        found = self._evaluated(model, "validation")
-        selection, figures = selection_of(found, model.name)
+        evaluation = self._evaluated(model, "validation")
+        selection, figures = selection_of(evaluation, model.name)
         content = {
             "overrides": list(task.overrides),
             "failed": None,
@@ -131,19 +131,19 @@ class Grid:
                 tried.replace(_with_parent(place))
         model, cost = self._fitted(task, place)
         started = time.perf_counter()
-        found = self._evaluated(model, "test")
+        evaluation = self._evaluated(model, "test")
         seconds = time.perf_counter() - started
         cell = self.folder.cell(row.name, seed)
-        found.write_ranks(cell / "ranks.parquet")
+        evaluation.write_ranks(cell / "ranks.parquet")
         content = {
             "failed": None,
             "row": asdict(row),
             "seed": seed,
             "overrides": list(task.overrides),
             "config": model.config.model_dump(mode="json"),
-            "protocol": found.protocol,
-            "sessions": len(found.sessions),
-            "cost": cost | {"sessions_per_second": round(len(found.sessions) / seconds, 1)},
+            "protocol": evaluation.protocol,
+            "sessions": len(evaluation.sessions),
+            "cost": cost | {"sessions_per_second": round(len(evaluation.sessions) / seconds, 1)},
             "collapse": model.metrics.get("collapse") or {},
             "calibration": self._calibration(model),
             "weights": model.metrics.get("weights") or {},
@@ -155,8 +155,8 @@ class Grid:
         if not model.gives_probabilities:
             return {}
         sessions = np.asarray(self.dataset.sessions("test"), dtype=np.int64)
-        found = calibration(model, self.dataset, sessions, "keep" if self.protocol == "paper" else "mask")
-        return {level: of.to_dict() for level, of in found.items()}
+        by_level = calibration(model, self.dataset, sessions, "keep" if self.protocol == "paper" else "mask")
+        return {level: of.to_dict() for level, of in by_level.items()}
 
     def config(self, task: Task) -> Section:
         """Make the configuration of a task's model."""
@@ -207,10 +207,10 @@ class Grid:
         return vectors["item"]
 
 
-def selection_of(found: Evaluation, row: str) -> tuple[float, dict[str, float]]:
+def selection_of(evaluation: Evaluation, row: str) -> tuple[float, dict[str, float]]:
     """Mean over levels of MRR at the level's cutoff, by which settings are chosen, and its parts."""
     parts = {}
-    for level, ranks in found.ranks[row].items():
+    for level, ranks in evaluation.ranks[row].items():
         counted = ranks[~np.isnan(ranks)]
         if len(counted):
             parts[f"{level} mrr@{cutoff(level)}"] = float(reciprocal_rank(counted, cutoff(level)).mean())
@@ -228,7 +228,7 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "levels": dataset.levels,
         "sessions": counts.sessions,
-        "users": dataset.n_users(),
+        "users": dataset.n_users,
         "items": counts.items,
         "categories": list(counts.categories),
         "events": counts.events,

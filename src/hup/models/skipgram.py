@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.data.dataset import Dataset
+from hup.sessions.levels import Level
 from hup.sessions.runs import run_counts
 
 
@@ -27,14 +28,14 @@ class RunSequences:
 
     def __init__(self, dataset: Dataset, level: str) -> None:
         self._dataset = dataset
-        self._column = None if level == "item" else int(level.removeprefix("category_")) - 1
+        self._level = Level(level)
 
     def __iter__(self) -> Iterator[list[str]]:
         paths, offsets = self._dataset.taxonomy.paths, self._dataset.offsets
         for session in self._dataset.sessions("train"):
             codes = self._dataset.item[offsets[session] : offsets[session + 1]]
-            if self._column is not None:
-                codes = paths[codes, self._column]
+            if self._level.is_category:
+                codes = paths[codes, self._level.k - 1]
             yield [str(code) for code in codes[changes(codes)].tolist()]
 
 
@@ -77,7 +78,7 @@ def word2vec_vectors(
     """
     from gensim.models import Word2Vec
 
-    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    n_known = Level(level).pick(dataset.n_train_items, dataset.n_train_categories)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
         sentences = RunSequences(dataset, level)

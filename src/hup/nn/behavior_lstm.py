@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from hup.nn.kernels import fused
-from hup.nn.kernels.packing import Packing
 from hup.nn.kernels.reference import hard_sigmoid
+from hup.nn.ragged import Packing
 
 State = tuple[Tensor, Tensor]
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from hup.nn.ragged import segment_softmax, segment_sum
 
-RELATIONS = 3
+N_RELATIONS = 3
 _RECENCY = 2.0  # how fast an untrained pointer forgets: a code's weight falls with its place to this power
 _NEVER = -1e9
 _START = (1.0, 0.0, -1.0, -1.0)  # weights of the parts: repeat, memory, explore, unseen
@@ -143,7 +143,7 @@ class Mixture(nn.Module):
         super().__init__()
         self.has = (repeat, memory, True, True)
         self.pointer = _Attention(size, n_signals, hidden, 1, -_RECENCY)
-        self.neighbors = _Attention(size, n_signals + RELATIONS, hidden, RELATIONS, -1.0)
+        self.neighbors = _Attention(size, n_signals + N_RELATIONS, hidden, N_RELATIONS, -1.0)
         self.context = nn.Linear(n_context + 1, hidden)
         self.profile = nn.Linear(size, hidden, bias=False) if size else None
         self.part = nn.Linear(hidden, len(_START))
@@ -184,7 +184,9 @@ class Mixture(nn.Module):
         known = look.support > 0
         scores = self.neighbors(torch.cat([look.signals, support], dim=1), look, outputs, last)
         flat = scores.masked_fill(~known, _NEVER).reshape(-1)
-        memory = segment_softmax(flat, look.query.repeat_interleave(RELATIONS), n_queries).view(-1, RELATIONS) * known
+        memory = (
+            segment_softmax(flat, look.query.repeat_interleave(N_RELATIONS), n_queries).view(-1, N_RELATIONS) * known
+        )
 
         supported = segment_sum((memory * support).sum(dim=1), look.query, n_queries) / 3
         hidden = self.context(torch.cat([look.context, supported.unsqueeze(1)], dim=1))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hup.config import Config
-from hup.nn.inputs import Inputs
-from hup.nn.pyramid_level import LevelProfile, PyramidLevel
-from hup.nn.tables import VectorTable
+from hup.config import Config, Network
+from hup.nn.attention import Attention
+from hup.nn.behavior_lstm import BehaviorLSTM
+from hup.nn.tables import Inputs, VectorTable
 from hup.sessions.batches import Histories
-from hup.sessions.levels import level_names
+from hup.sessions.levels import Level, level_names
 from hup.sessions.steps import LevelSteps, PyramidSteps
 
 
@@ -113,8 +113,7 @@ class Pyramid(nn.Module):
         self.inputs = nn.ModuleDict({name: shared or inputs() for name in self.level_names})
         self.levels = nn.ModuleDict()
         for number, name in enumerate(self.level_names):
-            is_category = name.startswith("category_")
-            output = sizes.category if is_category else sizes.item
+            output = sizes.category if name.is_category else sizes.item
             if self.layout[number] == 0:
                 made = PyramidLevel(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
             else:
@@ -125,16 +124,15 @@ class Pyramid(nn.Module):
                     sizes.dwell,
                     output,
                     network,
-                    gates=network.category_gates or not is_category,
-                    signal=network.category_attention_signal or not is_category,
+                    gates=network.category_gates or not name.is_category,
+                    signal=network.category_attention_signal or not name.is_category,
                 )
             self.levels[name] = made
 
     def target_table(self, level: str) -> VectorTable:
         """Vectors that profiles of a level are compared with; the micro level's are the items'."""
-        if level in ("micro", "item"):
-            return self.item_targets
-        table = self.category_targets[int(level.removeprefix("category_")) - 1]
+        level = Level(level)
+        table = self.category_targets[level.k - 1] if level.is_category else self.item_targets
         assert isinstance(table, VectorTable)
         return table
 
@@ -279,3 +277,90 @@ def _pairs(of: LevelSteps, n_closed: int, open_lengths: Tensor) -> tuple[Tensor,
     open_start = n_closed + open_lengths.cumsum(0) - open_lengths
     step = torch.where(place < n_before[query], of.first[query] + place, open_start[query] + place - n_before[query])
     return step, query
+
+
+@dataclass(frozen=True)
+class LevelProfile:
+    """Profile of one level for ``Q`` queries.
+
+    Attributes
+    ----------
+    vector : Tensor
+        ``(Q, d)``, p_l of §4.5.
+    weights : Tensor
+        ``(P,)`` attention weights α of all pairs, query by query; without attention 1 for the last step, else 0.
+    step, query : Tensor
+        ``(P,)``; the pair's step (closed steps first, then open ones) and its query.
+    """
+
+    vector: Tensor
+    weights: Tensor
+    step: Tensor
+    query: Tensor
+
+
+class PyramidLevel(nn.Module):
+    """One level.
+
+    Parameters
+    ----------
+    input_size : int
+    interval_size, signal_size : int
+        Sizes of the embeddings of intervals, and of the behavior type (over micro-behaviors) or dwell (over runs).
+    output_size : int
+        Size of the profile.
+    network : Network
+    gates, signal : bool
+        Whether the recurrent layer may have its time and behavior gates here, and the attention its signal.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        interval_size: int,
+        signal_size: int,
+        output_size: int,
+        network: Network,
+        *,
+        gates: bool = True,
+        signal: bool = True,
+    ) -> None:
+        super().__init__()
+        hidden = network.hidden
+        self.rnn = BehaviorLSTM(
+            input_size,
+            hidden,
+            interval_size if gates and network.time_gate else 0,
+            signal_size if gates and network.behavior_gate else 0,
+            hard_gates=network.hard_gates,
+        )
+        self.attention = (
+            Attention(
+                hidden,
+                signal_size if signal and network.attention_signal else 0,
+                network.attention_hidden,
+                squash=network.attention_tanh,
+            )
+            if network.attention
+            else None
+        )
+        self.head = nn.Linear(hidden, output_size)
+        self.tanh = network.head_tanh
+
+    def run(
+        self, x: Tensor, interval: Tensor, signal: Tensor, lengths: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Run the recurrence over ragged sequences; see :meth:`BehaviorLSTM.run`."""
+        return self.rnn.run(
+            x, interval if self.rnn.interval_size else None, signal if self.rnn.behavior_size else None, lengths, state
+        )
+
+    def profile(self, y: Tensor, signal: Tensor, last: Tensor, step: Tensor, query: Tensor) -> LevelProfile:
+        """Attend over ``y`` and make the profile; see :meth:`Attention.forward`."""
+        if self.attention is None:
+            context, weights = last, torch.ones_like(query, dtype=last.dtype)
+            weights[:-1] = (query[1:] != query[:-1]).to(last.dtype)  # a query's last step stands last among its pairs
+        else:
+            context, weights = self.attention(y, signal if self.attention.signal else None, last, step, query)
+        vector = self.head(context)
+        return LevelProfile(torch.tanh(vector) if self.tanh else vector, weights, step, query)

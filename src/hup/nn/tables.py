@@ -1,12 +1,17 @@
-"""Tables of vectors that have an answer for codes they have never seen."""
+"""Tables of vectors, with an answer for codes never seen; what the pyramid reads of them; how far they differ."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hup.config import Embeddings
 from hup.nn.ragged import segment_sum
+from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level, ranked_levels
 
 
 class VectorTable(nn.Module):
@@ -81,3 +86,124 @@ class VectorTable(nn.Module):
             means = means.detach()
             self._means = (self.weight._version, means)
         return means
+
+
+class Inputs(nn.Module):
+    """Tables of items, categories, behavior types, dwell and interval buckets.
+
+    Parameters
+    ----------
+    items : VectorTable
+    categories : nn.ModuleList
+        A VectorTable for each of category_1 … category_K.
+    n_behaviors : int
+    n_intervals, n_dwells : int
+        Buckets, "not known" included.
+    sizes : Embeddings
+    micro_signals : bool
+        Whether behavior type, dwell and interval are part of a micro-behavior's vector.
+    """
+
+    def __init__(
+        self,
+        items: VectorTable,
+        categories: nn.ModuleList,
+        n_behaviors: int,
+        n_intervals: int,
+        n_dwells: int,
+        sizes: Embeddings,
+        *,
+        micro_signals: bool,
+    ) -> None:
+        super().__init__()
+        self.items, self.categories = items, categories
+        self.behavior = VectorTable(torch.zeros(n_behaviors, 0, dtype=torch.long), sizes.behavior)
+        self.interval = nn.Embedding(n_intervals, sizes.interval)
+        self.dwell = nn.Embedding(n_dwells, sizes.dwell)
+        for table in (self.interval, self.dwell):
+            nn.init.uniform_(table.weight, -0.05, 0.05)
+        self.micro_signals = micro_signals
+        self.micro_size = sizes.item + len(categories) * sizes.category
+        if micro_signals:
+            self.micro_size += sizes.behavior + sizes.dwell + sizes.interval
+
+    def table(self, level: str) -> VectorTable:
+        """Vectors of "item" or "category_k"."""
+        level = Level(level)
+        table = self.categories[level.k - 1] if level.is_category else self.items
+        assert isinstance(table, VectorTable)
+        return table
+
+    def behaviors(self, codes: Tensor) -> Tensor:
+        """e_b of behavior codes ``(S,)``; unknown ones take the mean."""
+        vectors: Tensor = self.behavior(codes, codes.unsqueeze(-1)[..., :0])
+        return vectors
+
+    def vector(self, level: str, histories: Histories, events: Tensor) -> Tensor:
+        """e_v, or e_c of a level, at some events."""
+        table = self.table(level)
+        vectors: Tensor = table(histories.codes(level)[events], histories.categories[events, : len(table.n_ancestors)])
+        return vectors
+
+    def micro(self, histories: Histories, events: Tensor, interval: Tensor, dwell: Tensor) -> Tensor:
+        """e_i of §4.1: item, categories (coarsest first), behavior, dwell and interval, side by side."""
+        parts = [self.vector(level, histories, events) for level in (ITEM, *ranked_levels(histories.levels)[:0:-1])]
+        if self.micro_signals:
+            parts += [self.behaviors(histories.behavior[events]), self.dwell(dwell), self.interval(interval)]
+        return torch.cat(parts, dim=1)
+
+
+#: Vectors pointing the same way on average, or spanning hardly more than one direction, cannot rank anything.
+ALARM_COSINE = 0.9
+ALARM_RANK = 1.5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Spread of a table's vectors.
+
+    Attributes
+    ----------
+    mean_cosine : float
+        Mean cosine over all pairs of different vectors.
+    effective_rank : float
+        Exponential of the entropy of the normalised singular values, from 1 to the vector size (Roy and Vetterli 2007).
+    vectors : int
+        Number of rows.
+    """
+
+    mean_cosine: float
+    effective_rank: float
+    vectors: int
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the table can hardly tell its rows apart."""
+        return self.vectors > 1 and (self.mean_cosine > ALARM_COSINE or self.effective_rank < ALARM_RANK)
+
+
+def spread(vectors: Tensor) -> Spread:
+    """Measure a table, ``(n, d)``; a single vector has nothing to tell apart and never counts as collapsed."""
+    n = vectors.shape[0]
+    if n < 2:
+        return Spread(1.0, 1.0, n)
+    unit = functional.normalize(vectors.detach().double(), dim=1)
+    # The sum over all pairs is the squared length of the sum of unit vectors.
+    mean_cosine = (unit.sum(0).square().sum() - unit.square().sum()) / (n * (n - 1))
+    # Singular values by way of the (d, d) Gram matrix: cheap for any number of rows.
+    singular = torch.linalg.eigvalsh(unit.t() @ unit).clamp(min=0).sqrt()
+    share = singular / singular.sum().clamp(min=torch.finfo(singular.dtype).tiny)
+    entropy = -torch.special.xlogy(share, share).sum()
+    return Spread(float(mean_cosine), float(entropy.exp()), n)
+
+
+def unshared(network: nn.Module) -> dict[str, Tensor]:
+    """Tensors of a network by name; a table that is used under two names has the first of them.
+
+    Files of tensors refuse to hold one twice, and copying one twice would be a waste.
+    """
+    names: dict[int | str, str] = {}
+    tensors = network.state_dict()
+    for name, tensor in tensors.items():
+        names.setdefault(tensor.data_ptr() or name, name)  # tensors without elements have no address
+    return {name: tensors[name] for name in names.values()}

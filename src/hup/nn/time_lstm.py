@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hup.nn.kernels.packing import Packing
+from hup.nn.ragged import Packing
 
 Version = Literal[1, 2, 3]
 State = tuple[Tensor, Tensor]
 
 
-class TimeLSTM(nn.Module):
+class TimeLSTMLayer(nn.Module):
     """Versions 1, 2 and 3 of the Time-LSTM.
 
     Version 1 is an LSTM with peepholes, whose input gate is scaled by ``T = σ(W_xt x + tanh(W_tt Δ) + b_t)`` and whose

@@ -92,8 +92,8 @@ def name_fit(name: str, role: str) -> int:
     for score, word in ((100, "".join(words)), (85, "".join(stem)), (80, bare)):
         if word in synonyms:
             return score - synonyms.index(word) // 3
-    found = [synonyms.index(word) for word in words if word in synonyms and len(word) > 2]
-    return 45 - min(found) // 3 if found else 0
+    places = [synonyms.index(word) for word in words if word in synonyms and len(word) > 2]
+    return 45 - min(places) // 3 if places else 0
 
 
 def category_number(name: str) -> int | None:

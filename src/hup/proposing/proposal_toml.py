@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hup.data.tables.mapping_toml import mapping_sections, toml_key, toml_value
+from hup.data.tables.mapping import mapping_sections, toml_key, toml_value
 from hup.proposing.propose import Choice, Proposal
 
 _REMARK_COLUMN = 44

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hup.data.engines.engine import Dialect, Engine, TableSource
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import Dialect, SourceFile, TableSource
+from hup.data.engines.sql_text import quoted_name
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 from hup.data.tables.mapping import load_mapping
 from hup.errors import HupError
 
@@ -43,14 +44,14 @@ class TableSample:
     dialect: Dialect
 
 
-def sample_tables(source: TableSource, engine: Engine) -> tuple[list[TableSample], list[str]]:
+def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[TableSample], list[str]]:
     """Take a sample of each table among the files of a source: files of the same columns are one table.
 
     Parameters
     ----------
     source : TableSource
         Files or a query.
-    engine : Engine
+    engine : DuckDBEngine
         Reads them.
 
     Returns
@@ -66,14 +67,14 @@ def sample_tables(source: TableSource, engine: Engine) -> tuple[list[TableSample
         If there is no table.
     """
     if not source.files:
-        return [_sample(source, Dialect(), list(engine.columns(source, Dialect())), engine)], []
+        return [_sample(source, Dialect(), list(engine.reader.columns(source, Dialect())), engine)], []
     tables: dict[tuple[Dialect, tuple[str, ...]], list[SourceFile]] = {}
     remarks: list[str] = []
     failures: list[HupError] = []
     for file in source.files:
         try:
             dialect = find_dialect(file)
-            columns = tuple(engine.columns(TableSource(files=(file,)), dialect))
+            columns = tuple(engine.reader.columns(TableSource(files=(file,)), dialect))
         except HupError as error:
             failures.append(error)
             remarks.append(f"{file.name} is left out: {error}")
@@ -88,15 +89,15 @@ def sample_tables(source: TableSource, engine: Engine) -> tuple[list[TableSample
     return samples, remarks
 
 
-def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: Engine) -> TableSample:
+def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: DuckDBEngine) -> TableSample:
     # A few files suffice; the first and the last, as logs change over time.
     files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
     parts = [replace(source, files=(file,)) for file in files] or [source]
     rows = []
     for part in parts:
-        raw = engine.read(part, dialect, list(columns), Progress())
-        good = raw.table.filter(raw.table.hup_problem.isnull()).select(*columns)
-        rows.append(engine.collect(good.limit(SAMPLE_ROWS // len(parts))))
+        raw = engine.reader.read(part, dialect, list(columns), Progress())
+        good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE hup_problem IS NULL"
+        rows.append(engine.collect(f"SELECT * FROM ({raw.typed(good)}) LIMIT {SAMPLE_ROWS // len(parts)}"))
     return TableSample(source.files, pa.concat_tables(rows, promote_options="permissive"), dialect)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -28,9 +29,8 @@ from hup.recommender.recommendations import Recommendations, own_candidates, pop
 from hup.recommender.session_reader import SessionReader
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.event_times import check_now
-from hup.sessions.events import Event, in_time_order
-from hup.sessions.levels import ranked_levels
+from hup.sessions.events import Event, check_now, in_time_order
+from hup.sessions.levels import Level, ranked_levels
 
 Part = TypeVar("Part")
 
@@ -52,6 +52,32 @@ class Scores:
     known: Tensor
     own: Tensor
     own_codes: Tensor
+
+
+class LevelScores:
+    """What a model answers for one batch: ``answer[level]`` gives the :class:`Scores` of a level, made on demand.
+
+    Scores of all levels at once would fill the memory of a large shop. What they are made of is settled when the batch
+    is asked about, so an answer never changes, and threads that ask about different batches do not meet.
+
+    Parameters
+    ----------
+    score : callable
+        Makes the scores of a level.
+    """
+
+    def __init__(self, score: Callable[[str], Scores]) -> None:
+        self._score = score
+
+    def __getitem__(self, level: str) -> Scores:
+        """Score every candidate of a level.
+
+        Raises
+        ------
+        HupError
+            The model has no such level.
+        """
+        return self._score(level)
 
 
 class Recommender(ABC):
@@ -136,6 +162,18 @@ class Recommender(ABC):
 
     # ------------------------------------------------------------------ what all have
 
+    def scores(self, histories: Histories) -> LevelScores:
+        """Score every candidate of every level for each history; what levels share is computed once.
+
+        By default each level is asked for by :meth:`score`.
+
+        Raises
+        ------
+        HupError
+            The model is not fitted.
+        """
+        return LevelScores(partial(self.score, histories))
+
     def _take(self, dataset: Dataset) -> None:
         """Take over the dataset's training vocabulary, and note which dataset it is."""
         self._vocabulary = Vocabulary.of(dataset)
@@ -148,7 +186,7 @@ class Recommender(ABC):
         return self._fitted(self._vocabulary)
 
     @property
-    def levels(self) -> tuple[str, ...]:
+    def levels(self) -> tuple[Level, ...]:
         """Levels that can be recommended: item, category_K … category_1."""
         return ranked_levels(self.vocabulary.levels)
 

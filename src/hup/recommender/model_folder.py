@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hup.errors import HupError
 from hup.files import write_aside
-from hup.nn.weights import unshared
+from hup.nn.tables import unshared
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
 FORMAT_VERSION = 2

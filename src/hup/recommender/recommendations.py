@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hup.data.taxonomy import NO_CATEGORY
+from hup.recommender.excluded import excluded_code, has_no_category
 from hup.recommender.session_reader import Seen
 from hup.recommender.vocabulary import Vocabulary
+from hup.sessions.levels import Level
 
 
 @dataclass(frozen=True)
@@ -121,18 +122,13 @@ class OwnCandidate:
 
 def own_candidates(vocabulary: Vocabulary, items: Mapping[str, Seen], level: str) -> list[OwnCandidate]:
     """Items, or categories of a level, of a session's items that the vocabulary lacks; never "no category"."""
-    n_known = vocabulary.size(level)
-    if level == "item":
-        return [
-            OwnCandidate(seen.code, seen.path, name, seen.names) for name, seen in items.items() if seen.code >= n_known
-        ]
-    k = int(level.removeprefix("category_"))
-    found = {
-        seen.path[k - 1]: OwnCandidate(seen.path[k - 1], seen.path, seen.names[k - 1], seen.names[:k])
-        for seen in items.values()
-        if seen.path[k - 1] >= n_known and seen.names[:k] != (NO_CATEGORY,) * k
-    }
-    return list(found.values())
+    n_known, level = vocabulary.size(level), Level(level)
+    own: dict[int, OwnCandidate] = {}
+    for item, seen in items.items():
+        code, names = _code(seen, level), _names(seen, level)
+        if code >= n_known and not has_no_category(seen, level):
+            own[code] = OwnCandidate(code, seen.path, names[-1] if level.is_category else item, names)
+    return list(own.values())
 
 
 def rank(
@@ -153,13 +149,13 @@ def rank(
     """
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
-    if level == "item":
-        here = items[current].code
-        values[here if here < len(known) else len(known) + codes.index(here)] = -torch.inf
-    elif (none := _no_category(vocabulary, level)) >= 0:
-        values[none] = -torch.inf
+    excluded = excluded_code(vocabulary, items, current, level)
+    if 0 <= excluded < len(known):
+        values[excluded] = -torch.inf
+    elif excluded in codes:
+        values[len(known) + codes.index(excluded)] = -torch.inf
     best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
-    seen = _seen(items, level)
+    seen = {_code(one, Level(level)) for one in items.values()}
     chosen = [place if place < len(known) else codes[place - len(known)] for place in places.tolist()]
     told = [None] * len(chosen) if origins is None else origins(chosen)
     ranked = []
@@ -176,12 +172,12 @@ def rank(
 def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation, ...]:
     """Most visited of the training split, with their shares of its runs as scores."""
     counts = vocabulary.counts[level].copy()
-    none = -1 if level == "item" else _no_category(vocabulary, level)
-    if none >= 0:
-        counts[none] = 0
+    excluded = Level(level).pick(-1, vocabulary.no_category)
+    if excluded >= 0:
+        counts[excluded] = 0
     best = np.argsort(-counts, kind="stable")
     ranked = []
-    for code in best[best != none][:k].tolist():
+    for code in best[best != excluded][:k].tolist():
         name, names = _known_names(vocabulary, level, code)
         ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
     return tuple(ranked)
@@ -204,12 +200,8 @@ def reasons(
     """
     shares: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
     for item, weight in zip(visited, weights, strict=True):
-        names = items[item].names
-        if level == "item":
-            shares[item, names] += weight
-        else:
-            k = int(level.removeprefix("category_"))
-            shares[names[k - 1], names[:k]] += weight
+        names = _names(items[item], Level(level))
+        shares[names[-1] if Level(level).is_category else item, names] += weight
     most_first = sorted(shares.items(), key=lambda share: -share[1])
     return tuple(Reason(name, weight, path) for (name, path), weight in most_first)
 
@@ -240,20 +232,19 @@ def origin_of(
     return Origin(again, near, max(0.0, 1 - again - near), runs)
 
 
-def _no_category(vocabulary: Vocabulary, level: str) -> int:
-    return vocabulary.no_category[int(level.removeprefix("category_")) - 1]
+def _code(seen: Seen, level: Level) -> int:
+    return level.pick(seen.code, seen.path)
 
 
-def _seen(items: Mapping[str, Seen], level: str) -> set[int]:
-    if level == "item":
-        return {seen.code for seen in items.values()}
-    k = int(level.removeprefix("category_"))
-    return {seen.path[k - 1] for seen in items.values()}
+def _names(seen: Seen, level: Level) -> tuple[str, ...]:
+    """Path of names down to a category of the level; of an item its whole path."""
+    return seen.names[: level.k] if level.is_category else seen.names
 
 
 def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
     """Name of a code of the vocabulary, and its path of names."""
-    if level == "item":
-        return vocabulary.items[code], vocabulary.category_path(vocabulary.levels, int(vocabulary.paths[code, -1]))
-    names = vocabulary.category_path(int(level.removeprefix("category_")), code)
-    return names[-1], names
+    k = Level(level).k
+    if k:
+        names = vocabulary.category_path(k, code)
+        return names[-1], names
+    return vocabulary.items[code], vocabulary.category_path(vocabulary.levels, int(vocabulary.paths[code, -1]))

@@ -12,8 +12,7 @@ import torch
 from hup.data.taxonomy import extended_path
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.event_times import between, dwell_until, elapsed, interval_until, intervals
-from hup.sessions.events import Event
+from hup.sessions.events import Event, between, dwell_until, elapsed, interval_until, intervals
 
 Path = tuple[int, ...]
 #: Codes given to category paths that the vocabulary lacks.

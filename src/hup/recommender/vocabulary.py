@@ -20,6 +20,7 @@ from hup.data.dataset import Behavior, Dataset
 from hup.data.taxonomy import NO_CATEGORY
 from hup.errors import HupError
 from hup.files import write_aside
+from hup.sessions.levels import Level, ranked_levels
 from hup.sessions.runs import run_counts
 
 ITEMS, CATEGORIES = "items.parquet", "categories.parquet"
@@ -56,15 +57,14 @@ class Vocabulary:
     def of(cls, dataset: Dataset) -> Self:
         """Take the training vocabulary of a dataset."""
         n_items, sizes = dataset.n_train_items, dataset.n_train_categories
-        levels = ["item", *(f"category_{k}" for k in range(1, dataset.levels + 1))]
         tree = dataset.taxonomy
         return cls(
-            items=dataset.item_names()[:n_items],
+            items=dataset.item_names[:n_items],
             paths=tree.paths[:n_items].astype(np.int64),
             categories=tuple(list(names[:n]) for names, n in zip(tree.names, sizes, strict=True)),
             parents=tuple(parent[:n].astype(np.int64) for parent, n in zip(tree.parents, sizes, strict=True)),
             behaviors=dataset.behaviors,
-            counts={level: run_counts(dataset, level) for level in levels},
+            counts={level: run_counts(dataset, level) for level in ranked_levels(dataset.levels)},
         )
 
     @property
@@ -74,9 +74,7 @@ class Vocabulary:
 
     def size(self, level: str) -> int:
         """Count the known codes of a level."""
-        if level in ("item", "micro"):
-            return len(self.items)
-        return len(self.categories[int(level.removeprefix("category_")) - 1])
+        return len(Level(level).pick(self.items, self.categories))
 
     def ancestors(self, k: int) -> Tensor:
         """Ancestors of every category of level k, ``(n_k, k - 1)`` int64, coarsest first."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hup.experiment.results import Results
 from hup.report.paper import PAPER_ROWS, paper_figure
+from hup.sessions.levels import Level
 
 LEAST_ROWS = 3
 
@@ -39,9 +40,9 @@ def agreement(results: Results, paper: str) -> list[Agreement]:
     results : Results
     paper : {"appliances", "computers"}
     """
-    finest = f"category_{results.dataset['levels']}"
+    finest = Level.category(results.dataset["levels"])
     by_name = {row.row: row for row in results.rows if row.failed is None}
-    found = []
+    columns = []
     for level in ("item", finest):
         for metric in ("recall", "mrr"):
             pairs = []
@@ -51,8 +52,8 @@ def agreement(results: Results, paper: str) -> list[Agreement]:
                 ours = None if figures is None else getattr(figures, metric).value
                 if ours is not None and theirs is not None:
                     pairs.append((ours, theirs))
-            found.append(Agreement(level, metric, len(pairs), *_correlations(pairs)))
-    return found
+            columns.append(Agreement(level, metric, len(pairs), *_correlations(pairs)))
+    return columns
 
 
 def _correlations(pairs: list[tuple[float, float]]) -> tuple[float | None, float | None]:
@@ -61,6 +62,6 @@ def _correlations(pairs: list[tuple[float, float]]) -> tuple[float | None, float
     if len(pairs) < LEAST_ROWS or any(len(set(column)) == 1 for column in zip(*pairs, strict=True)):
         return None, None
     ours, theirs = zip(*pairs, strict=True)
-    found = float(kendalltau(ours, theirs).statistic), float(spearmanr(ours, theirs).statistic)
-    kendall, spearman = (None if math.isnan(value) else value for value in found)
+    correlations = float(kendalltau(ours, theirs).statistic), float(spearmanr(ours, theirs).statistic)
+    kendall, spearman = (None if math.isnan(value) else value for value in correlations)
     return kendall, spearman

@@ -121,7 +121,7 @@ def case_from_dataset(dataset: Dataset, index: int) -> Case:
             f"{test.start} to {test.stop - 1}."
         )
     span = slice(int(dataset.offsets[index]), int(dataset.offsets[index + 1]))
-    names, tree, behaviors = dataset.item_names(), dataset.taxonomy, dataset.behaviors
+    names, tree, behaviors = dataset.item_names, dataset.taxonomy, dataset.behaviors
     events = []
     for item, behavior, interval, dwell in zip(
         dataset.item[span].tolist(),

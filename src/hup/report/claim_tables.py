@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hup.evaluation.result import cutoff
 from hup.experiment.results import Results
 from hup.report.agreement import Agreement
 from hup.report.claims import FAILS, HOLDS, UNSURE, JudgedClaim, Verdict
@@ -13,16 +14,16 @@ from hup.report.wording import SPEARMAN, level_title, metric_title, p_value, poi
 _MARKS = {HOLDS: "good", FAILS: "bad", UNSURE: "unsure"}
 
 
-def agreement_table(found: Sequence[Agreement], depth: int) -> Table:
+def agreement_table(agreements: Sequence[Agreement], depth: int) -> Table:
     """Rank correlations of the columns with the paper's."""
     rows = tuple(
         (
-            Cell(f"{level_title(one.level, depth)}, {metric_title(one.metric, 20 if one.level == 'item' else 5)}"),
+            Cell(f"{level_title(one.level, depth)}, {metric_title(one.metric, cutoff(one.level))}"),
             Cell(_correlation(one.kendall)),
             Cell(_correlation(one.spearman)),
             Cell(str(one.rows)),
         )
-        for one in found
+        for one in agreements
     )
     head = ((Cell("column"), Cell("Kendall's τ"), Cell(SPEARMAN), Cell("rows in common")),)
     note = "1: the rows stand in the same order as in the paper's table; 0: no relation; −1: the reverse."  # noqa: RUF001

@@ -9,6 +9,7 @@ from hup.evaluation.significance import holm
 from hup.experiment.results import Results
 from hup.report.paired import Comparison, PairedTests
 from hup.report.paper import paper_figure
+from hup.sessions.levels import Level
 
 SIGNIFICANT = 0.01
 
@@ -121,7 +122,7 @@ def judge(results: Results, paper: str | None = None) -> list[JudgedClaim]:
         Dataset of the paper that the run's is a part of.
     """
     tests = PairedTests(results)
-    finest = f"category_{results.dataset['levels']}"
+    finest = Level.category(results.dataset["levels"])
     columns = [(level, metric) for level in ("item", finest) for metric in ("recall", "mrr")]
     return [
         JudgedClaim(claim, tuple(_verdict(claim, tests.compare, *column, paper, finest) for column in columns))
@@ -139,8 +140,8 @@ def _verdict(
     finest: str,
 ) -> Verdict:
     names = [(better, worse) for better in claim.better for worse in claim.worse]
-    found = {pair: compare(*pair, level, metric) for pair in names}
-    pairs = {pair: comparison for pair, comparison in found.items() if comparison is not None}
+    compared = {pair: compare(*pair, level, metric) for pair in names}
+    pairs = {pair: comparison for pair, comparison in compared.items() if comparison is not None}
     there = {row for pair in pairs for row in pair}
     missing = tuple(row for row in (*claim.better, *claim.worse) if row not in there)
     corrected = dict(zip(pairs, _corrected(list(pairs.values())), strict=True))

@@ -10,6 +10,7 @@ from hup.experiment.results import Metric, Results, RowResult
 from hup.report.result_tables import METRICS
 from hup.report.table import NOTHING, Cell, Group, Table
 from hup.report.wording import SPEARMAN, level_title, metric_title, percent, percent_range
+from hup.sessions.levels import ITEM, Level
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,18 @@ def sweep_curves(results: Results) -> Curves:
     by_name = {row.row: row for row in results.rows}
     pairs = [(float(value), by_name[name]) for value, name in zip(*_swept(results), strict=True)]
     pairs = sorted(((value, row) for value, row in pairs), key=lambda pair: pair[0])
-    found = [(value, row) for value, row in pairs if row.levels]
-    if not found:
+    measured = [(value, row) for value, row in pairs if row.levels]
+    if not measured:
         raise HupError(f"No row of the sweep {results.path} has figures.")
     depth = results.dataset["levels"]
-    columns = [(level, metric) for level in ("item", f"category_{depth}") for metric in METRICS]
+    columns = [(level, metric) for level in (ITEM, Level.category(depth)) for metric in METRICS]
     panels, sentences = [], []
     for level, metric in columns:
-        k = found[0][1].levels[level].k
+        k = measured[0][1].levels[level].k
         title = f"{level_title(level, depth)}: {metric_title(metric, k)}, %"
-        metrics = tuple(getattr(row.levels[level], metric) for _, row in found)
-        panels.append((title, (Line("HUP", tuple(value for value, _ in found), metrics, is_ours=True),)))
-        sentences.append(_trend(level_title(level, depth), metric_title(metric, k), key, found, metrics))
+        metrics = tuple(getattr(row.levels[level], metric) for _, row in measured)
+        panels.append((title, (Line("HUP", tuple(value for value, _ in measured), metrics, is_ours=True),)))
+        sentences.append(_trend(level_title(level, depth), metric_title(metric, k), key, measured, metrics))
     head = (
         (Cell(key), *(Cell(title.removesuffix(", %").replace(":", ",")) for title, _ in panels)),
     )  # one line, so that the table reads without the figure
@@ -105,19 +106,19 @@ def _swept(results: Results) -> tuple[list[float], list[str]]:
 
 
 def _trend(
-    level: str, metric: str, key: str, found: Sequence[tuple[float, RowResult]], metrics: Sequence[Metric]
+    level: str, metric: str, key: str, measured: Sequence[tuple[float, RowResult]], metrics: Sequence[Metric]
 ) -> str:
     """Say how a figure moves with the key."""
     from scipy.stats import spearmanr
 
     values = [metric.value for metric in metrics if metric.value is not None]
-    if len(values) < 3 or len(values) < len(found):
+    if len(values) < 3 or len(values) < len(measured):
         return ""
     low, high = min(values), max(values)
     spread = f"between {percent(low)} and {percent(high)} %"
     if low == high:
         return f"{level}, {metric}: {percent(low)} % throughout."
-    rho = float(spearmanr([value for value, _ in found], values).statistic)
+    rho = float(spearmanr([value for value, _ in measured], values).statistic)
     moves = "rises" if rho > 0.5 else "falls" if rho < -0.5 else "neither rises nor falls clearly"
     sign = f"{rho:+.2f}".replace("-", "−")  # noqa: RUF001 (a minus sign)
     return f"{level}, {metric}, {moves} with {key} ({SPEARMAN} {sign}), {spread}."
@@ -146,7 +147,7 @@ def learning_curves(runs: Sequence[Results]) -> Curves:
             if row.row == "recency" or row.group in ("hup", "variant"):
                 titles.setdefault(row.row, row.title)
     rows = {size: {row.row: row for row in by_size[size].rows if "item" in row.levels} for size in sizes}
-    k = next((row.levels["item"].k for found in rows.values() for row in found.values()), 20)
+    k = next((row.levels["item"].k for of_size in rows.values() for row in of_size.values()), 20)
     panels = tuple(
         (
             f"Items: {metric_title(metric, k)}, %",
@@ -172,7 +173,7 @@ def learning_curves(runs: Sequence[Results]) -> Curves:
 
 
 def _line(name: str, title: str, rows: dict[int, dict[str, RowResult]], metric: str) -> Line:
-    known = [(size, found[name]) for size, found in rows.items() if name in found]
+    known = [(size, of_size[name]) for size, of_size in rows.items() if name in of_size]
     metrics = tuple(getattr(row.levels["item"], metric) for _, row in known)
     return Line(title, tuple(size for size, _ in known), metrics, is_ours=name == "hup", is_bar=name == "recency")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hup.evaluation.result import cutoff
 from hup.experiment.results import Difference, Part, Results, RowResult
 from hup.report.claims import SIGNIFICANT
 from hup.report.result_tables import METRICS, grouped, shown_levels
@@ -73,18 +74,18 @@ def _pair(part: Part) -> str:
 def significance_table(results: Results) -> Table:
     """Differences of the reference row to every other."""
     levels, depth = shown_levels(results), results.dataset["levels"]
-    found = {(d.row, d.level, d.metric): d for d in results.differences}
+    by_column = {(d.row, d.level, d.metric): d for d in results.differences}
     titles = {row.row: row.title for row in results.rows}
     reference = titles.get(results.reference, results.reference)
     columns = [(level, metric) for level in levels for metric in METRICS]
     head = (
         (Cell(""), *(Cell(level_title(level, depth), span=2) for level in levels)),
-        (Cell("row"), *(Cell(metric_title(metric, 20 if level == "item" else 5)) for level, metric in columns)),
+        (Cell("row"), *(Cell(metric_title(metric, cutoff(level))) for level, metric in columns)),
     )
     cells = {
-        row.row: (Cell(row.title), *(_difference(found.get((row.row, *column))) for column in columns))
+        row.row: (Cell(row.title), *(_difference(by_column.get((row.row, *column))) for column in columns))
         for row in results.rows
-        if any((row.row, *column) in found for column in columns)
+        if any((row.row, *column) in by_column for column in columns)
     }
     note = (
         f"{reference} minus row, in points, with the 95 % bootstrap interval and the p-value of the two-sided paired "
@@ -94,12 +95,12 @@ def significance_table(results: Results) -> Table:
     return Table(f"Significance: {reference} against every row", head, grouped(results, cells), note)
 
 
-def _difference(found: Difference | None) -> Cell:
-    if found is None:
+def _difference(difference: Difference | None) -> Cell:
+    if difference is None:
         return Cell(NOTHING)
-    sure = found.p_holm < SIGNIFICANT
-    mark = "" if not sure else "good" if found.mean > 0 else "bad"
-    return Cell(points(found.mean), f"{points_range(found.interval)}; {p_value(found.p_holm)}", mark)
+    sure = difference.p_holm < SIGNIFICANT
+    mark = "" if not sure else "good" if difference.mean > 0 else "bad"
+    return Cell(points(difference.mean), f"{points_range(difference.interval)}; {p_value(difference.p_holm)}", mark)
 
 
 def seeds_table(results: Results) -> Table:
@@ -110,7 +111,7 @@ def seeds_table(results: Results) -> Table:
         (
             Cell("row"),
             Cell("seeds"),
-            *(Cell(metric_title(metric, 20 if level == "item" else 5)) for level in levels for metric in METRICS),
+            *(Cell(metric_title(metric, cutoff(level))) for level in levels for metric in METRICS),
         ),
     )
     cells = {}

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import torch
 
-from hup.data.taxonomy import NO_CATEGORY, extended_path
+from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.recommender.attention import HasAttention
 from hup.recommender.base import Recommender, Scores
+from hup.recommender.excluded import excluded_code, has_no_category
 from hup.recommender.recommendations import Recommendation, own_candidates, rank
 from hup.recommender.session_reader import Seen, SessionReader
 from hup.recommender.target_ranks import target_ranks
 from hup.report.case import Case
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level, ranked_levels
 
 LISTED = 5  # recommendations of every model
 
@@ -144,8 +146,8 @@ def explain(models: Sequence[Recommender], case: Case, *, level: str | None = No
         told = ", ".join(f"{name} has {depth}" for name, depth in depths.items())
         raise HupError(f"These models cannot stand side by side, as their numbers of category levels differ: {told}.")
     depth = models[0].vocabulary.levels
-    level = f"category_{depth}" if level is None else level
-    categories = [f"category_{k}" for k in range(1, depth + 1)]
+    categories = ranked_levels(depth)[:0:-1]
+    level = categories[-1] if level is None else level
     if level not in categories:
         raise HupError(f"There is no category level {level!r} here; there is {', '.join(categories)}.")
     views = tuple(_view(model, case, level) for model in models)
@@ -195,14 +197,14 @@ def _rows(model: Recommender, case: Case) -> tuple[EventRow, ...]:
 
 def _intervals(case: Case) -> list[float | None]:
     """Seconds to the next event, as logged or by timestamps; None = not known."""
-    found: list[float | None] = []
+    intervals: list[float | None] = []
     for number, event in enumerate(case.events):
         following = case.events[number + 1].timestamp if number + 1 < len(case.events) else None
         value = event.interval
         if value is None and event.timestamp is not None and following is not None:
             value = following - event.timestamp
-        found.append(value)
-    return found
+        intervals.append(value)
+    return intervals
 
 
 def _dwell(case: Case, start: int, intervals: list[float | None]) -> float | None:
@@ -226,41 +228,29 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
     # Unknown codes follow first appearance, so those of the whole session go on from those of its history.
     target, items = reader.items(case.events)[case.events[-1].item], reader.items(case.history)
     ranks, top = {}, {}
+    with torch.no_grad():
+        answer = model.scores(histories)
     for level in model.levels:
         with torch.no_grad():
-            scores = model.score(histories, level)
-        excluded = _excluded(model, items, case.history[-1].item, level)
+            scores = answer[level]
+        excluded = excluded_code(model.vocabulary, items, case.history[-1].item, level)
         ranks[level] = _rank(model, scores, level, target, excluded)
         if level in ("item", shown):
             top[level] = _best(model, case, items, scores, level)
     return ModelView(model.name, _columns(model, histories), ranks, top)
 
 
-def _excluded(model: Recommender, items: dict[str, Seen], current: str, level: str) -> int:
-    """Code that is no candidate: the item that the user is on, or "no category"; -1 where there is none."""
-    if level == "item":
-        return items[current].code
-    k = int(level.removeprefix("category_"))
-    without = [seen.path[k - 1] for seen in items.values() if _has_no_category(seen, k)]
-    return without[0] if without else model.vocabulary.no_category[k - 1]
-
-
-def _has_no_category(seen: Seen, k: int) -> bool:
-    return seen.names[:k] == (NO_CATEGORY,) * k
-
-
 def _rank(model: Recommender, scores: Scores, level: str, target: Seen, excluded: int) -> Rank:
     n_known = scores.known.shape[1]
     own = [code for code in scores.own_codes[0].tolist() if code >= 0]
     candidates = n_known + len(own) - int(0 <= excluded < n_known or excluded in own)
-    k = 0 if level == "item" else int(level.removeprefix("category_"))
-    if k and _has_no_category(target, k):
+    if has_no_category(target, level):
         return Rank(None, candidates, "the item has no category")
-    code = target.path[k - 1] if k else target.code
-    found = target_ranks(scores, torch.tensor([code]), excluded=torch.tensor([excluded]), name=model.name)[0]
-    if math.isinf(found):
+    code = Level(level).pick(target.code, target.path)
+    rank_of_target = target_ranks(scores, torch.tensor([code]), excluded=torch.tensor([excluded]), name=model.name)[0]
+    if math.isinf(rank_of_target):
         return Rank(None, candidates, "no candidate: neither training nor the session has it")
-    return Rank(int(found), candidates)
+    return Rank(int(rank_of_target), candidates)
 
 
 def _best(
@@ -277,7 +267,7 @@ def _columns(model: Recommender, histories: Histories) -> dict[str, Column]:
     if not isinstance(model, HasAttention):
         return {}
     columns = {}
-    for found in model.attention(histories):
-        spans = zip(found.first.tolist(), found.last.tolist(), found.weights.tolist(), strict=True)
-        columns[found.level] = Column(tuple(Weight(*span) for span in sorted(spans)), found.trained)
+    for column in model.attention(histories):
+        spans = zip(column.first.tolist(), column.last.tolist(), column.weights.tolist(), strict=True)
+        columns[column.level] = Column(tuple(Weight(*span) for span in sorted(spans)), column.trained)
     return columns

@@ -26,6 +26,7 @@ from hup.report.result_tables import main_table, shown_levels, statistics_table
 from hup.report.summary import summary
 from hup.report.table import Table
 from hup.report.wording import level_title
+from hup.sessions.levels import Level
 
 CASE_EVENTS = 16  # of a session that are shown in the report; the paper shows 12
 
@@ -92,7 +93,7 @@ def write_report(
         .render(
             runs=sections,
             statistics=statistics,
-            sweeps=[(found, _svg(found, f"sweep{n}")) for n, found in enumerate(swept, 1)],
+            sweeps=[(figure, _svg(figure, f"sweep{n}")) for n, figure in enumerate(swept, 1)],
             learning=None if learning is None else (learning, _svg(learning, "curve")),
             cases=[(explanation, case_grid(explanation, CASE_EVENTS)) for explanation in cases],
             appendix=[*runs, *sweeps, *curves],
@@ -104,7 +105,7 @@ def write_report(
         tables = [statistics]
         for section in sections:
             tables += [table for table in (section.main, section.agreement, section.claims) if table is not None]
-        tables += [found.table for found in swept] + ([learning.table] if learning else [])
+        tables += [figure.table for figure in swept] + ([learning.table] if learning else [])
         _write(markdown, "\n".join(table.markdown() for table in tables))
 
 
@@ -147,14 +148,14 @@ def _reliability(results: Results, number: str) -> Markup | None:
     row = next((row for row in results.rows if row.calibration and row.levels), None)
     if row is None:
         return None
-    found = {
+    bins = {
         f"{row.title}: {level_title(level, depth)}": [
             (one["probability"], one["came_true"]) for one in row.calibration[level]["bins"]
         ]
         for level in shown_levels(results)[:3]
         if level in row.calibration
     }
-    return Markup(reliability_chart(found, number)) if found else None
+    return Markup(reliability_chart(bins, number)) if bins else None
 
 
 def _svg(curves: Curves, number: str) -> Markup:
@@ -188,12 +189,10 @@ def _depth(explanation: Explanation) -> int:
     return len(explanation.events[-1].path)
 
 
-def _is_truth(explanation: Explanation, level: str, found: Recommendation) -> bool:
+def _is_truth(explanation: Explanation, level: str, recommended: Recommendation) -> bool:
     truth = explanation.events[-1]
-    if level == "item":
-        return found.name == truth.item
-    k = int(level.removeprefix("category_"))
-    return found.path == truth.path[:k]
+    level = Level(level)
+    return recommended.path == truth.path[: level.k] if level.is_category else recommended.name == truth.item
 
 
 def _write(path: str | Path, text: str) -> None:

@@ -66,10 +66,10 @@ class PairedTests:
         return Comparison(means[0] - means[1], p)
 
     def _mean(self, row: str, level: str, metric: str) -> float | None:
-        found = self.rows.get(row)
-        if found is None or level not in found.levels:
+        result = self.rows.get(row)
+        if result is None or level not in result.levels:
             return None
-        value: float | None = getattr(found.levels[level], metric).value
+        value: float | None = getattr(result.levels[level], metric).value
         return value
 
     def _of(self, row: str, level: str) -> dict[str, Floats] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hup.report.explanation import Explanation, Rank
 from hup.report.table import Cell, Group, Table
 from hup.report.wording import level_title, ordinal
+from hup.sessions.levels import Level
 
 
 def rank_table(explanation: Explanation) -> Table:
@@ -19,7 +20,8 @@ def rank_table(explanation: Explanation) -> Table:
 
 def _name(explanation: Explanation, level: str) -> str:
     truth = explanation.events[-1]
-    return truth.item if level == "item" else " › ".join(truth.path[: int(level.removeprefix("category_"))])  # noqa: RUF001 (an arrow)
+    level = Level(level)
+    return " › ".join(truth.path[: level.k]) if level.is_category else truth.item  # noqa: RUF001 (an arrow)
 
 
 def _rank(rank: Rank) -> Cell:

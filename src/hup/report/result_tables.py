@@ -9,6 +9,7 @@ from hup.experiment.rows import GROUPS
 from hup.report.paper import STATISTICS, paper_figure
 from hup.report.table import NOTHING, Cell, Group, Table
 from hup.report.wording import count, level_title, metric_title, percent, percent_range
+from hup.sessions.levels import Level
 
 FULL_DATA = "paper, measured on the full data"
 METRICS = ("recall", "mrr")
@@ -82,7 +83,7 @@ def _whole(value: object) -> Cell:
 def main_table(results: Results, paper: str | None = None) -> Table:
     """Table 3: Recall and MRR of every row, the paper's figures beside them where it has any."""
     levels, depth = shown_levels(results), results.dataset["levels"]
-    finest = f"category_{depth}"
+    finest = Level.category(depth)
     with_paper = {level: paper is not None and level in ("item", finest) for level in levels}
     widths = {level: 2 if with_paper[level] else 1 for level in levels}
     figures = {level: next(row.levels[level] for row in results.rows if level in row.levels) for level in levels}
@@ -138,10 +139,10 @@ def _value(row: RowResult, level: str, metric: str) -> float:
 
 
 def _figure(results: Results, row: RowResult, level: str, metric: str, best: float) -> Cell:
-    found: LevelResult | None = row.levels.get(level)
-    if found is None:
+    of_level: LevelResult | None = row.levels.get(level)
+    if of_level is None:
         return Cell(NOTHING)
-    figure: Metric = getattr(found, metric)
+    figure: Metric = getattr(of_level, metric)
     star = "*" if results.stars.get(level, {}).get(metric) == row.row else ""
     is_best = figure.value is not None and figure.value == best
     return Cell(percent(figure.value) + star, percent_range(figure.interval), "best" if is_best else "")

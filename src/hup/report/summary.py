@@ -23,9 +23,9 @@ def summary(results: Results, claims: Sequence[JudgedClaim], levels: Sequence[st
     """
     sentences = []
     for level in levels:
-        found = [row for row in results.rows if level in row.levels and row.levels[level].recall.value is not None]
-        if found:
-            sentences += _level(results, level, found)
+        measured = [row for row in results.rows if level in row.levels and row.levels[level].recall.value is not None]
+        if measured:
+            sentences += _level(results, level, measured)
     asked = [judged for judged in claims if judged.claim.source]
     if asked:
         held = sum(judged.overall == HOLDS for judged in asked)
@@ -39,9 +39,9 @@ def summary(results: Results, claims: Sequence[JudgedClaim], levels: Sequence[st
     return sentences
 
 
-def _level(results: Results, level: str, found: list[RowResult]) -> list[str]:
+def _level(results: Results, level: str, measured: list[RowResult]) -> list[str]:
     title = level_title(level, results.dataset["levels"])
-    by_recall, by_mrr = _ordered(found, level, "recall"), _ordered(found, level, "mrr")
+    by_recall, by_mrr = _ordered(measured, level, "recall"), _ordered(measured, level, "mrr")
     first: LevelResult = by_recall[0].levels[level]
     recall, mrr = metric_title("recall", first.k), metric_title("mrr", first.k)
     best = f"{title}: {by_recall[0].title} is best in {recall} with {_figure(by_recall[0], level, 'recall')}"
@@ -57,13 +57,13 @@ def _level(results: Results, level: str, found: list[RowResult]) -> list[str]:
         standing = f"HUP comes {ordinal(place)} of {len(names)} by {recall}, with {_figure(hup, level, 'recall')},"
         standing += f" and {ordinal([row.row for row in by_mrr].index(HUP) + 1)} by {mrr}."
         sentences.append(standing)
-        sentences += _recency(hup, found, level, recall, mrr)
+        sentences += _recency(hup, measured, level, recall, mrr)
         sentences += _tested(results, level, recall)
     return sentences
 
 
-def _recency(hup: RowResult, found: list[RowResult], level: str, recall: str, mrr: str) -> list[str]:
-    recency = next((row for row in found if row.row == "recency"), None)
+def _recency(hup: RowResult, measured: list[RowResult], level: str, recall: str, mrr: str) -> list[str]:
+    recency = next((row for row in measured if row.row == "recency"), None)
     if recency is None:
         return []
     gaps = []
@@ -98,8 +98,8 @@ def _tested(results: Results, level: str, recall: str) -> list[str]:
     ]
 
 
-def _ordered(found: list[RowResult], level: str, metric: str) -> list[RowResult]:
-    return sorted(found, key=lambda row: -getattr(row.levels[level], metric).value)
+def _ordered(rows: list[RowResult], level: str, metric: str) -> list[RowResult]:
+    return sorted(rows, key=lambda row: -getattr(row.levels[level], metric).value)
 
 
 def _figure(row: RowResult, level: str, metric: str) -> str:

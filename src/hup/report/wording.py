@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hup.report.table import NOTHING
+from hup.sessions.levels import Level
 
 MINUS, RANGE = "−", "–"  # noqa: RUF001 (the signs of typeset numbers)
 SPEARMAN = "Spearman's ρ"  # noqa: RUF001 (a Greek letter)
@@ -56,7 +57,7 @@ def level_title(level: str, depth: int) -> str:
     """Name a level for people: which of the category levels is coarsest, which finest."""
     if level in ("item", "micro"):
         return {"item": "Items", "micro": "Micro-behaviors"}[level]
-    k = int(level.removeprefix("category_"))
+    k = Level(level).k
     if depth == 1:
         return "Categories"
     return f"Categories, level {k}" + {1: " (coarsest)", depth: " (finest)"}.get(k, "")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Dataset
+from hup.sessions.levels import Level
 
 LastInterval = Literal["mask", "keep"]
 
@@ -71,9 +72,7 @@ class Histories:
 
     def codes(self, level: str) -> Tensor:
         """Codes of a level at every event, ``(N,)``; ``level`` is ``"item"`` or ``"category_k"``."""
-        if level in ("item", "micro"):
-            return self.item
-        return self.categories[:, int(level.removeprefix("category_")) - 1]
+        return Level(level).codes(self.item, self.categories)
 
     def current(self, level: str) -> Tensor:
         """Code that each user is on, ``(B,)``: the one of the history's last event."""
@@ -124,9 +123,7 @@ class Targets:
 
     def codes(self, level: str) -> Tensor:
         """Codes of a level, ``(B,)``; the micro level's target is the next item, too (Eq. 6)."""
-        if level in ("item", "micro"):
-            return self.item
-        return self.categories[:, int(level.removeprefix("category_")) - 1]
+        return Level(level).codes(self.item, self.categories)
 
     def wanted(self, level: str, no_category: Sequence[int]) -> Tensor:
         """Tell which targets count at a level, ``(B,)`` bool: not those of items without a category.
@@ -138,9 +135,8 @@ class Targets:
             ``Taxonomy.no_category``.
         """
         codes = self.codes(level)
-        if level in ("item", "micro"):
-            return torch.ones_like(codes, dtype=torch.bool)
-        return codes != no_category[int(level.removeprefix("category_")) - 1]
+        without = Level(level).pick(None, no_category)
+        return torch.ones_like(codes, dtype=torch.bool) if without is None else codes != without
 
 
 def ragged_arange(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -1,16 +1,22 @@
-"""Single micro-behaviors as they arrive, live or from a small file, before any vocabulary has seen them."""
+"""Single micro-behaviors as they arrive, live or from a small file, before any vocabulary has seen them; their times.
+
+Times between events are whole milliseconds, -1 = not known, as everywhere in :mod:`hup.sessions.steps`: what the log
+says of them, else the difference of timestamps.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
 from hup.errors import HupError
+from hup.sessions.steps import milliseconds
 
 #: Times beyond are no seconds but milliseconds since 1970 or less; whole milliseconds of these fit 64 bits with ease.
 MOST_SECONDS = 1e12
@@ -215,3 +221,52 @@ def in_time_order(events: Iterable[Event], source: str) -> list[Event]:
                 raise HupError(f"{source}: event {number} is older than the one before it; sort them, oldest first.")
             latest = event.timestamp
     return ordered
+
+
+def between(earlier: Event, later: float | None) -> int:
+    """Time from an event to a moment, never negative."""
+    if later is None or earlier.timestamp is None:
+        return -1
+    return milliseconds(max(later - earlier.timestamp, 0.0))
+
+
+def interval_until(event: Event, following: Event) -> int:
+    """Time to the next event: what the log says of it, else the difference of timestamps."""
+    return milliseconds(event.interval) if event.interval is not None else between(event, following.timestamp)
+
+
+def intervals(run: Sequence[Event], last: int) -> list[int]:
+    """Intervals of a run's events; the last one's is given."""
+    return [interval_until(event, following) for event, following in pairwise(run)] + [last]
+
+
+def dwell_until(run: Sequence[Event], following: Event) -> int:
+    """Time on an item run that has ended: what the log says, else timestamps, else the sum of the log's intervals."""
+    if run[-1].dwell is not None:
+        return milliseconds(run[-1].dwell)
+    if (elapsed := between(run[0], following.timestamp)) >= 0:
+        return elapsed
+    parts = intervals(run, interval_until(run[-1], following))
+    return -1 if min(parts) < 0 else sum(parts)
+
+
+def elapsed(run: Sequence[Event], now: float | None) -> int:
+    """Time since a run began."""
+    return between(run[0], now)
+
+
+def check_now(now: float | None, last: Event) -> None:
+    """Check that a moment is on the events' clock, and not before the last event.
+
+    Raises
+    ------
+    HupError
+        If it is not.
+    """
+    if now is None:
+        return
+    seconds(now, "now", signed=True)
+    if last.timestamp is None:
+        raise HupError("now is given, but the session's events have no timestamps to compare it with.")
+    if now < last.timestamp:
+        raise HupError(f"now is {now:g}, before the session's last event at {last.timestamp:g}.")

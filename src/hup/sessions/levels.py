@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 Part = TypeVar("Part")
+
+
+class _Columns(Protocol):
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+Codes = TypeVar("Codes", bound=_Columns)
 _CATEGORY: Final = "category_"
 
 
@@ -36,6 +43,13 @@ class Level(str):
     def pick(self, item: Part, categories: Sequence[Part]) -> Part:
         """Choose what belongs to the level: the item's, or that of one of category_1 … category_K."""
         return categories[self.k - 1] if self.is_category else item
+
+    def codes(self, item: Codes, categories: Codes) -> Codes:
+        """Choose the level's codes: items ``(N,)``, or a column of categories ``(N, K)``, coarsest first."""
+        if not self.is_category:
+            return item
+        column: Codes = categories[:, self.k - 1]
+        return column
 
 
 MICRO: Final = Level("micro")

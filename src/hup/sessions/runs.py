@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 
 EVENTS_PER_BLOCK = 1 << 22
 
@@ -110,6 +112,22 @@ def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDAr
     return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
 
 
+def session_matrix(codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> sp.csr_array:
+    """Mark which codes each session has, ``(S, n_known)`` float32 of 0 and 1.
+
+    Parameters
+    ----------
+    codes, offsets : ndarray
+        Runs of the sessions, as :func:`training_runs` gives them.
+    n_known : int
+    """
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    known = (codes >= 0) & (codes < n_known)
+    pairs = np.unique(row[known] * n_known + codes[known])
+    ones = np.ones(len(pairs), dtype=np.float32)
+    return sp.csr_array((ones, (pairs // max(n_known, 1), pairs % max(n_known, 1))), shape=(len(offsets) - 1, n_known))
+
+
 def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
     """Count the runs of every code of a level in the training split, ``(n_known,)``.
 
@@ -119,7 +137,7 @@ def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
     level : str
         ``"item"`` or ``"category_k"``.
     """
-    n_known = dataset.n_train_items if level == "item" else dataset.n_train_categories[int(level[9:]) - 1]
+    n_known = Level(level).pick(dataset.n_train_items, dataset.n_train_categories)
     counts = np.zeros(n_known, dtype=np.int64)
     train = dataset.sessions("train")
     starts = dataset.offsets[train.start : train.stop]
@@ -138,4 +156,5 @@ def run_counts(dataset: Dataset, level: str) -> NDArray[np.int64]:
 
 def _event_codes(dataset: Dataset, level: str, low: int, high: int) -> NDArray[np.int32]:
     codes = dataset.item[low:high]
-    return codes if level == "item" else dataset.taxonomy.paths[codes, int(level.removeprefix("category_")) - 1]
+    column = Level(level).k - 1
+    return codes if column < 0 else dataset.taxonomy.paths[codes, column]

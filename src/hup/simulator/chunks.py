@@ -12,7 +12,7 @@ from hup.simulator.catalogue import Catalogue, build_catalogue
 from hup.simulator.config import CHUNK_SESSIONS, SimulatorConfig
 from hup.simulator.patterns import PatternBank, build_patterns
 from hup.simulator.timing import draw_times
-from hup.simulator.users import draw_visits
+from hup.simulator.users import draw_arrivals
 from hup.simulator.walk import walk
 
 
@@ -109,8 +109,8 @@ def _draw_chunk(
     """Draw a whole chunk, then cut it: its first sessions must not depend on how many are wanted."""
     key = (1, first_session // CHUNK_SESSIONS)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key))
-    visits = draw_visits(rng, config, shop, first_session)
-    runs = walk(rng, config, shop, bank, visits)
+    arrivals = draw_arrivals(rng, config, shop, first_session)
+    runs = walk(rng, config, shop, bank, arrivals)
 
     length = bank.length[runs.pattern]
     run_start = np.concatenate([[0], np.cumsum(length)])
@@ -129,6 +129,6 @@ def _draw_chunk(
         behavior=behavior[:events],
         interval=interval[:events],
         dwell=dwell[:events],
-        user=visits.user[:wanted],
-        start_ms=visits.start_ms[:wanted],
+        user=arrivals.user[:wanted],
+        start_ms=arrivals.start_ms[:wanted],
     )

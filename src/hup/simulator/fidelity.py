@@ -83,10 +83,10 @@ def _share(holds: NDArray[np.bool_]) -> float:
 
 
 def _quantiles(name: str, values: Ints, shares: tuple[float, ...]) -> dict[str, float]:
-    found = np.quantile(values, shares, method="lower")
+    quantiles = np.quantile(values, shares, method="lower")
     return {
         f"{name}, median" if share == 0.5 else f"{name}, p{round(100 * share)}": float(value)
-        for share, value in zip(shares, found, strict=True)
+        for share, value in zip(shares, quantiles, strict=True)
     }
 
 

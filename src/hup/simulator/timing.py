@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hup.simulator.patterns import PatternBank
-from hup.simulator.walk import Runs
+from hup.simulator.walk import WalkedRuns
 
 _LONGEST = 86_400.0 * 1.2
 _PACE_SPREAD = 0.44  # users (sessions) differ in pace
@@ -24,7 +24,11 @@ _DISTRACTION, _DISTRACTION_FACTOR = 0.016, 25.0
 
 
 def draw_times(
-    rng: np.random.Generator, runs: Runs, bank: PatternBank, event_run: NDArray[np.int64], behavior: NDArray[np.uint8]
+    rng: np.random.Generator,
+    runs: WalkedRuns,
+    bank: PatternBank,
+    event_run: NDArray[np.int64],
+    behavior: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return interval (N,) and dwell (N,) in whole seconds for the events of a chunk.
 

@@ -18,7 +18,7 @@ _OWN_STYLE = 0.7  # how often a session starts in the style that its user prefer
 
 
 @dataclass(frozen=True)
-class Visits:
+class Arrivals:
     """Who opens the sessions of a chunk, when and looking for what.  All arrays have one element a session.
 
     Attributes
@@ -36,7 +36,7 @@ class Visits:
     style: NDArray[np.int64]
 
 
-def draw_visits(rng: np.random.Generator, config: SimulatorConfig, shop: Catalogue, first_session: int) -> Visits:
+def draw_arrivals(rng: np.random.Generator, config: SimulatorConfig, shop: Catalogue, first_session: int) -> Arrivals:
     """Draw users, start times and intents of the chunk that begins with session ``first_session``."""
     span = CHUNK_SESSIONS / config.sessions_per_day
     day = (first_session / config.sessions_per_day) + np.sort(rng.random(CHUNK_SESSIONS)) * span
@@ -49,7 +49,7 @@ def draw_visits(rng: np.random.Generator, config: SimulatorConfig, shop: Catalog
     own = rng.random(CHUNK_SESSIONS) < _OWN_STYLE
     fashion = zipf_rank(rng.random(CHUNK_SESSIONS), shop.leaf_styles[leaf], config.popularity_exponent)
     style = np.where(own, preferred_style(config, shop, user, leaf), shop.leaf_first_style[leaf] + fashion)
-    return Visits(user, (_START_MS + day * _DAY_MS).astype(np.int64), leaf, style)
+    return Arrivals(user, (_START_MS + day * _DAY_MS).astype(np.int64), leaf, style)
 
 
 def interest_leaf(

@@ -15,7 +15,7 @@ from hup.simulator.catalogue import RELATED, Catalogue
 from hup.simulator.config import MIN_EVENTS_SHARE, SimulatorConfig
 from hup.simulator.draws import zipf_rank
 from hup.simulator.patterns import PatternBank
-from hup.simulator.users import Visits, preferred_style
+from hup.simulator.users import Arrivals, preferred_style
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -35,7 +35,7 @@ _OVERSHOOT = 0.4  # events by which the closing run passes the aim, on average
 
 
 @dataclass(frozen=True)
-class Runs:
+class WalkedRuns:
     """Item runs of a chunk, session by session.  Arrays of one element a run, but for ``offsets``.
 
     Attributes
@@ -80,10 +80,12 @@ class _Live:
             setattr(self, field.name, getattr(self, field.name)[..., chosen])
 
 
-def walk(rng: np.random.Generator, config: SimulatorConfig, shop: Catalogue, bank: PatternBank, visits: Visits) -> Runs:
+def walk(
+    rng: np.random.Generator, config: SimulatorConfig, shop: Catalogue, bank: PatternBank, arrivals: Arrivals
+) -> WalkedRuns:
     """Draw all item runs of the sessions of a chunk."""
     walker = _Walker(rng, config, shop, bank)
-    live = walker.begin(visits)
+    live = walker.begin(arrivals)
     steps: list[tuple[Ints, Ints, Ints, Floats]] = []
     while len(live.session):
         pattern = walker.step(live, len(steps))
@@ -94,16 +96,16 @@ def walk(rng: np.random.Generator, config: SimulatorConfig, shop: Catalogue, ban
             live.done[:] = False  # a session has at least two runs, or nothing could be foretold
         if live.done.mean() > 0.1:
             live.keep(~live.done)
-    return _by_session(steps, len(visits.user))
+    return _by_session(steps, len(arrivals.user))
 
 
-def _by_session(steps: list[tuple[Ints, Ints, Ints, Floats]], sessions: int) -> Runs:
+def _by_session(steps: list[tuple[Ints, Ints, Ints, Floats]], sessions: int) -> WalkedRuns:
     """Bring the runs from step order into session order."""
     counts = np.zeros(sessions, np.int64)
     for session, *_ in steps:
         counts[session] += 1
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    runs = Runs(
+    runs = WalkedRuns(
         offsets,
         np.empty(offsets[-1], np.int64),
         np.empty(offsets[-1], np.int64),
@@ -129,22 +131,22 @@ class _Walker:
         kernel[:2] = 0.0  # lag 1 is the present item
         self.kernel = kernel.astype(np.float32)
 
-    def begin(self, visits: Visits) -> _Live:
-        rng, config, n = self.rng, self.config, len(visits.user)
+    def begin(self, arrivals: Arrivals) -> _Live:
+        rng, config, n = self.rng, self.config, len(arrivals.user)
         shortest = round(config.mean_events * MIN_EVENTS_SHARE)
         spread = max(config.mean_events - shortest - _OVERSHOOT + 0.5, 0.1)
-        start = self.shop.style_start[visits.style]
-        rank = zipf_rank(rng.random(n), self.shop.style_size[visits.style], self.config.popularity_exponent)
+        start = self.shop.style_start[arrivals.style]
+        rank = zipf_rank(rng.random(n), self.shop.style_size[arrivals.style], self.config.popularity_exponent)
         return _Live(
             session=np.arange(n),
             item=start + rank,
             interest=np.zeros(n, np.float32),
             entry=self._draw_entry(rng.random(n)),
-            leaf=visits.leaf.copy(),
-            main_leaf=visits.leaf.copy(),
-            style=visits.style.copy(),
-            wanted_style=visits.style.copy(),
-            user=visits.user,
+            leaf=arrivals.leaf.copy(),
+            main_leaf=arrivals.leaf.copy(),
+            style=arrivals.style.copy(),
+            wanted_style=arrivals.style.copy(),
+            user=arrivals.user,
             events=np.zeros(n, np.int64),
             aim=shortest + rng.exponential(spread, n).astype(np.int64),
             pull=config.return_strength * np.exp(_RETURN_SPREAD * rng.standard_normal(n, np.float32)),

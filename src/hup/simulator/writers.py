@@ -16,10 +16,9 @@ from hup.simulator.chunks import SimulatedChunk, simulate_chunks
 from hup.simulator.config import SimulatorConfig
 from hup.simulator.formats import EventTable, JdLines, LogFile, ShopNames
 
-LogFormat = Literal["jd", "events"]
-Progress = Callable[[int], None]
+SimulatedFormat = Literal["jd", "events"]
 
-ENDINGS: dict[LogFormat, tuple[str, ...]] = {
+ENDINGS: dict[SimulatedFormat, tuple[str, ...]] = {
     "jd": (".txt", ".txt.gz", ".txt.zst"),
     "events": (".parquet", ".csv", ".csv.gz", ".csv.zst"),
 }
@@ -49,10 +48,10 @@ def simulate(
     config: SimulatorConfig,
     out: str | Path,
     *,
-    format: LogFormat = "jd",
+    format: SimulatedFormat = "jd",
     overwrite: bool = False,
     sessions_per_file: int = 131_072,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Simulated:
     """Simulate a log and write it.  Memory does not grow with the number of sessions.
 
@@ -111,7 +110,7 @@ def simulate(
     return Simulated(config.sessions, events, files, shop)
 
 
-def _ending(out: Path, format: LogFormat) -> str:
+def _ending(out: Path, format: SimulatedFormat) -> str:
     fitting = [ending for ending in ENDINGS[format] if out.name.endswith(ending) and out.name != ending]
     if not fitting:
         raise HupError(
@@ -167,7 +166,7 @@ def _replace_parts(aside: Path, out: Path) -> None:
             path.unlink()
 
 
-def _open(path: Path, ending: str, format: LogFormat, names: ShopNames) -> LogFile:
+def _open(path: Path, ending: str, format: SimulatedFormat, names: ShopNames) -> LogFile:
     return JdLines(path, ending, names) if format == "jd" else EventTable(path, ending, names)
 
 

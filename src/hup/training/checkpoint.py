@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from hup.errors import HupError
 from hup.files import write_aside
-from hup.nn.weights import unshared
+from hup.nn.tables import unshared
 
 _NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a run has come.
 
     Attributes
@@ -51,21 +51,25 @@ class Progress:
     stopped: bool = False
     saved: bool = False
 
+    def is_over(self, epochs: int) -> bool:
+        """Whether there is nothing left to train: so many epochs are done, or it stopped before."""
+        return self.stopped or len(self.history) >= epochs
+
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None, progress: Progress
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None, state: TrainingState
 ) -> None:
-    """Write network and progress and, to go on from there, optimizer and random state; whole or not at all."""
+    """Write network and state and, to go on from there, optimizer and random state; whole or not at all."""
     tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in unshared(network).items()}
     for index, slots in optimizer.state_dict()["state"].items() if optimizer is not None else ():
         for key, value in slots.items():
             tensors[f"{_OPTIMIZER}{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()
     tensors[_RANDOM] = torch.get_rng_state()
     with write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(progress))})
+        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(state))})
 
 
-def read_progress(path: Path) -> Progress:
+def read_state(path: Path) -> TrainingState:
     """Read how far the run of a checkpoint has come.
 
     Raises
@@ -75,7 +79,7 @@ def read_progress(path: Path) -> Progress:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
+            return TrainingState(**json.loads(file.metadata()["progress"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise HupError(f"{path} does not read as a checkpoint ({error}); start anew with --overwrite.") from error
 
@@ -99,11 +103,11 @@ def load_vectors(path: Path, wanted_for: str) -> dict[str, Tensor] | None:
 
 def mark_saved(path: Path) -> None:
     """Note in a run's last checkpoint that the model has been written, so that nobody takes an older one for it."""
-    progress = read_progress(path)
-    progress.saved = True
+    state = read_state(path)
+    state.saved = True
     tensors = _read_tensors(path)
     with write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(progress))})
+        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(state))})
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -123,13 +127,13 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
         for name, tensor in own.items():
             tensor.copy_(weights[name])
     if optimizer is not None:
-        state = optimizer.state_dict()
+        groups = optimizer.state_dict()["param_groups"]
         slots: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith(_OPTIMIZER):
                 index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
                 slots.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
         torch.set_rng_state(tensors[_RANDOM])
 
 

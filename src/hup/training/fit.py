@@ -7,9 +7,8 @@ from pathlib import Path
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender.base import Recommender
-from hup.training.folder import RunFolder
-from hup.training.loop import train
-from hup.training.observer import Observer
+from hup.training.folder import TrainingFolder
+from hup.training.loop import Observer, train
 from hup.training.trained import TrainedRecommender
 
 
@@ -48,7 +47,7 @@ def fit(
         raise HupError(f"A model of kind {model.kind} is counted anew each time; it cannot begin from another one.")
     if resume and overwrite:
         raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
-    folder = RunFolder(Path(out))
+    folder = TrainingFolder(Path(out))
     folder.refuse_foreign()
     if folder.holds_model and not (resume or overwrite):
         raise HupError(f"{folder.path} holds a finished model. Add --overwrite to replace it.")

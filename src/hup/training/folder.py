@@ -13,13 +13,13 @@ from hup.errors import HupError
 from hup.files import write_aside
 from hup.recommender.model_folder import CONFIG, METRICS, WEIGHTS, read_json
 from hup.recommender.vocabulary import CATEGORIES, ITEMS
-from hup.training.checkpoint import Progress, read_progress
+from hup.training.checkpoint import TrainingState, read_state
 
 CHECKPOINTS, LOG = "checkpoints", "log.jsonl"
 _OWN = {CHECKPOINTS, LOG, CONFIG, METRICS, WEIGHTS, ITEMS, CATEGORIES, "evaluation"}
 
 
-class RunFolder:
+class TrainingFolder:
     """Paths and state of a training run's folder.
 
     Parameters
@@ -35,8 +35,8 @@ class RunFolder:
         self.log = self.path / LOG
 
     def prepare(
-        self, wanted: Progress, options: Section, *, resume: bool, overwrite: bool, note: Callable[[str], None]
-    ) -> Progress | None:
+        self, wanted: TrainingState, options: Section, *, resume: bool, overwrite: bool, note: Callable[[str], None]
+    ) -> TrainingState | None:
         """Make the folder ready and return the run to continue, if there is one.
 
         A finished model stays until a new one takes its place, also with ``overwrite``. ``options`` is the
@@ -57,17 +57,17 @@ class RunFolder:
             self.last.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HupError(f"{self.path} cannot be written: {error.strerror or error}.") from error
-        found = read_progress(self.last) if self.last.is_file() else None
-        if self.holds_model and not (resume or overwrite) and (found is None or found.saved):
+        earlier = read_state(self.last) if self.last.is_file() else None
+        if self.holds_model and not (resume or overwrite) and (earlier is None or earlier.saved):
             raise HupError(
                 f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs."
             )
-        if found is None:
+        if earlier is None:
             if resume:
                 note(f"Nothing to resume in {self.path}: starting from the beginning.")
             return None
-        self._check_same(found, wanted, options)
-        return found
+        self._check_same(earlier, wanted, options)
+        return earlier
 
     @property
     def holds_model(self) -> bool:
@@ -101,16 +101,16 @@ class RunFolder:
         if (self.path / CONFIG).is_file() and "format_version" not in read_json(self.path / CONFIG):
             raise HupError(f"{self.path / CONFIG} is not of a model of HUP. Choose an empty or new folder.")
 
-    def _check_same(self, found: Progress, wanted: Progress, options: Section) -> None:
-        if found.dataset_fingerprint != wanted.dataset_fingerprint:
+    def _check_same(self, earlier: TrainingState, wanted: TrainingState, options: Section) -> None:
+        if earlier.dataset_fingerprint != wanted.dataset_fingerprint:
             raise HupError(f"The run in {self.path} is on another dataset. Add --overwrite to start anew.")
-        if found.began_from != wanted.began_from:
+        if earlier.began_from != wanted.began_from:
             raise HupError(
-                f"The run in {self.path} began from {'another model' if found.began_from else 'random weights'}, not "
+                f"The run in {self.path} began from {'another model' if earlier.began_from else 'random weights'}, not "
                 f"from {'the one given' if wanted.began_from else 'random weights'}. Add --overwrite to start anew."
             )
         # Through the configuration, so that a key that came later has its default there.
-        before = type(options).validated(found.config).model_dump(mode="json")
+        before = type(options).validated(earlier.config).model_dump(mode="json")
         for key, old, new in _differences(before, wanted.config):
             # More epochs is what resuming is for.
             if key != "training.epochs":

@@ -19,24 +19,37 @@ from hup.errors import HupError
 from hup.evaluation.metrics import recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.evaluation.result import cutoff
-from hup.nn.collapse import spread
-from hup.nn.weights import unshared
+from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
+from hup.training.beginning import digest, refuse_learned, training_sessions
 from hup.training.checkpoint import (
-    Progress,
+    TrainingState,
     load_checkpoint,
     load_vectors,
     mark_saved,
     save_checkpoint,
     save_vectors,
 )
-from hup.training.folder import RunFolder
-from hup.training.initial_model import digest, refuse_learned
-from hup.training.observer import Observer
-from hup.training.sessions import training_sessions
+from hup.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from hup.training.trained import TrainedRecommender
+
+
+class Observer:
+    """Told of each event of a training run; does nothing. Override what is of interest."""
+
+    def note(self, message: str) -> None:
+        """Say something that a person should know."""
+
+    def epoch_begins(self, epoch: int, epochs: int, sessions: int) -> None:
+        """Begin epoch ``epoch`` (from 1) of at most ``epochs``, over ``sessions`` sessions."""
+
+    def batch_done(self, sessions: int, loss: float) -> None:
+        """Finish a batch of ``sessions`` with a loss."""
+
+    def epoch_done(self, record: dict[str, Any]) -> None:
+        """Finish an epoch; the record is the line of the log."""
 
 
 def train(
@@ -81,27 +94,27 @@ def train(
     sessions, notes = training_sessions(dataset, config.sessions)
     for note in notes:
         observer.note(note)
-    progress = Progress(config.model_dump(mode="json"), dataset.fingerprint, "" if init is None else digest(init))
+    state = TrainingState(config.model_dump(mode="json"), dataset.fingerprint, "" if init is None else digest(init))
     if init is not None:
         model.check_earlier(init, dataset)
-        refuse_learned(init, dataset, observer)
-    folder = None if out is None else RunFolder(out)
-    found = None
+        refuse_learned(init, dataset, observer.note)
+    folder = None if out is None else TrainingFolder(out)
+    earlier = None
     if folder is not None:
-        found = folder.prepare(progress, config, resume=resume, overwrite=overwrite, note=observer.note)
-        if found is not None and found.saved and (found.stopped or len(found.history) >= config.training.epochs):
-            observer.note(f"Nothing to do: {out} is finished after {len(found.history)} epochs.")
+        earlier = folder.prepare(state, config, resume=resume, overwrite=overwrite, note=observer.note)
+        if earlier is not None and earlier.saved and earlier.is_over(config.training.epochs):
+            observer.note(f"Nothing to do: {out} is finished after {len(earlier.history)} epochs.")
             _adopt(model, folder)
             return
-    run = _Run(model, dataset, sessions, found or progress, folder, observer, init)
+    run = _Run(model, dataset, sessions, earlier or state, folder, observer, init)
     with _deterministic():
-        run.start(continued=found is not None)
+        run.start(continued=earlier is not None)
         while not run.finished:
             run.epoch()
         run.finish()
 
 
-def _adopt(model: TrainedRecommender, folder: RunFolder) -> None:
+def _adopt(model: TrainedRecommender, folder: TrainingFolder) -> None:
     finished = type(model).from_pretrained(folder.path)
     finished.name = model.name
     model.__dict__.update(finished.__dict__)
@@ -115,14 +128,14 @@ class _Run:
         model: TrainedRecommender,
         dataset: Dataset,
         sessions: npt.NDArray[np.int64],
-        progress: Progress,
-        folder: RunFolder | None,
+        state: TrainingState,
+        folder: TrainingFolder | None,
         observer: Observer,
         init: TrainedRecommender | None,
     ) -> None:
         self.init = init
         self.model, self.dataset, self.sessions = model, dataset, sessions
-        self.progress, self.folder, self.observer = progress, folder, observer
+        self.state, self.folder, self.observer = state, folder, observer
         self.config = model.config
         self.best: dict[str, Tensor] = {}
         self.alarmed: set[str] = set()
@@ -141,15 +154,15 @@ class _Run:
             if training.optimizer == "adam"
             else torch.optim.RMSprop(trainable, lr=training.learning_rate, alpha=0.9, eps=1e-7)
         )
-        self.progress.config = self.config.model_dump(mode="json")
+        self.state.config = self.config.model_dump(mode="json")
         if continued:
             assert self.folder is not None
             load_checkpoint(self.folder.best, self.model.network)
             self.best = _copy(self.model.network)
             load_checkpoint(self.folder.last, self.model.network, self.optimizer)
-            self.observer.note(f"Going on after epoch {len(self.progress.history)}.")
+            self.observer.note(f"Going on after epoch {len(self.state.history)}.")
         if self.folder is not None:
-            self.folder.write_log(self.progress.history)
+            self.folder.write_log(self.state.history)
 
     def _vectors(self) -> dict[str, Tensor]:
         """Skip-gram vectors; a run that was killed before its first checkpoint finds those it has fitted."""
@@ -157,7 +170,7 @@ class _Run:
             return self._fitted_vectors()
         options = self.config.model_dump(mode="json").get("embeddings", {})
         fitted_for = (
-            f"{self.dataset.fingerprint} {self.config.training.seed} {json.dumps(options)} {self.progress.began_from}"
+            f"{self.dataset.fingerprint} {self.config.training.seed} {json.dumps(options)} {self.state.began_from}"
         )
         vectors = load_vectors(self.folder.vectors, fitted_for)
         if vectors is None:
@@ -172,11 +185,11 @@ class _Run:
 
     @property
     def finished(self) -> bool:
-        return self.progress.stopped or len(self.progress.history) >= self.config.training.epochs
+        return self.state.is_over(self.config.training.epochs)
 
     def epoch(self) -> None:
         """Train one epoch, validate, log, and write the checkpoints."""
-        number = len(self.progress.history) + 1
+        number = len(self.state.history) + 1
         self.observer.epoch_begins(number, self.config.training.epochs, len(self.sessions))
         started = time.perf_counter()
         self.model.begin_epoch()
@@ -186,21 +199,21 @@ class _Run:
         record: dict[str, Any] = {"epoch": number, "loss": losses, "collapse": self._collapse()}
         record |= self._validate()
         record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}
-        self.progress.history.append(record)
+        self.state.history.append(record)
         selection = record.get("selection")
-        if selection is None or selection > self.progress.best_selection:
-            self.progress.best_epoch = number
-            self.progress.best_selection = float("-inf") if selection is None else selection
+        if selection is None or selection > self.state.best_selection:
+            self.state.best_epoch = number
+            self.state.best_selection = float("-inf") if selection is None else selection
             self.best = _copy(self.model.network)
         patience = self.config.training.patience
-        if patience and selection is not None and number - self.progress.best_epoch >= patience:
-            self.progress.stopped = True
+        if patience and selection is not None and number - self.state.best_epoch >= patience:
+            self.state.stopped = True
         if self.folder is not None:
             # The best one first: a run killed in between does this epoch again, to the same end.
-            if self.progress.best_epoch == number:
-                save_checkpoint(self.folder.best, self.model.network, None, self.progress)
-            self.progress.saved = False
-            save_checkpoint(self.folder.last, self.model.network, self.optimizer, self.progress)
+            if self.state.best_epoch == number:
+                save_checkpoint(self.folder.best, self.model.network, None, self.state)
+            self.state.saved = False
+            save_checkpoint(self.folder.last, self.model.network, self.optimizer, self.state)
             self.folder.append_log(record)
         self.observer.epoch_done(record)
 
@@ -212,12 +225,12 @@ class _Run:
                 tensor.copy_(self.best[name])
         network.eval()
         self.model.end_training()
-        history = self.progress.history
-        best = history[self.progress.best_epoch - 1]
+        history = self.state.history
+        best = history[self.state.best_epoch - 1]
         self.model.metrics = {
-            "best_epoch": self.progress.best_epoch,
+            "best_epoch": self.state.best_epoch,
             "epochs": len(history),
-            "stopped_early": self.progress.stopped,
+            "stopped_early": self.state.stopped,
             "training_sessions": len(self.sessions),
             "parameters": sum(p.numel() for p in network.parameters()),
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -225,8 +238,8 @@ class _Run:
             "collapse": best["collapse"],
             "validation": best.get("validation"),
         }
-        if self.progress.began_from:
-            self.model.metrics["began_from"] = self.progress.began_from
+        if self.state.began_from:
+            self.model.metrics["began_from"] = self.state.began_from
         if self.folder is not None:
             self.folder.forget_evaluations()
             self.model.save_pretrained(self.folder.path)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.nn.weights import unshared
+from hup.nn.tables import unshared
 from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.steps import Buckets
-from hup.training.loop import train
-from hup.training.observer import Observer
+from hup.training.loop import Observer, train
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,11 @@ class TrainedRecommender(Recommender):
             The networks do not fit.
         """
         raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
+
+    def _same_kind(self, earlier: TrainedRecommender) -> Self:
+        if earlier.kind != self.kind:
+            raise HupError(f"The model to begin from is of kind {earlier.kind}, expected {self.kind}.")
+        return cast("Self", earlier)
 
     def watched(self) -> dict[str, WatchedTable]:
         """Tables whose spread is logged after every epoch, by name; none by default."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
+from hup.data.log_source import find_sources
 from hup.data.progress import Progress
-from hup.data.sources import find_sources
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def read_rows(engine, as_source):
 
     def read(paths, columns, dialect=None, progress=None):
         paths = [paths] if isinstance(paths, Path) else paths
-        raw = engine.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
-        rows = engine.collect(engine.materialise("rows", raw.table).order_by("hup_file", "hup_row")).to_pylist()
-        return rows, raw
+        raw = engine.reader.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
+        engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+        return engine.collect("SELECT * FROM rows ORDER BY hup_file, hup_row").to_pylist(), raw
 
     return read
 

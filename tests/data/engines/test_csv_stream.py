@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
-from hup.data.engines import csv_records
+from hup.data import line_blocks
+from hup.data.engines import csv_parser
 from hup.data.engines.csv_stream import CsvStream, csv_head
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect, SourceFile
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 
 BLOCKS = st.sampled_from([1, 7, 40, 4 << 20])
 
@@ -24,8 +23,8 @@ def read(path, wanted, block=4 << 20, dialect=None):
     dialect = dialect or Dialect()
     file = SourceFile(path, path.name, path.stat().st_size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
-        patch.setattr(blocks, "_PACKED_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "_PACKED_BYTES", block)
         rejects = []
         stream = CsvStream([file], [csv_head(file, dialect)], dialect, wanted, Progress(), rejects)
         table = pa.Table.from_batches(stream.batches(), stream.schema)
@@ -112,7 +111,7 @@ def test_damage_costs_its_line_only(tmp_path_factory, damages, block, ending, pa
 
 @pytest.mark.parametrize("block", [1, 4 << 20])
 def test_quoted_newlines_go_on_only_as_far_as_they_may(tmp_path, block, monkeypatch):
-    monkeypatch.setattr(csv_records, "MAX_RECORD_BYTES", 40)
+    monkeypatch.setattr(csv_parser, "MAX_RECORD_BYTES", 40)
     path = tmp_path / "f.csv"
     long = b"x" * 20 + b"\n" + b"y" * 20
     path.write_bytes(b'a,b\n1,"two\nlines, ""q"""\n2,"' + long + b'"\n3,c\n4,"end')

@@ -1,6 +1,5 @@
 """The embedded engine: limits, errors, order."""
 
-import ibis
 import pyarrow as pa
 import pytest
 
@@ -11,25 +10,24 @@ from hup.errors import HupError
 def test_rows_stream_in_order_and_in_batches(tmp_path):
     with DuckDBEngine(tmp_path, "200MB") as engine:
         n = 3 * BATCH_ROWS
-        numbers = engine.materialise("numbers", ibis.range(n).unnest().name("n").as_table())
-        batches = list(engine.stream(numbers.order_by(ibis.desc("n"))))
+        engine.create_table("numbers", f"SELECT range AS n FROM range({n})")
+        batches = list(engine.stream("SELECT n FROM numbers ORDER BY n DESC"))
         assert len(batches) > 1
         assert [batch.column("n")[0].as_py() for batch in batches] == [
             n - 1 - sum(map(len, batches[:place])) for place in range(len(batches))
         ]
-        assert engine.collect(numbers.aggregate(total=numbers.n.sum()))["total"][0].as_py() == n * (n - 1) // 2
+        assert engine.collect("SELECT sum(n)::BIGINT AS total FROM numbers")["total"][0].as_py() == n * (n - 1) // 2
 
 
 def test_registered_arrow_is_readable(tmp_path):
     with DuckDBEngine(tmp_path) as engine:
-        assert engine.collect(engine.register("t", pa.table({"x": ["a", None]})))["x"].to_pylist() == ["a", None]
+        engine.register("t", pa.table({"x": ["a", None]}))
+        assert engine.collect("FROM t")["x"].to_pylist() == ["a", None]
 
 
 def test_too_little_memory_says_what_to_do(tmp_path):
-    numbers = ibis.range(10**6).unnest().name("n").as_table()
-    by_text = numbers.order_by(ibis.desc(numbers.n.cast("string")))
     with DuckDBEngine(tmp_path, "1MB") as engine, pytest.raises(HupError, match="--memory-limit"):
-        engine.collect(by_text)
+        engine.collect("SELECT range AS n FROM range(1000000) ORDER BY n::VARCHAR DESC")
 
 
 @pytest.mark.parametrize("limit", ["8", "GB", "-1GB", "8 apples", ""])
@@ -43,24 +41,33 @@ def test_default_limit_is_half_of_memory(tmp_path):
         assert 0 < int(engine.memory_limit.removesuffix("MiB")) * 2**20 < 2**50
 
 
+def test_types_are_told_without_reading(tmp_path):
+    with DuckDBEngine(tmp_path) as engine:
+        name = engine.register_stream(
+            pa.schema([("x", pa.int8())]), iter([pa.record_batch({"x": pa.array([1], "i1")})])
+        )
+        assert engine.types(f"SELECT *, 'a' AS y FROM {name}") == {"x": "TINYINT", "y": "VARCHAR"}
+        assert engine.collect(f"FROM {name}").to_pylist() == [{"x": 1}]
+
+
 def test_a_name_can_be_kept_again_and_dropped(tmp_path):
     with DuckDBEngine(tmp_path) as engine:
-        first = engine.materialise('t "1"', ibis.range(3).unnest().name("n").as_table())
-        again = engine.materialise('t "1"', first.mutate(m=first.n + 1))
-        assert engine.collect(again.order_by("n")).to_pylist() == [{"n": n, "m": n + 1} for n in range(3)]
+        engine.create_table('t "1"', "SELECT range AS n FROM range(3)")
+        engine.create_table('t "1"', 'SELECT n, n + 1 AS m FROM "t ""1"""')
+        assert engine.collect('FROM "t ""1""" ORDER BY n').to_pylist() == [{"n": n, "m": n + 1} for n in range(3)]
         engine.register("given", pa.table({"x": [1]}))
-        for name in ('t "1"', "given"):
+        for name, quoted in (('t "1"', '"t ""1"""'), ("given", "given")):
             engine.drop(name)
             with pytest.raises(Exception, match="does not exist"):
-                engine.collect(ibis.table({"n": "int64"}, name=name))
+                engine.collect(f"FROM {quoted}")
 
 
 def test_dropped_tables_give_back_their_memory(tmp_path):
     with DuckDBEngine(tmp_path, "100MB") as engine:
-        texts = ibis.range(10**6).unnest().name("n").as_table()
-        texts = texts.mutate(text=texts.n.cast("string").lpad(100, "x"))
         for _ in range(4):
-            engine.materialise("texts", texts)
+            engine.create_table(
+                "texts", "SELECT range AS n, lpad(range::VARCHAR, 100, 'x') AS text FROM range(1000000)"
+            )
             spilled = sum(path.stat().st_size for path in tmp_path.rglob("*"))
             engine.drop("texts")
         assert spilled < 200 * 10**6
@@ -74,29 +81,27 @@ def test_what_fails_in_a_stream_is_raised_as_it_is(tmp_path, kind):
         yield pa.record_batch({"x": [1]})
         raise failure
 
-    def reader():
-        return pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches())
-
-    def keep(table):
-        return [engine.materialise("kept", table)]
-
     with DuckDBEngine(tmp_path) as engine:
-        for number, work in enumerate((engine.collect, keep, engine.stream)):
+        keep = lambda sql: [engine.create_table("kept", sql)]  # noqa: E731
+        for work in (engine.collect, keep, engine.stream):
+            name = engine.register_stream(pa.schema([("x", pa.int64())]), batches())
             with pytest.raises(kind) as raised:
-                list(work(engine.register(f"bad{number}", reader())))
+                list(work(f"FROM {name}"))
             assert raised.value is failure
         # What failed before is not told again.
         with pytest.raises(Exception, match="does not exist"):
-            engine.collect(ibis.table({"n": "int64"}, name="nowhere"))
+            engine.collect("FROM nowhere")
 
 
 def test_a_view_is_read_anew_each_time_and_can_be_dropped(engine):
-    table = engine.materialise("numbers", engine.register("given", pa.table({"n": [1, 2, 3]})))
-    view = engine.view("doubled", table.mutate(n=table.n * 2))
-    assert engine.collect(view.order_by("n"))["n"].to_pylist() == [2, 4, 6]
-    engine.materialise("numbers", table.filter(table.n > 1))
-    assert engine.collect(view.order_by("n"))["n"].to_pylist() == [4, 6]
+    engine.register("given", pa.table({"n": [1, 2, 3]}))
+    engine.create_table("numbers", "FROM given")
+    engine.create_view("doubled", "SELECT n * 2 AS n FROM numbers")
+    assert engine.collect("FROM doubled ORDER BY n")["n"].to_pylist() == [2, 4, 6]
+    engine.create_table("numbers", "FROM numbers WHERE n > 1")
+    assert engine.collect("FROM doubled ORDER BY n")["n"].to_pylist() == [4, 6]
     engine.drop("doubled")
     engine.drop("numbers")
-    engine.materialise("doubled", engine.register("other", pa.table({"n": [9]})))
-    assert engine.collect(engine._backend.table("doubled"))["n"].to_pylist() == [9]
+    engine.register("other", pa.table({"n": [9]}))
+    engine.create_table("doubled", "FROM other")
+    assert engine.collect("FROM doubled")["n"].to_pylist() == [9]

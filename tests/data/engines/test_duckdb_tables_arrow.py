@@ -1,14 +1,13 @@
 """Arrow files and streams, and Feather, through the engine."""
 
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.ipc as ipc
 import pytest
 
 from hup.data.engines import arrow_stream
-from hup.data.engines.engine import Dialect
-from hup.data.file_reject import FileReject
+from hup.data.engines.reader import Dialect
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 
@@ -34,7 +33,7 @@ def test_all_kinds_together(tmp_path, engine, as_source, read_rows, told, slice_
     )
     write_stream(tmp_path / "d.arrow", pa.table({"item": items[:0], "user": users[:0]}))
     (tmp_path / "e.arrow").write_bytes(b"")
-    assert engine.columns(as_source(tmp_path), Dialect())["item"] == dt.int64
+    assert engine.reader.columns(as_source(tmp_path), Dialect())["item"] == "BIGINT"
     rows, raw = read_rows(tmp_path, ["item", "user"], progress=told)
     assert [tuple(row.values()) for row in rows] == [
         (item, user, file, row, None, None)
@@ -52,29 +51,29 @@ def test_missing_columns_and_types_that_do_not_go_together(tmp_path, engine, as_
     write_file(tmp_path / "a.arrow", pa.table({"user": [1], "x": [1]}))
     write_file(tmp_path / "b.arrow", pa.table({"user": ["u"]}))
     with pytest.raises(HupError, match=r"b\.arrow has no column 'x'"):
-        engine.read(as_source(tmp_path), Dialect(), ["x"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["x"], told)
     with pytest.raises(HupError, match=r"b\.arrow does not go together with the files before it"):
-        engine.columns(as_source(tmp_path), Dialect())
+        engine.reader.columns(as_source(tmp_path), Dialect())
 
 
 @pytest.mark.parametrize("content", [b"ARROW1", b"user,item\n1,2\n", b"FEA1" * 10])
 def test_files_that_are_no_arrow(tmp_path, engine, as_source, content):
     (tmp_path / "a.feather").write_bytes(content)
     with pytest.raises(HupError, match=r"a\.feather cannot be read as an Arrow file"):
-        engine.columns(as_source(tmp_path), Dialect())
+        engine.reader.columns(as_source(tmp_path), Dialect())
 
 
 def test_a_stream_cut_off_fails_where_it_is_read(tmp_path, engine, as_source, told):
     path = tmp_path / "a.arrow"
     write_stream(path, pa.table({"user": ["u" * 100] * 1000}), rows=100)
     path.write_bytes(path.read_bytes()[:-5000])
-    raw = engine.read(as_source(path), Dialect(), ["user"], told)
+    raw = engine.reader.read(as_source(path), Dialect(), ["user"], told)
     with pytest.raises(HupError, match=r"a\.arrow cannot be read as an Arrow file"):
-        engine.materialise("t", raw.table)
+        engine.create_table("t", raw.typed("SELECT * FROM raw_rows"))
 
 
 def test_nothing_to_read(tmp_path, engine, as_source, told):
     write_file(tmp_path / "a.arrow", pa.table({"user": pa.array([], pa.string())}))
-    assert engine.columns(as_source(tmp_path), Dialect()) == {"user": dt.string}
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == {"user": "VARCHAR"}
     with pytest.raises(HupError, match="file has no rows"):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)

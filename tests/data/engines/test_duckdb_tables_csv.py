@@ -3,13 +3,11 @@
 import gzip
 from pathlib import Path
 
-import ibis.expr.datatypes as dt
 import pytest
 import zstandard
-from ibis import _
 
-from hup.data.engines.engine import Dialect
-from hup.data.file_reject import FileReject
+from hup.data.engines.reader import Dialect
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 
@@ -17,13 +15,17 @@ def test_columns_are_text(tmp_path, engine, as_source):
     (tmp_path / "a.csv").write_text('\ufeffuser,"item ""x""",price\n1,2,3.5\n')
     (tmp_path / "b.csv").write_text("extra,user\n")
     (tmp_path / "c.csv").write_text("")
-    assert engine.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(
-        ["user", 'item "x"', "price", "extra"], dt.string
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(
+        ["user", 'item "x"', "price", "extra"], "VARCHAR"
     )
-    assert list(engine.columns(as_source(tmp_path / "a.csv"), Dialect(header=("x", "y", "z")))) == ["x", "y", "z"]
+    assert list(engine.reader.columns(as_source(tmp_path / "a.csv"), Dialect(header=("x", "y", "z")))) == [
+        "x",
+        "y",
+        "z",
+    ]
 
 
-def test_files_with_columns_in_other_orders(tmp_path, read_rows, told):
+def test_files_with_columns_in_other_orders(tmp_path, engine, read_rows, told):
     (tmp_path / "a.csv").write_text("user,item,price\nu1,i1,1\nu2,i2,2\n")
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"item,user\ni3,u3\n,\n", mtime=0))
     (tmp_path / "c.csv.zst").write_bytes(zstandard.compress(b"x,y,item,user\n,,i4,u4"))
@@ -38,13 +40,14 @@ def test_files_with_columns_in_other_orders(tmp_path, read_rows, told):
         {"user": None, "item": None, "hup_file": 1, "hup_row": 3, **place},
         {"user": "u4", "item": "i4", "hup_file": 2, "hup_row": 2, **place},
     ]
-    assert list(raw.table.schema().items()) == [
-        ("user", dt.string),
-        ("item", dt.string),
-        ("hup_file", dt.int32),
-        ("hup_row", dt.int64),
-        ("hup_problem", dt.string),
-        ("hup_text", dt.string),
+    assert raw.types == {"user": "VARCHAR", "item": "VARCHAR"}
+    assert list(engine.types("FROM rows").items()) == [
+        ("user", "VARCHAR"),
+        ("item", "VARCHAR"),
+        ("hup_file", "INTEGER"),
+        ("hup_row", "BIGINT"),
+        ("hup_problem", "VARCHAR"),
+        ("hup_text", "VARCHAR"),
     ]
     assert raw.files == ("a.csv", "b.csv", "c.csv", "d.csv", "e.csv")
     assert raw.sizes == tuple(path.stat().st_size for path in sorted(tmp_path.glob("*.csv*")))
@@ -73,13 +76,13 @@ def test_a_missing_column_names_file_and_nearest(tmp_path, engine, as_source, to
     (tmp_path / "a.csv").write_text("user,item\n1,2\n")
     (tmp_path / "b.csv").write_text("users,item\n1,2\n")
     with pytest.raises(HupError, match=r"b\.csv has no column 'user'\. Did you mean 'users'\? It has 'users', 'item'"):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_another_delimiter_is_suspected(tmp_path, engine, as_source, told):
     (tmp_path / "a.tsv").write_text("user\titem\n1\t2\n")
     with pytest.raises(HupError, match=r"has no column 'user'.* delimiter may be '\\t' rather than ','"):
-        engine.read(as_source(tmp_path / "a.tsv"), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path / "a.tsv"), Dialect(), ["user"], told)
 
 
 @pytest.mark.parametrize(
@@ -97,29 +100,29 @@ def test_another_delimiter_is_suspected(tmp_path, engine, as_source, told):
 def test_files_that_are_no_table(tmp_path, engine, as_source, told, content, message):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(HupError, match=message):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_no_file_has_a_header(tmp_path, engine, as_source):
     (tmp_path / "a.csv").write_bytes(b"")
     with pytest.raises(HupError, match="nothing to read"):
-        engine.columns(as_source(tmp_path), Dialect())
+        engine.reader.columns(as_source(tmp_path), Dialect())
 
 
 @pytest.mark.parametrize("delimiter", ["", ", ", '"', "\n", "é"])
 def test_delimiters_that_are_none(tmp_path, engine, as_source, delimiter):
     (tmp_path / "a.csv").write_text("a,b\n")
     with pytest.raises(HupError, match="Delimiter"):
-        engine.columns(as_source(tmp_path), Dialect(delimiter))
+        engine.reader.columns(as_source(tmp_path), Dialect(delimiter))
 
 
 def test_a_file_that_vanishes_while_it_is_read(tmp_path, engine, as_source, told):
     (tmp_path / "a.csv").write_text("user\n1\n")
     (tmp_path / "b.csv").write_text("user\n1\n")
-    raw = engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+    raw = engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
     (tmp_path / "b.csv").unlink()
     with pytest.raises(HupError, match=r"b\.csv cannot be read: No such file"):
-        engine.materialise("t", raw.table)
+        engine.create_table("t", raw.typed("SELECT * FROM raw_rows"))
 
 
 def test_names_and_values_that_sql_might_misread(tmp_path, read_rows):
@@ -134,13 +137,13 @@ def test_names_and_values_that_sql_might_misread(tmp_path, read_rows):
 def test_events_of_rees46(shared_data, engine, as_source, told):
     path = shared_data / "rees46" / "events_2019_oct_17k.csv"
     columns = ["event_time", "event_type", "product_id", "category_code", "user_id", "user_session"]
-    raw = engine.read(as_source(path), Dialect(), columns, told)
-    table = engine.materialise("events", raw.table)
+    raw = engine.reader.read(as_source(path), Dialect(), columns, told)
+    engine.create_table("events", raw.typed("SELECT * FROM raw_rows"))
     lines = Path(path).read_text().splitlines()
-    [bad] = engine.collect(table.filter(_.hup_problem.notnull())).to_pylist()
+    [bad] = engine.collect("FROM events WHERE hup_problem IS NOT NULL").to_pylist()
     assert (bad["hup_row"], bad["hup_problem"]) == (17436, "wrong number of fields: 8 instead of 9")
     assert bad["hup_text"] == lines[17435]
-    good = engine.collect(table.filter(_.hup_problem.isnull()).order_by("hup_row")).to_pylist()
+    good = engine.collect("FROM events WHERE hup_problem IS NULL ORDER BY hup_row").to_pylist()
     header = lines[0].split(",")
     assert good == [
         {

@@ -3,17 +3,15 @@
 import gzip
 import json
 
-import ibis.expr.datatypes as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data import blocks
+from hup.data import line_blocks
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect, TableSource
-from hup.data.file_reject import FileReject
+from hup.data.engines.reader import Dialect, SourceFile, TableSource
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 
@@ -27,7 +25,7 @@ def test_columns_are_keys_of_the_first_lines(tmp_path, engine, as_source):
     write(tmp_path / "b.json", {"user": 1, "a.b": 2})
     (tmp_path / "c.ndjson").write_text("\n\n")
     names = ["user", "item.id", "item.of.x", "later", "a.b"]
-    assert engine.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(names, dt.string)
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == dict.fromkeys(names, "VARCHAR")
 
 
 def test_values_are_text(tmp_path, read_rows):
@@ -97,10 +95,10 @@ def test_lines_come_back(tmp_path_factory, one_engine, lines, block):
     raw_lines = [line if isinstance(line, bytes) else line.encode() for line, _ in lines]
     path.write_bytes(b"\n".join([json.dumps(known).encode(), *raw_lines]) + b"\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
+        patch.setattr(line_blocks, "BLOCK_BYTES", block)
         source = TableSource(files=(SourceFile(path, "f", 1),))
-        raw = one_engine.read(source, Dialect(), names, Progress())
-        rows = one_engine.collect(raw.table.order_by("hup_row")).to_pylist()
+        raw = one_engine.reader.read(source, Dialect(), names, Progress())
+        rows = one_engine.collect(raw.typed("SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
     assert [row["hup_row"] for row in rows] == list(range(1, len(lines) + 2))
     for row, (line, value) in zip(rows[1:], lines, strict=True):
         if isinstance(value, str):
@@ -143,7 +141,7 @@ def test_files_empty_and_broken_off(tmp_path, read_rows, told):
 def test_files_that_are_no_table(tmp_path, engine, as_source, told, content, message):
     write(tmp_path / "a.json", content)
     with pytest.raises(HupError, match=message):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_lines_too_long(tmp_path, read_rows, monkeypatch):

@@ -2,13 +2,11 @@
 
 import datetime
 
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ibis import _
 
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.errors import HupError
 
 
@@ -26,16 +24,17 @@ def test_types_are_kept_and_rows_numbered(tmp_path, engine, as_source, told):
     )
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
     source = as_source(tmp_path / "a.parquet")
-    types = engine.columns(source, Dialect())
-    assert [types[name] for name in ("id", "small", "name", "price")] == [dt.int64, dt.uint16, dt.string, dt.float64]
-    assert types["time"].timezone == "UTC"
-    raw = engine.read(source, Dialect(), ["time", "id", "name"], told)
+    types = engine.reader.columns(source, Dialect())
+    assert [types[name] for name in ("id", "small", "name", "price")] == ["BIGINT", "USMALLINT", "VARCHAR", "DOUBLE"]
+    assert types["time"] == "TIMESTAMP WITH TIME ZONE"
+    raw = engine.reader.read(source, Dialect(), ["time", "id", "name"], told)
     for _again in range(2):
-        rows = engine.collect(raw.table.order_by("hup_row")).to_pylist()
+        rows = engine.collect(raw.typed("SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
         assert [(row["id"], row["name"], row["time"]) for row in rows] == [(2**62, "ä", when), (None, "\0", None)]
         assert [(row["hup_file"], row["hup_row"], row["hup_problem"]) for row in rows] == [(0, 1, None), (0, 2, None)]
-    assert raw.table.schema()["hup_file"] == dt.int32
-    assert raw.table.schema()["hup_row"] == dt.int64
+    kinds = engine.types(raw.typed("SELECT * FROM raw_rows"))
+    assert (kinds["hup_file"], kinds["hup_row"]) == ("INTEGER", "BIGINT")
+    assert raw.types == {"time": "TIMESTAMP WITH TIME ZONE", "id": "BIGINT", "name": "VARCHAR"}
 
 
 def test_many_files_in_other_orders_and_of_other_types(tmp_path, read_rows):
@@ -73,7 +72,7 @@ def test_a_missing_column_names_the_file(tmp_path, engine, as_source, told):
     pq.write_table(pa.table({"user": [1], "item": [1]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"User": [1], "item": [1]}), tmp_path / "b.parquet")
     with pytest.raises(HupError, match=r"b\.parquet has no column 'user'\. Did you mean 'User'"):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 @pytest.mark.parametrize(
@@ -87,21 +86,21 @@ def test_a_missing_column_names_the_file(tmp_path, engine, as_source, told):
 def test_names_that_duckdb_confuses(tmp_path, engine, as_source, told, names, message):
     pq.write_table(pa.Table.from_arrays([pa.array([1])] * len(names), names), tmp_path / "a.parquet")
     with pytest.raises(HupError, match=message):
-        engine.read(as_source(tmp_path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(tmp_path), Dialect(), ["user"], told)
 
 
 def test_files_that_are_no_parquet(tmp_path, engine, as_source, told):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"user,item\n1,2\n")
     with pytest.raises(HupError, match=r"a\.parquet cannot be read as Parquet.*whole"):
-        engine.columns(as_source(path), Dialect())
+        engine.reader.columns(as_source(path), Dialect())
     path.write_bytes(b"")
     with pytest.raises(HupError, match=r"nothing to read: a\.parquet: file is empty"):
-        engine.read(as_source(path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(path), Dialect(), ["user"], told)
     pq.write_table(pa.table({"user": pa.array([], pa.int64())}), path)
-    assert list(engine.columns(as_source(path), Dialect())) == ["user"]
+    assert list(engine.reader.columns(as_source(path), Dialect())) == ["user"]
     with pytest.raises(HupError, match=r"nothing to read: a\.parquet: file has no rows"):
-        engine.read(as_source(path), Dialect(), ["user"], told)
+        engine.reader.read(as_source(path), Dialect(), ["user"], told)
 
 
 def test_a_file_damaged_inside(tmp_path, engine, as_source, told):
@@ -110,23 +109,23 @@ def test_a_file_damaged_inside(tmp_path, engine, as_source, told):
     content = bytearray(path.read_bytes())
     content[4:60] = b"\xff" * 56
     path.write_bytes(content)
-    raw = engine.read(as_source(path), Dialect(), ["user"], told)
+    raw = engine.reader.read(as_source(path), Dialect(), ["user"], told)
     with pytest.raises(HupError, match=r"input cannot be read.*damaged"):
-        engine.collect(raw.table)
+        engine.collect(raw.typed("SELECT * FROM raw_rows"))
 
 
 def test_columns_of_types_that_do_not_go_together_are_text(tmp_path, engine, as_source):
     pq.write_table(pa.table({"user": [1]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"user": ["u"]}), tmp_path / "b.parquet")
-    assert engine.columns(as_source(tmp_path), Dialect()) == {"user": dt.string}
+    assert engine.reader.columns(as_source(tmp_path), Dialect()) == {"user": "VARCHAR"}
 
 
 def test_events_of_trivago(shared_data, engine, as_source, told):
     path = shared_data / "trivago" / "trivago_100k.parquet"
-    raw = engine.read(as_source(path), Dialect(), ["session_id", "timestamp", "reference"], told)
-    table = engine.materialise("events", raw.table.filter(_.hup_problem.isnull()))
+    raw = engine.reader.read(as_source(path), Dialect(), ["session_id", "timestamp", "reference"], told)
+    engine.create_table("events", raw.typed("SELECT * FROM raw_rows WHERE hup_problem IS NULL"))
     expected = pq.read_table(path, columns=["session_id", "timestamp", "reference"])
-    found = engine.collect(table.order_by("hup_row"))
+    found = engine.collect("FROM events ORDER BY hup_row")
     assert found.select(expected.column_names).cast(expected.schema) == expected
     assert found["hup_row"].to_pylist() == list(range(1, len(expected) + 1))
     assert raw.file_rejects == []

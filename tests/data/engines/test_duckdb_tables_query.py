@@ -1,11 +1,10 @@
 """Queries over databases and files."""
 
 import duckdb
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pytest
 
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
 from hup.errors import HupError
 
 
@@ -20,9 +19,10 @@ def database(tmp_path):
 
 
 def rows_of(engine, told, query, columns, database=None):
-    raw = engine.read(TableSource(query=query, database=database), Dialect(), columns, told)
+    raw = engine.reader.read(TableSource(query=query, database=database), Dialect(), columns, told)
     assert (raw.files, raw.sizes, raw.file_rejects) == (("query",), (0,), [])
-    return engine.collect(engine.materialise("rows", raw.table)).to_pylist()
+    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    return engine.collect("FROM rows").to_pylist()
 
 
 @pytest.mark.parametrize("end", ["", ";", " -- only ';' three;\n", " ; /* é; */ ; -- x"])
@@ -32,10 +32,10 @@ def test_rows_have_no_place(engine, database, told, end):
     assert sorted(row["item"] for row in found) == [0, 1, 2]
     assert found[0] == {**found[0], "x": "é;", "hup_file": 0, "hup_row": None, "hup_problem": None, "hup_text": None}
     source = TableSource(query=query, database=database)
-    assert list(engine.columns(source, Dialect()).items()) == [
-        ("user", dt.string),
-        ("item", dt.int64),
-        ("x", dt.string),
+    assert list(engine.reader.columns(source, Dialect()).items()) == [
+        ("user", "VARCHAR"),
+        ("item", "BIGINT"),
+        ("x", "VARCHAR"),
     ]
 
 
@@ -51,8 +51,8 @@ def test_files_named_in_the_query(engine, tmp_path, told):
 
 
 def test_names_of_ours_are_not_seen(engine, database, told):
-    events = engine.register("events", pa.table({"user": ["ours"]}))
-    engine.materialise("kept", events)
+    engine.register("events", pa.table({"user": ["ours"]}))
+    engine.create_table("kept", "FROM events")
     assert len(rows_of(engine, told, "SELECT user FROM events", ["user"], database)) == 1000
     local = pa.table({"user": ["ours"]})
     for name in ("kept", "events", "local"):
@@ -92,14 +92,17 @@ def test_databases_that_do_not_open(engine, tmp_path, told):
 
 def test_more_rows_than_memory(engine, told):
     query = "SELECT range AS n, md5(range::VARCHAR) AS text FROM range(3_000_000) ORDER BY text"
-    raw = engine.read(TableSource(query=query), Dialect(), ["n"], told)
-    table = engine.materialise("rows", raw.table)
-    [row] = engine.collect(table.aggregate(n=table.n.sum())).to_pylist()
+    raw = engine.reader.read(TableSource(query=query), Dialect(), ["n"], told)
+    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    [row] = engine.collect("SELECT sum(n)::BIGINT AS n FROM rows").to_pylist()
     assert row["n"] == 3_000_000 * 2_999_999 // 2
 
 
 def test_places_of_spark(engine, told):
     source = TableSource(uris=("s3a://bucket/events/",))
-    for work in (lambda: engine.columns(source, Dialect()), lambda: engine.read(source, Dialect(), ["x"], told)):
+    for work in (
+        lambda: engine.reader.columns(source, Dialect()),
+        lambda: engine.reader.read(source, Dialect(), ["x"], told),
+    ):
         with pytest.raises(HupError, match="s3a://bucket/events/ is a place that only Spark reads"):
             work()

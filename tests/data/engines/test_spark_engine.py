@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import BATCH_ROWS
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource
 from hup.data.engines.spark_engine import SparkEngine
 from hup.data.engines.spark_errors import INSTALL, plain
 from hup.data.progress import Progress

@@ -13,7 +13,7 @@ import pytest
 from ibis import _
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.data.engines.spark_engine import SparkEngine
 from hup.data.progress import Progress
 
@@ -161,7 +161,7 @@ def test_parquet_times_of_every_unit(spark, engine, as_source, tmp_path):
 
 
 def test_a_query(spark, engine, tmp_path):
-    from hup.data.engines.engine import TableSource
+    from hup.data.engines.reader import TableSource
 
     pq.write_table(pa.table({"a": [1, 2, 3], "b": ["x", "y", None]}), tmp_path / "t.parquet")
     texts = {engine: f"SELECT * FROM '{tmp_path}/t.parquet'", spark: f"SELECT * FROM parquet.`{tmp_path}/t.parquet`;"}

@@ -8,10 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hup.data.engines.engine import Dialect, TableSource
+from hup.data.engines.reader import Dialect, TableSource, is_uri
 from hup.data.engines.spark_sources import list_uris
 from hup.data.progress import Progress
-from hup.data.sources import is_uri
 from hup.errors import HupError
 
 

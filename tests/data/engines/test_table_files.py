@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hup.data.engines.reader import SourceFile
 from hup.data.engines.table_files import check_columns, check_wanted, first_lines, nearest, require_rows, table_format
-from hup.data.file_reject import FileReject
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import TableSource
+from hup.data.engines.reader import TableSource
+from hup.data.log_source import find_sources
 from hup.data.progress import Progress
-from hup.data.sources import find_sources
 from hup.data.tables.mapping import load_mapping
 from hup.data.tables.rows import typed_rows
 
@@ -34,10 +34,10 @@ def read(engine, name, *paths: Path):
     for table in mapping.tables:
         fitting = [path for path in paths if fnmatch(path.name, table.match or "*")]
         part = TableSource(files=tuple(find_sources(fitting, Path("out"), print)))
-        wanted = table.resolve(engine.columns(part, table.dialect), mapping.categories)
-        raw = engine.read(part, table.dialect, wanted, Progress())
+        wanted = table.resolve(engine.reader.columns(part, table.dialect), mapping.categories)
+        raw = engine.reader.read(part, table.dialect, wanted, Progress())
         found = typed_rows(raw, table, mapping, engine, NOW)
-        rows += engine.collect(found.table.order_by("file", "row")).to_pylist()
+        rows += engine.collect(f'SELECT * FROM ({found.sql}) ORDER BY file, "row"').to_pylist()
         guesses += found.guesses
     return rows, guesses
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.tables.category_paths import SEPARATOR, resolve_paths
-from hup.data.tables.category_tree import build_tree
+from hup.data.tables.categories import SEPARATOR, build_tree, resolve_paths
 from hup.data.tables.mapping import CategoryRules
 
 DOTTED = {"column": "category_code", "delimiter": "."}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.tables.category_tree import CategoryTree, build_tree, clean_name
+from hup.data.tables.categories import CategoryTree, build_tree, clean_name
 
 names = st.sampled_from("abcdefghij")
 rows = st.lists(st.tuples(st.one_of(st.none(), names), st.one_of(st.none(), names)), max_size=25)

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hup.data.tables import key_blocks
-from hup.data.tables.histories import HistoryCounts, write_histories
-from hup.data.tables.session_cuts import HistoryRules
+from hup.data.tables import histories
+from hup.data.tables.histories import HistoryRules
+from hup.data.tables.table_sessions import HistoryCounts, write_histories
 
-LIMIT = 13
 N_FILES = 3
 TYPES = {
     "key": pa.int64(),
@@ -33,10 +32,7 @@ def reference(rows, rules):
     used, short, by_file = [], [], [0] * N_FILES
     for key, history in groupby(rows, lambda row: row["key"]):
         history = list(history)
-        counts["cut_keys"] += len(history) > LIMIT
-        sessions = []
-        for start in range(0, len(history), LIMIT):
-            sessions += plain_sessions(history[start : start + LIMIT], rules, counts)
+        sessions = plain_sessions(history, rules, counts)
         for part, session in enumerate(sessions):
             table = (key, part, len(sessions), session[0]["time_ms"], session[-1]["time_ms"], len(session))
             if len({row["item_id"] for row in session}) < 2:
@@ -195,8 +191,7 @@ def test_against_a_plain_walk_wherever_batches_end(tmp_path_factory, rows, rules
         rows = [with_text_id(row) for row in rows]
     read = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_blocks, "LONGEST_KEY", LIMIT)
-        patch.setattr(key_blocks, "BLOCK_ROWS", block_rows)
+        patch.setattr(histories, "BLOCK_ROWS", block_rows)
         folder = tmp_path_factory.mktemp("histories")
         cut = write_histories(folder, batches(rows, cuts, id_type), rules, N_FILES, read.append)
     used, short, by_file, counts = reference(rows, rules)
@@ -296,7 +291,7 @@ def test_rows_out_of_order_are_refused(tmp_path, rows):
 
 
 def test_blocks_out_of_order_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(key_blocks, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(histories, "BLOCK_ROWS", 2)
     rows = [row(1, 0, 1), row(2, 0, 1), row(0, 0, 1), row(3, 0, 1)]
     with pytest.raises(ValueError, match="not in order of key and time"):
         write_histories(tmp_path, batches(rows, [2], pa.string()), HistoryRules("session"), 1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.engine import TableSource
+from hup.data.engines.reader import TableSource
 from hup.data.log_source import LogSource
 from hup.data.progress import Progress
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import category_source, side_files
 from hup.data.tables.mapping import Mapping
 from hup.errors import HupError
@@ -55,7 +54,7 @@ def read(engine, tmp_path):
 def held(engine, found) -> dict[str, list[tuple]]:
     """Spans by item, in order of time."""
     spans: dict[str, list[tuple]] = {}
-    for row in engine.collect(found.assigned.order_by("item", "since_ms", "until_ms")).to_pylist():
+    for row in engine.collect(f"SELECT * FROM {found.assigned} ORDER BY item, since_ms, until_ms").to_pylist():
         spans.setdefault(row["item"], []).append((row["category"], row["since_ms"], row["until_ms"]))
     return spans
 
@@ -70,7 +69,7 @@ def rejects(engine, found) -> list[list[tuple]]:
     """Bad rows of each table in order of place."""
     tables = []
     for bad in found.bad:
-        rows = engine.collect(bad.rows.order_by("file", ibis.asc("row")))
+        rows = engine.collect(f'SELECT * FROM {bad.rows} ORDER BY file, "row"')
         assert rows.schema == pa.schema(
             [("file", pa.int32()), ("row", pa.int64()), ("text", pa.string()), ("reason", pa.string())]
         )
@@ -129,8 +128,9 @@ def test_of_one_time_the_last_row_counts(engine, read):
 def test_events_get_the_category_of_their_time(engine, read):
     found = read(TIMED, items=f"i,c,t\ncup,a,{DAY}\ncup,b,{DAY + 5}\n")
     times = [DAY - 9, DAY + 4, DAY + 5, DAY]
-    good = engine.register("good", pa.table({"item": ["cup"] * 3 + ["pan"], "time_ms": times}))
-    seen = engine.collect(found.of_events(good).order_by("item", "time_ms"))
+    good = pa.table({"item": ["cup"] * 3 + ["pan"], "time_ms": times, "category": pa.nulls(4, pa.string())})
+    engine.register("good", good)
+    seen = engine.collect(f"SELECT * FROM ({found.of_events('FROM good')}) ORDER BY item, time_ms")
     assert seen["category"].to_pylist() == ["a", "a", "b", None]
 
 

@@ -12,13 +12,11 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.tables.iso_times import iso_text
+from hup.data.engines.reader import sql_types
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.plain_text import present
-from hup.data.tables.stages import stage
-from hup.data.tables.times import shown_time, with_time_parts
+from hup.data.tables.times import iso_text, shown_time, time_columns, with_time_parts, zone_changes
 from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.zones import zone_changes
+from hup.data.tables.values import present
 from hup.errors import HupError
 
 NOW = int(dt.datetime(2024, 6, 1, tzinfo=dt.UTC).timestamp()) * 1000
@@ -34,10 +32,16 @@ def engine(tmp_path_factory):
 def read(engine, values, now_ms=NOW, **rule):
     """Give the times of a column, the texts shown for them, and the guesses."""
     column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    table = engine.register("times", pa.table({"n": range(len(column)), "t": column}))
-    parts = stage(with_time_parts(stage(table.mutate(t=present(table.t, ("NULL",)))), "t", "log.csv"))
-    reading = decide_reading(parts, TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
-    found = engine.collect(parts.mutate(ms=time_ms(parts, reading), shown=shown_time(parts)).order_by("n"))
+    table = pa.table({"n": range(len(column)), "t": column})
+    engine.register("times", table)
+    kind = sql_types(table.schema)["t"]
+    told = f"SELECT n, {present('t', kind, ('NULL',))} AS told_time FROM times"
+    engine.create_table("parts", with_time_parts(told, kind, "t", "log.csv"))
+    parts = time_columns(kind)
+    reading = decide_reading("parts", parts, TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
+    found = engine.collect(
+        f"SELECT {time_ms(parts, reading)} AS ms, {shown_time(parts)} AS shown FROM parts ORDER BY n"
+    )
     return found["ms"].to_pylist(), found["shown"].to_pylist(), reading
 
 
@@ -319,6 +323,6 @@ def test_shown_times(engine):
 def test_iso_text_writes_as_python_does(engine):
     rng = random.Random(5)
     moments = [random_moment(rng) for _ in range(2000)]
-    table = engine.register("ms", pa.table({"n": range(len(moments)), "ms": [to_ms(moment) for moment in moments]}))
-    found = engine.collect(table.select("n", text=iso_text(table.ms)).order_by("n"))["text"].to_pylist()
-    assert found == [f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC" for moment in moments]
+    engine.register("ms", pa.table({"n": range(len(moments)), "ms": [to_ms(moment) for moment in moments]}))
+    found = engine.collect(f"SELECT {iso_text('ms')} AS text FROM ms ORDER BY n")["text"].to_pylist()
+    assert found == [f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}" for moment in moments]

@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from hup.data.engines.row_places import good_rows, with_place_fields
+from hup.data.engines.reader import SourceFile, good_rows, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 _MAGIC = b"ARROW1"

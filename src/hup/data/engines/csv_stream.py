@@ -12,16 +12,12 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from hup.data.blocks import StreamBroken
-from hup.data.engines.csv_parser import CsvParser
-from hup.data.engines.csv_records import Records, grammar, split_records
-from hup.data.engines.engine import Dialect
-from hup.data.engines.row_places import with_place_fields
+from hup.data.engines.csv_parser import CsvParser, Records, grammar, split_records
+from hup.data.engines.reader import Dialect, SourceFile, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns, first_lines
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, utf8_problem, whole_lines
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, utf8_problem, whole_lines
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 Task = TypeVar("Task")

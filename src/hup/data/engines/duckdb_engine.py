@@ -1,38 +1,73 @@
-"""The engine that runs Ibis expressions: DuckDB inside this process, out of core."""
+"""The engine that runs SQL: DuckDB inside this process, out of core."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import duckdb
-import ibis
-import ibis.expr.datatypes as dt
-import ibis.expr.types as ir
 import pyarrow as pa
 
-from hup.data.engines.duckdb_files import DuckDBFiles
 from hup.data.engines.duckdb_query import DuckDBQueries
-from hup.data.engines.engine import Dialect, RawTable, TableSource
-from hup.data.engines.machine_memory import machine_memory_bytes
+from hup.data.engines.duckdb_reader import DuckDBReader
+from hup.data.engines.reader import Reader
 from hup.data.engines.sql_text import quoted_name
-from hup.data.engines.table_files import check_wanted
-from hup.data.progress import Progress
 from hup.errors import HupError
 
+EngineName = Literal["duckdb", "spark"]
 Result = TypeVar("Result")
 BATCH_ROWS = 1 << 18
 _LEAST_BYTES = 1_000_000
 #: The rest is for this process besides DuckDB, and for what DuckDB takes beyond its limit.
 _SHARE_OF_DUCKDB = 0.8
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MEMORY_OF_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
+
+
+@contextmanager
+def open_engine(
+    name: EngineName, work: Path, memory_limit: str | None, spark_master: str | None
+) -> Iterator[DuckDBEngine]:
+    """Open the engine with what reads tables for it; use it as a context manager.
+
+    Parameters
+    ----------
+    name : {"duckdb", "spark"}
+        What reads.
+    work : Path
+        For what is kept on disk.
+    memory_limit : str, optional
+        For DuckDB.
+    spark_master : str, optional
+        For Spark.
+
+    Raises
+    ------
+    HupError
+        If an option is for the other reader, or Spark cannot be had.
+    """
+    if name == "spark":
+        from hup.data.engines.spark_reader import SparkReader
+
+        if memory_limit is not None:
+            raise HupError("--memory-limit is for DuckDB; Spark takes spark.driver.memory and spark.executor.memory.")
+        with DuckDBEngine(work / "spill") as engine, SparkReader(engine, spark_master, work) as reader:
+            engine.reader = reader
+            yield engine
+        return
+    if spark_master is not None:
+        raise HupError("--spark-master is for --engine spark; DuckDB runs in this process.")
+    with DuckDBEngine(work / "spill", memory_limit) as engine:
+        yield engine
 
 
 class DuckDBEngine:
@@ -47,6 +82,13 @@ class DuckDBEngine:
     memory_limit : str, optional
         For example ``"8GB"``; half of the machine's memory by default.
 
+    Attributes
+    ----------
+    reader : Reader
+        Reads tables: local files and queries, unless another one is set.
+    queries : DuckDBQueries
+        Runs queries of the user's own.
+
     Raises
     ------
     HupError
@@ -60,20 +102,21 @@ class DuckDBEngine:
         self._folder = folder
         # In memory rather than in a file: rows are written once and read twice, compressing them costs more than it
         # saves, and what does not fit is spilled all the same.
-        self._backend = ibis.duckdb.connect(":memory:", memory_limit=for_duckdb, temp_directory=str(folder))
+        limits = {"memory_limit": for_duckdb, "temp_directory": str(folder)}
+        self._connection = duckdb.connect(":memory:", config=limits)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hup-engine")
-        self._queries = DuckDBQueries(self._backend.con)
-        self._files = DuckDBFiles(self._view, self._stream)
+        self.queries = DuckDBQueries(self._connection)
+        self.reader: Reader = DuckDBReader(self)
         self._numbers = count(1)
         self._registered: set[str] = set()
         self._views: set[str] = set()
         self._failure: BaseException | None = None
         # Order is restored by position where it matters.
-        self._backend.raw_sql("SET preserve_insertion_order = false")
-        self._backend.raw_sql("SET enable_progress_bar = false")
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._connection.execute("SET enable_progress_bar = false")
         # A query means tables and files by its names, never variables of this program.
-        self._backend.raw_sql("SET python_enable_replacements = false")
-        self._backend.raw_sql("SET TimeZone = 'UTC'")
+        self._connection.execute("SET python_enable_replacements = false")
+        self._connection.execute("SET TimeZone = 'UTC'")
 
     def __enter__(self) -> DuckDBEngine:
         return self
@@ -82,128 +125,65 @@ class DuckDBEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._worker.shutdown()
-        self._queries.close()
-        self._backend.disconnect()
+        self.queries.close()
+        self._connection.close()
 
-    def columns(self, source: TableSource, dialect: Dialect) -> dict[str, dt.DataType]:
-        """Tell the columns that `source` has and their types; of text formats all are strings.
-
-        Raises
-        ------
-        HupError
-            If `source` does not read or has no columns; the message names the file.
-        """
-        _refuse_uris(source)
-        if source.query is None:
-            return self._files.columns(source.files, dialect)
-        query, database = source.query, source.database
-        return dict(ibis.Schema.from_pyarrow(self._run(lambda: self._queries.schema(query, database))).items())
-
-    def read(self, source: TableSource, dialect: Dialect, columns: Sequence[str], progress: Progress) -> RawTable:
-        """Give the rows of `source`, with the wanted `columns`; the table may be read once.
-
-        Parameters
-        ----------
-        source : TableSource
-            Files of one format, or a query.
-        dialect : Dialect
-            How delimited text is written.
-        columns : sequence of str
-            Names of wanted columns; of JSON, also dotted ones.
-        progress : Progress
-            Told the bytes of files as they are read (not of Parquet, which DuckDB reads itself).
-
-        Raises
-        ------
-        HupError
-            As `columns`, and if a file lacks one of the columns; also while the table is read.
-        """
-        _refuse_uris(source)
-        if source.query is None:
-            return self._files.read(source.files, dialect, columns, progress)
-        query, database = source.query, source.database
-        wanted = list(dict.fromkeys(columns))
-        check_wanted(wanted)
-        schema, batches = self._run(lambda: self._queries.rows(query, database, wanted))
-        return RawTable(self._stream(schema, batches)[1], ("query",), (0,))
-
-    def register(self, name: str, data: pa.Table | pa.RecordBatchReader) -> ir.Table:
+    def register(self, name: str, data: pa.Table | pa.RecordBatchReader) -> None:
         """Make Arrow data readable under `name`; a reader can be read once.
 
         What fails inside a reader is raised as it is by the method that reads it.
         """
         if isinstance(data, pa.RecordBatchReader):
             data = pa.RecordBatchReader.from_batches(data.schema, self._watched(data))
-        self._backend.con.register(name, data)
+        self._connection.register(name, data)
         self._registered.add(name)
-        return self._backend.table(name)
 
-    def materialise(self, name: str, expression: ir.Table) -> ir.Table:
-        """Compute `expression` now and keep its rows under `name`, in place of what had that name."""
-        query = self._query(expression)
-        self._run(lambda: self._backend.con.execute(f"CREATE OR REPLACE TABLE {quoted_name(name)} AS {query}"))
-        return self._backend.table(name)
+    def register_stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> str:
+        """Make `batches` readable once, under a new name that is returned."""
+        name = f"hup_source_{next(self._numbers)}"
+        self.register(name, pa.RecordBatchReader.from_batches(schema, batches))
+        return name
 
-    def view(self, name: str, expression: ir.Table) -> ir.Table:
-        """Give `expression` the `name`; it is computed whenever it is read.
+    def create_table(self, name: str, sql: str) -> None:
+        """Compute the SELECT `sql` now and keep its rows under `name`, in place of what had that name."""
+        self._execute(f"CREATE OR REPLACE TABLE {quoted_name(name)} AS {sql}")
 
-        What is built on the name is written, and thus planned, without the whole expression in it.
-        """
-        query = self._query(expression)
-        self._run(lambda: self._backend.con.execute(f"CREATE OR REPLACE VIEW {quoted_name(name)} AS {query}"))
+    def create_view(self, name: str, sql: str) -> None:
+        """Give the SELECT `sql` the `name`; it is computed whenever it is read."""
+        self._execute(f"CREATE OR REPLACE VIEW {quoted_name(name)} AS {sql}")
         self._views.add(name)
-        return self._backend.table(name)
 
     def drop(self, name: str) -> None:
         """Forget what is registered or kept under `name`, and free its memory and disk."""
         if name in self._registered:
             self._registered.remove(name)
-            self._backend.con.unregister(name)
+            self._connection.unregister(name)
         else:
-            # Not Ibis's own drop_table: Ibis 12 writes what DuckDB 2 does not read.
-            kind = "VIEW" if name in self._views else "TABLE"
-            self._run(lambda: self._backend.con.execute(f"DROP {kind} {quoted_name(name)}"))
+            self._execute(f"DROP {'VIEW' if name in self._views else 'TABLE'} {quoted_name(name)}")
             self._views.discard(name)
 
-    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
-        """Compute `expression` and yield its rows in order, in bounded memory."""
-        # Not Ibis's own to_pyarrow_batches: Ibis 12 calls a method that DuckDB 2 no longer has.
-        query = self._query(expression)
-        reader = self._run(lambda: self._backend.con.sql(query).to_arrow_reader(BATCH_ROWS))
-        while (batch := self._run(lambda: next(reader, None))) is not None:
+    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Compute the SELECT `sql` and yield its rows in order, in bounded memory."""
+        self._failure = None
+        reader = self.run(lambda: self._connection.sql(sql).to_arrow_reader(BATCH_ROWS))
+        while (batch := self.run(lambda: next(reader, None))) is not None:
             yield batch
 
-    def collect(self, expression: ir.Table) -> pa.Table:
-        """Compute `expression` into memory."""
-        query = self._query(expression)
-        table = self._run(lambda: self._backend.con.sql(query).to_arrow_table())
-        # Sums of int64 are wider on DuckDB than Ibis says.
-        return table.cast(expression.schema().to_pyarrow())
-
-    def _query(self, expression: ir.Table) -> str:
-        """Write the SQL of a new task; what failed in a task before has been told."""
+    def collect(self, sql: str) -> pa.Table:
+        """Compute the SELECT `sql` into memory."""
         self._failure = None
-        query: str = self._backend.compile(expression)
-        return query
+        table: pa.Table = self.run(lambda: self._connection.sql(sql).to_arrow_table())
+        return table
 
-    def _view(self, query: str) -> ir.Table:
-        name = f"hup_source_{next(self._numbers)}"
-        self._run(lambda: self._backend.con.execute(f"CREATE TEMP VIEW {name} AS {query}"))
-        return self._with_known_types(name)
+    def types(self, sql: str) -> dict[str, str]:
+        """Tell the columns of the SELECT `sql` and their SQL types."""
+        self._failure = None
+        columns = self.run(lambda: self._connection.execute(f"DESCRIBE {sql}").fetchall())
+        return {name: kind for name, kind, *_ in columns}
 
-    def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> tuple[str, ir.Table]:
-        name = f"hup_source_{next(self._numbers)}"
-        self.register(name, pa.RecordBatchReader.from_batches(schema, batches))
-        return name, self._with_known_types(name)
-
-    def _with_known_types(self, name: str) -> ir.Table:
-        """Give a table whose types Ibis knows, too: it has none for zoned timestamps in nanoseconds."""
-        columns = self._run(lambda: self._backend.con.execute(f"DESCRIBE {name}").fetchall())
-        odd = [quoted_name(column) for column, kind, *_ in columns if kind == "TIMESTAMPTZ_NS"]
-        if not odd:
-            return self._backend.table(name)
-        casts = ", ".join(f"{column}::TIMESTAMPTZ AS {column}" for column in odd)
-        return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")
+    def _execute(self, statement: str) -> None:
+        self._failure = None  # what failed in a task before has been told
+        self.run(lambda: self._connection.execute(statement))
 
     def _watched(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Remember what fails in `batches`: DuckDB only passes on its text."""
@@ -213,7 +193,7 @@ class DuckDBEngine:
             self._failure = failure
             raise
 
-    def _run(self, work: Callable[[], Result]) -> Result:
+    def run(self, work: Callable[[], Result]) -> Result:
         """Work in another thread: this one stays free to notice Ctrl-C, which DuckDB does only between its tasks."""
         future = self._worker.submit(work)
         try:
@@ -221,8 +201,8 @@ class DuckDBEngine:
         except KeyboardInterrupt:
             # More than once: an interrupt between two queries is lost on DuckDB.
             while not future.done():
-                self._backend.con.interrupt()
-                self._queries.interrupt()
+                self._connection.interrupt()
+                self.queries.interrupt()
                 wait([future], timeout=0.1)
             raise
         except Exception as error:
@@ -253,11 +233,13 @@ class DuckDBEngine:
         return None
 
 
-def _refuse_uris(source: TableSource) -> None:
-    if source.uris:
-        raise HupError(
-            f"{source.uris[0]} is a place that only Spark reads. Run with --engine spark, or name local files."
-        )
+def machine_memory_bytes() -> int:
+    """Memory of the machine, or of the container where that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in map(Path, _MEMORY_OF_CONTAINER):
+        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+            total = min(total, int(text))
+    return total
 
 
 def _bytes(memory_limit: str) -> int:
@@ -265,9 +247,9 @@ def _bytes(memory_limit: str) -> int:
     if size is None:
         raise HupError(f"Memory limit {memory_limit!r} is not a size. Expected a number and a unit, such as 8GB.")
     unit = 1024 if "i" in size[2].lower() else 1000
-    found = int(float(size[1]) * unit ** (1 + "KMGT".index(size[2][0].upper())))
-    if found < _LEAST_BYTES:
+    size_bytes = int(float(size[1]) * unit ** (1 + "KMGT".index(size[2][0].upper())))
+    if size_bytes < _LEAST_BYTES:
         raise HupError(
             f"Memory limit {memory_limit!r} is too little to work in; expected {_LEAST_BYTES // 10**6} MB or more."
         )
-    return found
+    return size_bytes

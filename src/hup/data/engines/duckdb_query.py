@@ -30,15 +30,16 @@ class DuckDBQueries:
         self._catalogs: dict[Path | None, str] = {}
         self._cursors: list[duckdb.DuckDBPyConnection] = []
 
-    def schema(self, query: str, database: Path | None) -> pa.Schema:
-        """Tell the columns of `query`.
+    def types(self, query: str, database: Path | None) -> dict[str, str]:
+        """Tell the columns of `query` and their SQL types.
 
         Raises
         ------
         HupError
             If it is no single SELECT, DuckDB refuses it, or `database` cannot be opened.
         """
-        return _schema(_relation(self._cursor(database), query))
+        relation = _relation(self._cursor(database), query)
+        return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
     def rows(
         self, query: str, database: Path | None, wanted: Sequence[str]
@@ -48,7 +49,7 @@ class DuckDBQueries:
         Raises
         ------
         HupError
-            As `schema`, if a column is missing, and within the batches if the query fails.
+            As `types`, if a column is missing, and within the batches if the query fails.
         """
         relation = _relation(self._cursor(database), query)
         check_columns("The query", relation.columns, wanted)

@@ -11,14 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.blocks import StreamBroken
-from hup.data.engines.row_places import RAW_TEXT_CHARACTERS, good_rows, problem_rows, shown, with_place_fields
+from hup.data.engines.reader import RAW_TEXT_CHARACTERS, SourceFile, good_rows, problem_rows, shown, with_place_fields
 from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.engines.table_files import EMPTY, check_columns, first_lines
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, line_problems, split_lines, too_long, whole_lines
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 NO_OBJECT = "line is no JSON object"

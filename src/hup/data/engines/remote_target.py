@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from hup.data.engines.choose import EngineName
-from hup.data.engines.engine import Engine
-from hup.data.sources import is_uri
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName
+from hup.data.engines.reader import is_uri
 from hup.errors import HupError
 
 
@@ -45,7 +44,7 @@ def local_twin(target: str) -> Iterator[Path]:
         raise
 
 
-def check_remote(engine: Engine, target: str, overwrite: bool) -> None:
+def check_remote(engine: DuckDBEngine, target: str, overwrite: bool) -> None:
     """Refuse a target that cannot be written, before anyone waits.
 
     Raises
@@ -60,7 +59,7 @@ def check_remote(engine: Engine, target: str, overwrite: bool) -> None:
     check_target(engine, target, overwrite)
 
 
-def send(engine: Engine, folder: Path, target: str, overwrite: bool) -> None:
+def send(engine: DuckDBEngine, folder: Path, target: str, overwrite: bool) -> None:
     """Copy the files of a finished folder to `target`, whole or not at all.
 
     Raises

@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import BATCH_ROWS
-from hup.data.engines.engine import Dialect, RawTable, TableSource
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_parquet import quoted
 from hup.data.engines.spark_session import OpenSession, open_session
@@ -27,7 +27,6 @@ from hup.data.engines.spark_sources import list_uris
 from hup.data.engines.spark_tables import SparkTables, column_types
 from hup.data.engines.spark_workers import packed_rows, pickled_by_value
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 Result = TypeVar("Result")

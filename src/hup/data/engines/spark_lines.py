@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hup.data.engines.reader import SourceFile
 from hup.data.engines.spark_sources import spark_path, split_key
 from hup.data.engines.spark_workers import pickled_by_value
 from hup.data.line_blocks import MAX_LINE_BYTES
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 # Index of a file, lines of it in blocks as from `whole_lines`, number of the first line -> rows.

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hup.data.engines.reader import SourceFile
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_sources import spark_path, split_key
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns
-from hup.data.file_reject import FileReject
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hup.data.engines.machine_memory import machine_memory_bytes
+from hup.data.engines.duckdb_engine import machine_memory_bytes
 from hup.data.engines.spark_errors import plain, require_pyspark
 from hup.errors import HupError
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from hup.data.engines.reader import SourceFile
 from hup.data.engines.spark_errors import in_one_line
-from hup.data.sources import SourceFile
 from hup.errors import HupError
 
 _MAGIC = re.compile(r"[{}\[\]*?\\]")

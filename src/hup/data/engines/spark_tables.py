@@ -10,8 +10,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from hup.data.engines.csv_stream import check_csv_columns, csv_head
-from hup.data.engines.engine import Dialect, RawTable
 from hup.data.engines.jsonl_stream import check_jsonl_columns, jsonl_head
+from hup.data.engines.reader import Dialect, RawTable, SourceFile
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_lines import Parse, parsed_lines
 from hup.data.engines.spark_parquet import check_footers, parquet_footer, parquet_rows, quoted
@@ -26,9 +26,8 @@ from hup.data.engines.table_files import (
     table_format,
     text_columns,
 )
-from hup.data.file_reject import FileReject
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 Columns = dict[str, dt.DataType]

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from hup.data.engines.csv_parser import CsvParser
-from hup.data.engines.csv_records import grammar, split_records
+from hup.data.engines.csv_parser import CsvParser, grammar, split_records
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, jsonl_rows, line_batches
-from hup.data.engines.row_places import problem_rows, with_place_fields
+from hup.data.engines.reader import problem_rows, with_place_fields
 from hup.data.line_blocks import MAX_LINE_BYTES, split_lines, too_long
 
 

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import ibis.expr.datatypes as dt
-
-from hup.data.blocks import StreamBroken
-from hup.data.engines.engine import PLACE_COLUMNS
-from hup.data.file_reject import FileReject
-from hup.data.line_blocks import MAX_LINE_BYTES, whole_lines
-from hup.data.sources import COMPRESSED, SourceFile
+from hup.data.engines.reader import COMPRESSED, PLACE_COLUMNS, SourceFile
+from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, whole_lines
+from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 TableFormat = Literal["parquet", "csv", "jsonl", "arrow"]
@@ -168,10 +164,10 @@ def require_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) ->
     require_rows(len(heads), [reject for names, reject in heads if reject is not None and not names])
 
 
-def text_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> dict[str, dt.DataType]:
+def text_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> dict[str, str]:
     """Give the columns of text files together, all of them text; parameters and errors as `require_columns`."""
     require_columns(heads)
-    return {name: dt.string for names, _reject in heads for name in names}
+    return {name: "VARCHAR" for names, _reject in heads for name in names}
 
 
 def first_lines(path: Path, count: int) -> tuple[list[bytes], str | None]:

@@ -1,29 +1,69 @@
-"""Event tables as one table of typed rows: read, checked, and kept by the engine."""
+"""Event tables as one table of typed rows: read, checked, counted, and kept by the engine."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import reduce
 
-import ibis
-import ibis.expr.types as ir
-from ibis import _
-
-from hup.data.engines.engine import Engine, RawTable, TableSource
-from hup.data.file_reject import FileReject
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import RawTable, SourceFile, TableSource
+from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.progress import Progress
-from hup.data.sources import SourceFile
+from hup.data.rejects import FileReject
 from hup.data.tables.mapping import Mapping, TableMapping
-from hup.data.tables.row_counts import RowCounts, count_rows
-from hup.data.tables.rows import kept_name, typed_rows
+from hup.data.tables.rows import EVENT_ID_DIGITS, kept_name, typed_rows
 from hup.errors import HupError
 
 CHECKED = "checked_rows"
-BAD_COLUMNS = ("file", "row", "text", "reason")
+BAD_COLUMNS = 'file, "row", text, reason'
 EMPTY_LINE = "empty line"
 NOT_LATER = "event is not later than the last one of the dataset"
+NOT_KEPT = "behavior is not one to keep"
+_OPTIONAL = ("event_id", "interval", "dwell")
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Counts of the rows of a log.
+
+    Attributes
+    ----------
+    rows_by_file, good_by_file : list of int
+        Rows, and usable rows, of each file.
+    bad : int
+        Rows that cannot be used.
+    left_out : dict of str to int
+        Rows that the mapping leaves out, by reason.
+    behaviors : dict of str to int
+        Usable rows of each behavior.
+    columns : tuple of str
+        Those of event_id, interval and dwell that some usable row has.
+    has_sessions : bool
+        Whether some usable row has a session id.
+    ids_are_whole : bool
+        Whether all event ids are whole numbers.
+    """
+
+    rows_by_file: list[int]
+    good_by_file: list[int]
+    bad: int
+    left_out: dict[str, int]
+    behaviors: dict[str, int]
+    columns: tuple[str, ...]
+    has_sessions: bool
+    ids_are_whole: bool
+
+    @property
+    def good(self) -> int:
+        """Number of usable rows."""
+        return sum(self.good_by_file)
+
+    @property
+    def asked_for(self) -> int:
+        """Number of rows that the mapping asks for, good and bad."""
+        return self.good + self.bad
 
 
 @dataclass(frozen=True)
@@ -32,8 +72,8 @@ class TableLog:
 
     Attributes
     ----------
-    rows : Table
-        As `typed_rows` gives them; ``file`` indexes `files`.
+    rows : str
+        Name under which the engine has them, as `typed_rows` gives them; ``file`` indexes `files`.
     files : tuple of str
         Names of the files.
     sizes : tuple of int
@@ -50,7 +90,7 @@ class TableLog:
         Names under which the engine keeps what `rows` reads.
     """
 
-    rows: ir.Table
+    rows: str
     files: tuple[str, ...]
     sizes: tuple[int, ...]
     file_rejects: list[FileReject]
@@ -60,23 +100,22 @@ class TableLog:
     kept: tuple[str, ...]
 
     @property
-    def good(self) -> ir.Table:
-        """The usable rows."""
-        return self.rows.filter(_.reason.isnull() & ~_.left_out)
+    def good(self) -> str:
+        """A SELECT of the usable rows."""
+        return f"SELECT * FROM {self.rows} WHERE reason IS NULL AND NOT left_out"
 
-    def only_bad(self, engine: Engine) -> ir.Table:
-        """Keep the rows that cannot be used, and forget the others: they take most of the memory."""
-        bad = engine.materialise("bad_rows", self.rows.filter(_.reason.notnull()).select(*BAD_COLUMNS))
-        engine.drop(CHECKED)
-        for name in self.kept:
+    def keep_only_bad(self, engine: DuckDBEngine) -> str:
+        """Keep the rows that cannot be used, under the name returned, and forget the others, which take most room."""
+        engine.create_table("bad_rows", f"SELECT {BAD_COLUMNS} FROM {self.rows} WHERE reason IS NOT NULL")
+        for name in (self.rows, *self.kept):
             engine.drop(name)
-        return bad
+        return "bad_rows"
 
 
 def read_log(
     source: TableSource,
     mapping: Mapping,
-    engine: Engine,
+    engine: DuckDBEngine,
     progress: Progress,
     *,
     now_ms: int,
@@ -90,7 +129,7 @@ def read_log(
         What to read.
     mapping : Mapping
         What its columns mean.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps the rows.
     progress : Progress
         Told the bytes read.
@@ -104,35 +143,32 @@ def read_log(
     HupError
         If a file belongs to no table of the mapping, lacks a column, or nothing can be read.
     """
-    parts: list[ir.Table] = []
+    parts: list[str] = []
     raws: list[RawTable] = []
     kept: list[str] = []
     guesses: dict[str, None] = {}
     for table, part in assign(source, mapping, progress):
-        there = engine.columns(part, table.dialect)
+        there = engine.reader.columns(part, table.dialect)
         wanted = table.resolve(there, mapping.categories, _place(part))
-        raw = engine.read(part, table.dialect, wanted, progress)
+        raw = engine.reader.read(part, table.dialect, wanted, progress)
         typed = typed_rows(raw, table, mapping, engine, now_ms)
         first_file = sum(len(earlier.files) for earlier in raws)
         kept.append(kept_name(table, mapping))
-        parts.append(typed.table.mutate(file=(_.file + first_file).cast("int32")))
+        parts.append(f"SELECT * REPLACE ((file + {first_file})::INTEGER AS file) FROM ({typed.sql})")
         guesses |= dict.fromkeys(typed.guesses)
         raws.append(raw)
-    rows = reduce(lambda first, second: ibis.union(first, second), parts)
     # Blank lines say nothing that could be lost.
-    rows = rows.filter(rows.reason.isnull() | (rows.reason != EMPTY_LINE))
-    if after_ms is not None:
-        rows = _later_than(rows, after_ms)
-    checked = engine.view(CHECKED, rows)
+    rows = f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE reason IS DISTINCT FROM {quoted_text(EMPTY_LINE)}"
+    engine.create_view(CHECKED, rows if after_ms is None else _later_than(rows, after_ms))
     files = tuple(name for raw in raws for name in raw.files)
     return TableLog(
-        rows=checked,
+        rows=CHECKED,
         files=files,
         sizes=tuple(size for raw in raws for size in raw.sizes),
         file_rejects=[reject for raw in raws for reject in raw.file_rejects],
         guesses=tuple(guesses),
         placed=source.query is None,
-        counts=count_rows(checked, len(files), engine),
+        counts=count_rows(CHECKED, len(files), engine),
         kept=tuple(kept),
     )
 
@@ -188,12 +224,59 @@ def _place(source: TableSource) -> str:
     return source.uris[0] if source.uris else "the query"
 
 
-def _later_than(rows: ir.Table, after_ms: int) -> ir.Table:
-    early = rows.reason.isnull() & ~rows.left_out & (rows.time_ms <= after_ms)
-    found = ibis.literal(f"{NOT_LATER}: ") + rows.time_ms.cast("string")
-    names = (("user", rows.user), ("session", rows.session), ("item", rows["item"]))
-    text = reduce(lambda first, second: first + ", " + second, (f"{name}=" + v.fill_null("") for name, v in names))
-    return rows.mutate(
-        reason=ibis.ifelse(early, found + f" ms is not after {after_ms} ms", rows.reason),
-        text=ibis.ifelse(early, text, rows.text),
+def _later_than(rows: str, after_ms: int) -> str:
+    early = f"reason IS NULL AND NOT left_out AND time_ms <= {after_ms}"
+    reason = f"'{NOT_LATER}: ' || time_ms || ' ms is not after {after_ms} ms'"
+    text = " || ', ' || ".join(
+        f"'{name}=' || coalesce({quoted_name(name)}, '')" for name in ("user", "session", "item")
+    )
+    return (
+        f"SELECT * REPLACE (CASE WHEN {early} THEN {reason} ELSE reason END AS reason, "
+        f"CASE WHEN {early} THEN {text} ELSE text END AS text) FROM ({rows})"
+    )
+
+
+def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
+    """Count typed rows.
+
+    Parameters
+    ----------
+    rows : str
+        Name of a table with the columns that `typed_rows` gives.
+    n_files : int
+        Number of files.
+    engine : DuckDBEngine
+        Runs one aggregation.
+    """
+    # Ids that are whole numbers have leading zeros up to the same length.
+    is_whole = f"lpad(TRY_CAST(event_id AS BIGINT)::VARCHAR, {EVENT_ID_DIGITS}, '0') = event_id"
+    counts = ", ".join(f"count({quoted_name(name)}) AS n_{name}" for name in _OPTIONAL)
+    kinds = f"""
+        SELECT file, left_out, reason IS NOT NULL AS bad,
+            CASE WHEN reason IS NULL AND NOT left_out THEN behavior END AS behavior,
+            count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids, {counts}
+        FROM {rows} GROUP BY ALL"""
+    total, good = [0] * n_files, [0] * n_files
+    behaviors: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    bad = out = 0
+    for row in engine.collect(kinds).to_pylist():
+        total[row["file"]] += row["n"]
+        if row["bad"]:
+            bad += row["n"]
+        elif row["left_out"]:
+            out += row["n"]
+        else:
+            good[row["file"]] += row["n"]
+            behaviors[row["behavior"]] += row["n"]
+            sums.update({name: row[name] for name in ("whole", "session_ids", *(f"n_{name}" for name in _OPTIONAL))})
+    return RowCounts(
+        rows_by_file=total,
+        good_by_file=good,
+        bad=bad,
+        left_out={NOT_KEPT: out} if out else {},
+        behaviors=dict(behaviors.most_common()),
+        columns=tuple(name for name in _OPTIONAL if sums[f"n_{name}"]),
+        has_sessions=sums["session_ids"] > 0,
+        ids_are_whole=0 < sums["n_event_id"] == sums["whole"],
     )

@@ -1,7 +1,8 @@
-"""What the columns of a shop's event tables mean: the mapping, read from TOML files and the built-in ones."""
+"""What the columns of a shop's event tables mean: the mapping, read from and written as TOML, and the built-in ones."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -17,8 +18,8 @@ from hup.data.tables.mapping_rules import (
     BoundColumns,
     CategoryRules,
     ItemTable,
+    MappingSection,
     ParentTable,
-    Section,
     SequenceRules,
     TableMapping,
     TimestampRule,
@@ -43,14 +44,24 @@ __all__ = [
     "builtin_mappings",
     "find_column",
     "load_mapping",
+    "mapping_sections",
     "nearest",
     "standard_mapping",
+    "to_toml",
+    "toml_key",
+    "toml_value",
 ]
 
+# As a person would tell of a table.
+_TABLE_KEYS = (
+    *("match", "delimiter", "header", "user", "session", "event_id", "timestamp", "item", "behavior", "interval"),
+    *("dwell", "categorised"),
+)
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 NULLS = ("", "null", "NULL", "NaN", "nan", "None", "\\N")
 
 
-class Mapping(Section):
+class Mapping(MappingSection):
     """What the tables of a shop mean.
 
     Examples
@@ -174,6 +185,50 @@ def standard_mapping(columns: Iterable[str]) -> Mapping | None:
         levels += 1
     categories = {"columns": [f"category_{level}" for level in range(1, levels + 1)]} if levels else {"none": True}
     return Mapping.validated({"name": "standard", "tables": [table], "categories": categories})
+
+
+def to_toml(mapping: Mapping) -> str:
+    """Write a mapping as TOML, without what is as by default."""
+    sections = mapping_sections(mapping.model_dump(mode="json", exclude_defaults=True))
+    return "\n\n".join("\n".join([*([title] if title else []), *_lines(keys)]) for title, keys in sections) + "\n"
+
+
+def mapping_sections(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Part a mapping, as nested dictionaries, into TOML sections: titles and keys."""
+    tree = dict(tree)
+    tables = tree.pop("tables")
+    categories = dict(tree.pop("categories", {}))
+    others = {name: tree.pop(name, {}) for name in ("behaviors", "sequence")}
+    sides = {name: categories.pop(name) for name in ("items", "parents") if name in categories}
+    sections = [
+        ("", tree),
+        *(("[[tables]]", {key: table[key] for key in _TABLE_KEYS if key in table}) for table in tables),
+        ("[categories]", categories),
+        *((f"[categories.{name}]", side) for name, side in sides.items()),
+        *((f"[{name}]", keys) for name, keys in others.items()),
+    ]
+    return [(title, keys) for title, keys in sections if keys]
+
+
+def _lines(keys: dict[str, Any]) -> list[str]:
+    return [f"{toml_key(key)} = {toml_value(value)}" for key, value in keys.items() if value is not None]
+
+
+def toml_key(key: str) -> str:
+    """Write a key, quoted if it has to be."""
+    return key if _BARE_KEY.fullmatch(key) else toml_value(key)
+
+
+def toml_value(value: Any) -> str:
+    """Write text, numbers, truth values, lists and dictionaries of these as one line of TOML."""
+    if isinstance(value, dict):
+        if list(value) == ["column"]:
+            return toml_value(value["column"])  # timestamps, behaviors and seconds may be the column alone
+        return "{ " + ", ".join(_lines(value)) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(part) for part in value) + "]"
+    # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _explain(error: Any) -> str:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from hup.data.engines.engine import Dialect
+from hup.data.engines.reader import Dialect
 from hup.errors import HupError
 
 Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]
@@ -44,14 +44,14 @@ Column = Annotated[
 Words = Annotated[tuple[str, ...], BeforeValidator(as_tuple), PlainSerializer(list, return_type=list[str])]
 
 
-class Section(BaseModel):
+class MappingSection(BaseModel):
     """Part of a mapping: frozen, strict, without unknown keys."""
 
     # Strict, as otherwise levels = true would be 1 level.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Delimited(Section):
+class _Delimited(MappingSection):
     """How the files of a table are written, where they are delimited text."""
 
     delimiter: str = Field(",", min_length=1, max_length=1, description="one character between fields")
@@ -63,7 +63,7 @@ class _Delimited(Section):
         return Dialect(self.delimiter, self.header)
 
 
-class TimestampRule(Section):
+class TimestampRule(MappingSection):
     """Column of the time and how it is written. In TOML a plain column name stands for ``{column = …}``."""
 
     column: Column
@@ -82,14 +82,14 @@ class TimestampRule(Section):
         return zone
 
 
-class SecondsRule(Section):
+class SecondsRule(MappingSection):
     """Column of a length of time. In TOML a plain column name stands for ``{column = …}``."""
 
     column: Column
     unit: Literal["s", "ms"] = "s"
 
 
-class BehaviorRule(Section):
+class BehaviorRule(MappingSection):
     """Column of the behavior, or the one behavior of all rows. In TOML a plain name stands for ``{column = …}``."""
 
     column: Column | None = None
@@ -232,7 +232,7 @@ class ParentTable(_Delimited):
     parent: Column
 
 
-class CategoryRules(Section):
+class CategoryRules(MappingSection):
     """Where the category path of an item comes from."""
 
     columns: Words = Field((), description="K columns, coarsest first")
@@ -262,7 +262,7 @@ class CategoryRules(Section):
         return self
 
 
-class BehaviorRules(Section):
+class BehaviorRules(MappingSection):
     """Which behaviors are used and how they are shown."""
 
     keep: Words | None = Field(None, description="as in the table; rows of others are left out, and counted")
@@ -270,7 +270,7 @@ class BehaviorRules(Section):
     order: Words = Field((), description="as shown; others come after, by name")
 
 
-class SequenceRules(Section):
+class SequenceRules(MappingSection):
     """How events become sequences; the command line may override each."""
 
     by: Literal["session", "gap", "user"] | None = Field(

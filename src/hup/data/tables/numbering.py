@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
-from ibis import _
 
 from hup.behaviors import Behavior
-from hup.data.engines.engine import Engine
-from hup.data.tables.category_paths import SEPARATOR
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import CategorySource
 from hup.data.tables.log import TableLog
 from hup.data.tables.mapping import BehaviorRules
+from hup.data.tables.rows import select
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
 ROWS_OF_A_FILE = 1 << 40
+#: Longer histories, which only robots have, are left out.
+LONGEST_HISTORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,30 +29,34 @@ class NumberedLog:
 
     Attributes
     ----------
-    events : Table
-        In order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` and ``category`` int32,
-        ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the log has them.
+    events : str
+        A SELECT in order of ``key``, time, event id, place: ``key`` int64, ``file`` int32, ``item_id`` and
+        ``category`` int32, ``behavior`` uint8, ``time_ms`` int64, and ``event_id``, ``interval``, ``dwell`` where the
+        log has them.
     items : LargeStringArray
         Names of the items by ``item_id``.
     categories : list of str or None
         Raw categories by code; None: the row states none.
     keys : pa.Table
         ``user`` and ``session`` (null where the log has none) of each history, by key.
+    too_long : pa.Table
+        ``key`` and ``rows`` of histories of more than `LONGEST_HISTORY` rows, which `events` is without.
     behaviors : tuple of Behavior
         Behavior types by code.
     """
 
-    events: ir.Table
+    events: str
     items: pa.LargeStringArray
     categories: list[str | None]
     keys: pa.Table
+    too_long: pa.Table
     behaviors: tuple[Behavior, ...]
 
 
 def number(
     log: TableLog,
     categories: CategorySource,
-    engine: Engine,
+    engine: DuckDBEngine,
     *,
     by_session: bool,
     rules: BehaviorRules,
@@ -65,7 +70,7 @@ def number(
         The rows.
     categories : CategorySource
         Where the categories of the rows come from.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps the tables ``items``, ``categories`` and ``keys``.
     by_session : bool
         Whether a history is a session of the log, or else all that a user did.
@@ -80,61 +85,45 @@ def number(
         If there are more behaviors than a dataset can hold.
     """
     behaviors = _behaviors(log.counts.behaviors, rules, known)
-    items = engine.materialise("items", _numbered_items(log.good))
-    keyed = categories.of_events(log.good).mutate(
-        user_key=_.user.fill_null(""),
-        session_key=_.session.fill_null("") if by_session else ibis.literal(""),
-        category_key=_.category.fill_null(""),
-    )
-    raw = engine.materialise("categories", _numbered_categories(keyed))
-    keys = engine.materialise("keys", _numbered_keys(keyed, by_session))
-    ids_are_whole = log.counts.ids_are_whole
-    if not by_session and log.counts.has_sessions:
-        keyed, ids_are_whole = keyed.mutate(event_id=_of_session(keyed)), False
-    joined = (
-        keyed.inner_join(items, "item").inner_join(raw, "category_key").inner_join(keys, ["user_key", "session_key"])
-    )
-    names = engine.collect(items.order_by("item_id"))["item"].cast(pa.large_string()).combine_chunks()
-    raw_names = engine.collect(raw.order_by("category_code"))["category_key"].to_pylist()
+    engine.create_table("items", _numbered("item", "item_id", log.good))
+    session_key = "coalesce(session, '')" if by_session else "''"
+    keyed = f"""
+        SELECT *, coalesce("user", '') AS user_key, {session_key} AS session_key, coalesce(category, '') AS category_key
+        FROM ({categories.of_events(log.good)})"""
+    engine.create_table("categories", _numbered("category_key", "category_code", keyed))
+    engine.create_table("keys", _numbered_keys(keyed, by_session))
+    names = engine.collect("SELECT item FROM items ORDER BY item_id")["item"]
+    raw_names = engine.collect("SELECT category_key FROM categories ORDER BY category_code")["category_key"].to_pylist()
+    keys = engine.collect("SELECT DISTINCT key, known_user, session_key FROM keys ORDER BY key")
+    too_long = f"SELECT DISTINCT key, rows FROM keys WHERE rows > {LONGEST_HISTORY} ORDER BY key"
     return NumberedLog(
-        events=_in_order(joined, behaviors, log, ids_are_whole),
-        items=names,
+        events=_in_order(keyed, behaviors, log, by_session),
+        items=names.cast(pa.large_string()).combine_chunks(),
         categories=[category or None for category in raw_names],
-        keys=_names(engine.collect(keys.select("key", "known_user", "session_key").distinct().order_by("key"))),
+        keys=_names(keys),
+        too_long=engine.collect(too_long),
         behaviors=behaviors,
     )
 
 
-def _of_session(good: ir.Table) -> ir.StringValue:
-    """Give event ids of users: a table may count the events of each session anew, and says nothing twice by that."""
-    return ibis.ifelse(good.session.isnull(), good.event_id, good.session + SEPARATOR + good.event_id)
+def _numbered(name: str, number: str, rows: str) -> str:
+    """Give numbers to the distinct values of the column `name`, from 0 in their order."""
+    values = f"SELECT DISTINCT {name} FROM ({rows})"
+    return f"SELECT {name}, (row_number() OVER (ORDER BY {name}) - 1)::INTEGER AS {number} FROM ({values})"
 
 
-def _numbered_items(good: ir.Table) -> ir.Table:
-    names = good.select("item").distinct()
-    return names.select("item", item_id=ibis.row_number().over(order_by="item").cast("int32"))
-
-
-def _numbered_categories(keyed: ir.Table) -> ir.Table:
-    names = keyed.select("category_key").distinct()
-    return names.mutate(category_code=ibis.row_number().over(order_by="category_key").cast("int32"))
-
-
-def _numbered_keys(keyed: ir.Table, by_session: bool) -> ir.Table:
+def _numbered_keys(keyed: str, by_session: bool) -> str:
     """Give keys to names; rows of a session that name no user go to its only user, who logged in late."""
-    names = keyed.select("user_key", "session_key").distinct()
+    known_user = "user_key"
     if by_session:
-        session = ibis.window(group_by="session_key")
-        named = names.mutate(
-            n_users=(_.user_key != "").cast("int64").sum().over(session), last_user=_.user_key.max().over(session)
-        )
-        is_late = (named.user_key == "") & (named.n_users == 1)
-        names = named.select(
-            "user_key", "session_key", known_user=ibis.ifelse(is_late, named.last_user, named.user_key)
-        )
-    else:
-        names = names.mutate(known_user=_.user_key)
-    return names.mutate(key=ibis.dense_rank().over(order_by=["known_user", "session_key"]).cast("int64"))
+        users = "count(*) FILTER (WHERE user_key <> '') OVER (PARTITION BY session_key)"
+        only_user = "max(user_key) OVER (PARTITION BY session_key)"
+        known_user = f"CASE WHEN user_key = '' AND {users} = 1 THEN {only_user} ELSE user_key END"
+    names = f"SELECT user_key, session_key, count(*) AS rows FROM ({keyed}) GROUP BY user_key, session_key"
+    return f"""
+        SELECT * REPLACE ((sum(rows) OVER (PARTITION BY known_user, session_key))::BIGINT AS rows),
+            dense_rank() OVER (ORDER BY known_user, session_key) - 1 AS key
+        FROM (SELECT *, {known_user} AS known_user FROM ({names}))"""
 
 
 def _names(keys: pa.Table) -> pa.Table:
@@ -146,37 +135,46 @@ def _names(keys: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _in_order(joined: ir.Table, behaviors: tuple[Behavior, ...], log: TableLog, ids_are_whole: bool) -> ir.Table:
-    codes = [(behavior.code, code) for code, behavior in enumerate(behaviors)]
-    columns = log.counts.columns
-    if ids_are_whole:
-        joined = joined.mutate(event_id=_.event_id.cast("int64"))  # takes a third of the room
-    by_event = [ibis.asc("event_id", nulls_first=True)] if "event_id" in columns else []
+def _in_order(keyed: str, behaviors: tuple[Behavior, ...], log: TableLog, by_session: bool) -> str:
     # A log without a usable row has no behaviors.
-    code = _.behavior.cases(*codes, else_=None) if codes else ibis.literal(0)
-    chosen = joined.select(
-        "key",
-        "file",
-        "item_id",
-        "time_ms",
-        *columns,
-        category=_.category_code,
-        behavior=code.cast("uint8"),
-        # One number rather than two: what is sorted by is written to disk, too.
-        place=_.file.cast("int64") * ROWS_OF_A_FILE + _.row.fill_null(0),
+    codes = " ".join(f"WHEN {quoted_text(behavior.code)} THEN {code}" for code, behavior in enumerate(behaviors))
+    columns = {name: quoted_name(name) for name in log.counts.columns}
+    if "event_id" in columns:
+        columns["event_id"] = _event_id(log, by_session)
+    chosen = {
+        "key": "key",
+        "file": "file",
+        "item_id": "item_id",
+        "category": "category_code",
+        "behavior": f"(CASE behavior {codes} END)::UTINYINT" if codes else "0::UTINYINT",
+        "time_ms": "time_ms",
+        **columns,
+    }
+    # Rows of a query have no place; there all that they say decides. One number rather than two: what is sorted by is
+    # written to disk, too.
+    last = {"place": f'file::BIGINT * {ROWS_OF_A_FILE} + coalesce("row", 0)'} if log.placed else {}
+    stated = ["item_id", "behavior", *(name for name in columns if name != "event_id"), "category"]
+    order = ["key", "time_ms", *(["event_id"] if "event_id" in columns else []), *(last or stated)]
+    joined = (
+        f"({keyed}) JOIN items USING (item) JOIN categories USING (category_key) "
+        f"JOIN (SELECT * FROM keys WHERE rows <= {LONGEST_HISTORY}) AS used_keys USING (user_key, session_key)"
     )
-    # Rows of a query have no place; there all that they say decides.
-    stated = [ibis.asc(name, nulls_first=True) for name in columns if name != "event_id"]
-    last = ["place"] if log.placed else ["item_id", "behavior", *stated, "category"]
-    ordered = chosen.order_by("key", "time_ms", *by_event, *last)
-    return ordered.select("key", "file", "item_id", "category", "behavior", "time_ms", *columns)
+    by = ", ".join(f"{quoted_name(name)} NULLS FIRST" for name in order)
+    return f"SELECT {', '.join(map(quoted_name, chosen))} FROM ({select({**chosen, **last}, joined)}) ORDER BY {by}"
 
 
-def _behaviors(found: Iterable[str], rules: BehaviorRules, known: tuple[Behavior, ...]) -> tuple[Behavior, ...]:
+def _event_id(log: TableLog, by_session: bool) -> str:
+    """Give event ids; of users with their session, as a table may count the events of each session anew."""
+    if not by_session and log.counts.has_sessions:
+        return f"CASE WHEN session IS NULL THEN event_id ELSE session || {quoted_text(SEPARATOR)} || event_id END"
+    return "event_id::BIGINT" if log.counts.ids_are_whole else "event_id"  # takes a third of the room
+
+
+def _behaviors(met: Iterable[str], rules: BehaviorRules, known: tuple[Behavior, ...]) -> tuple[Behavior, ...]:
     """List the behaviors of the log: those known, then those the mapping puts in order, then by name."""
     there = {behavior.code for behavior in known}
     place = {name: number for number, name in enumerate(rules.order)}
-    new = sorted(set(found) - there, key=lambda name: (place.get(name, len(place)), name))
+    new = sorted(set(met) - there, key=lambda name: (place.get(name, len(place)), name))
     if len(there) + len(new) > MOST_BEHAVIORS:
         raise HupError(
             f"The log has {len(there) + len(new):,} behaviors, such as {', '.join(new[:5])}; a dataset holds "

@@ -8,33 +8,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
 from hup.data.append import known_paths
 from hup.data.dataset import Dataset
-from hup.data.engines.engine import Dialect, Engine
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import Dialect
 from hup.data.log_source import LogSource
-from hup.data.manifest import Preparation, Split, TreeCounts
+from hup.data.manifest import Preparation, Source, Split, TreeCounts
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, SCHEMA
-from hup.data.split import split_bounds
-from hup.data.stored_log import StoredLog
-from hup.data.tables.category_paths import SEPARATOR
-from hup.data.tables.category_tree import CategoryTree
-from hup.data.tables.histories import CutSessions, write_histories
-from hup.data.tables.item_pairs import ItemPairs, count_pairs
-from hup.data.tables.item_paths import ItemPaths, choose_paths
+from hup.data.session_log import SessionLog
+from hup.data.statistics import split_bounds
+from hup.data.tables import numbering
+from hup.data.tables.categories import SEPARATOR, CategoryTree
+from hup.data.tables.histories import HistoryRules
+from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
 from hup.data.tables.item_table import CategorySource, category_source
-from hup.data.tables.key_blocks import LONGEST_KEY
-from hup.data.tables.log import read_log
+from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
-from hup.data.tables.numbering import number
-from hup.data.tables.origins import TableOrigins
-from hup.data.tables.session_cuts import HistoryRules
-from hup.data.tables.stored_order import batches, stored_order
+from hup.data.tables.numbering import NumberedLog, number
+from hup.data.tables.table_sessions import (
+    CutSessions,
+    HistoryNames,
+    SessionTable,
+    batches,
+    stored_order,
+    write_histories,
+)
 from hup.errors import HupError
 
 
@@ -61,15 +63,15 @@ class TableOptions:
 
 
 def table_log(
-    source: LogSource, engine: Engine, work: Path, options: TableOptions, progress: Progress, *, now_ms: int
-) -> StoredLog:
+    source: LogSource, engine: DuckDBEngine, work: Path, options: TableOptions, progress: Progress, *, now_ms: int
+) -> SessionLog:
     """Read event tables, cut them into sessions and order these.
 
     Parameters
     ----------
     source : LogSource
         Files or query, and the mapping.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps intermediate tables.
     work : Path
         Gets the events on the way.
@@ -101,9 +103,9 @@ def table_log(
     rules = _rules(mapping)
     sessions = write_histories(work, engine.stream(numbered.events), rules, len(log.files), progress.advance)
     order = stored_order(sessions.sessions, options.split.seed)
-    for note in _remarks(sessions, rules):
+    for note in _remarks(sessions, rules, len(numbered.too_long)):
         progress.note(note)
-    bad = log.only_bad(engine)
+    bad = log.keep_only_bad(engine)
     n_train = _places_of_training(len(order), options)
     pairs = count_pairs(sessions, order, n_train, len(numbered.categories))
     names = numbered.items
@@ -113,28 +115,26 @@ def table_log(
     paths = choose_paths(pairs, resolved, len(names), known_of)
     for note in (*categories.notes, *resolved.notes):
         progress.note(note)
-    origins = TableOrigins(log, numbered.keys, sessions, order, by=rules.by)
-    items = pa.table({"item": names, "path": paths.paths})
-    return StoredLog(
+    histories = HistoryNames(numbered.keys, rules.by)
+    return SessionLog(
         preparation=_preparation(mapping),
         levels=resolved.levels,
         separator=SEPARATOR,
         behaviors=numbered.behaviors,
+        items=pa.table({"item": names, "path": paths.paths}),
+        sessions=histories.sessions(sessions.sessions, order),
         n_events=sessions.counts.events,
-        n_sessions=len(order),
-        batches=partial(batches, sessions, order),
-        items=lambda: items,
-        n_items=len(names),
-        rejects=partial(_rejects, log.files, bad, categories, engine, origins, paths, names),
+        events=partial(batches, sessions, order),
+        rejects=partial(_rejects, log.files, bad, categories, engine, histories, numbered, sessions.short, paths),
         rows=log.counts.asked_for,
         file_rejects=[*log.file_rejects, *categories.file_rejects],
-        origins=origins,
-        left_out={**log.counts.left_out, **_left_out(sessions)},
-        tree=partial(_tree_counts, categories.tree, paths),
+        sources=_sources(log, sessions),
+        left_out={**log.counts.left_out, **_left_out(sessions, numbered)},
+        tree=_tree_counts(categories.tree, paths),
     )
 
 
-def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) -> Mapping:
+def chosen_mapping(source: LogSource, engine: DuckDBEngine, sequence: dict[str, Any]) -> Mapping:
     """Give the mapping of a log, with sequence rules overridden.
 
     Raises
@@ -144,7 +144,7 @@ def chosen_mapping(source: LogSource, engine: Engine, sequence: dict[str, Any]) 
     """
     mapping = source.mapping
     if mapping is None:
-        columns = engine.columns(source.tables, Dialect())
+        columns = engine.reader.columns(source.tables, Dialect())
         mapping = standard_mapping(columns)
         if mapping is None:
             raise HupError(
@@ -189,34 +189,38 @@ def _used_categories(pairs: ItemPairs, raw: list[str | None]) -> tuple[ItemPairs
     return replace(pairs, category=code.astype(np.int64)), [raw[place] for place in used]
 
 
-def _never_met(mapping: Mapping, found: Collection[str]) -> Iterator[str]:
+def _never_met(mapping: Mapping, met: Collection[str]) -> Iterator[str]:
     rules = mapping.behaviors
     for name in rules.keep or ():
-        if rules.names.get(name, name) not in found:
+        if rules.names.get(name, name) not in met:
             yield f"Behavior {name!r}, which the mapping keeps, is never met. Is it spelt as in the table?"
 
 
-def _remarks(sessions: CutSessions, rules: HistoryRules) -> Iterator[str]:
+def _remarks(sessions: CutSessions, rules: HistoryRules, n_too_long: int) -> Iterator[str]:
     counts = sessions.counts
     if counts.capped_dwells:
         yield (
             f"{counts.capped_dwells:,} item visits were longer than {rules.dwell_cap_ms / 1000:g} s and count as that "
             "(--dwell-cap)."
         )
-    if counts.cut_keys:
-        yield (
-            f"{counts.cut_keys:,} histories have more than {LONGEST_KEY:,} events, as only robots have; each is taken "
-            "in pieces of that many."
-        )
+    if n_too_long:
+        longest = f"{numbering.LONGEST_HISTORY:,}"
+        yield f"Histories of more than {longest} events, as only robots have, are left out: {n_too_long:,}."
 
 
-def _left_out(sessions: CutSessions) -> dict[str, int]:
+def _sources(log: TableLog, sessions: CutSessions) -> list[Source]:
+    files = zip(log.files, log.sizes, log.counts.rows_by_file, sessions.used_by_file.tolist(), strict=True)
+    return [Source(file=file, bytes=size, lines=rows, used_events=used) for file, size, rows, used in files]
+
+
+def _left_out(sessions: CutSessions, numbered: NumberedLog) -> dict[str, int]:
     counts = sessions.counts
     reasons = {
         "event id is repeated": counts.duplicates,
         "row is repeated": counts.repeated_rows,
         "older than the last events kept": counts.older_events,
         "in a session with fewer than two item runs": counts.short_events,
+        f"in a history of more than {numbering.LONGEST_HISTORY:,} events": sum(numbered.too_long["rows"].to_pylist()),
     }
     return {reason: rows for reason, rows in reasons.items() if rows}
 
@@ -236,26 +240,29 @@ def _tree_counts(tree: CategoryTree | None, paths: ItemPaths) -> TreeCounts:
 
 def _rejects(
     files: Sequence[str],
-    bad: ir.Table,
+    bad: str,
     categories: CategorySource,
-    engine: Engine,
-    origins: TableOrigins,
+    engine: DuckDBEngine,
+    histories: HistoryNames,
+    numbered: NumberedLog,
+    short: SessionTable,
     paths: ItemPaths,
-    names: pa.LargeStringArray,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield bad rows in log order, then sessions without a target, then what was odd about items and categories."""
+    """Yield bad rows in log order, then histories and sessions that are not used, then what is odd about categories."""
     yield from bad_rows(files, bad, engine)
     for side in categories.bad:
         yield from bad_rows(side.files, side.rows, engine, effect=NOTED)
-    yield from origins.short_sessions()
-    for items, sentences in paths.move_rows(names):
+    if len(numbered.too_long):
+        yield histories.long_histories(numbered.too_long)
+    yield from histories.short_sessions(short)
+    for items, sentences in paths.move_rows(numbered.items):
         yield _noted(items, sentences)
 
 
-def bad_rows(files: Sequence[str], bad: ir.Table, engine: Engine, effect: str = DROPPED) -> Iterator[pa.RecordBatch]:
+def bad_rows(files: Sequence[str], bad: str, engine: DuckDBEngine, effect: str = DROPPED) -> Iterator[pa.RecordBatch]:
     """Yield rows that cannot be used as rows of `rejects.SCHEMA`, in order of place."""
     names = pa.array(files, pa.string())
-    for batch in engine.stream(bad.order_by("file", ibis.asc("row", nulls_first=True), "text", "reason")):
+    for batch in engine.stream(f'SELECT * FROM {bad} ORDER BY file, "row" NULLS FIRST, text, reason'):
         columns = [names.take(batch.column("file")), *(batch.column(name) for name in ("row", "text", "reason"))]
         typed = (column.cast(field.type) for column, field in zip(columns, SCHEMA, strict=False))
         yield pa.record_batch([*typed, pa.repeat(pa.scalar(effect), len(batch))], SCHEMA)

@@ -1,24 +1,20 @@
-"""Rows of event tables, checked and typed the same way on every engine."""
+"""Rows of event tables: one SQL statement types them, another, which knows all times, says what is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 
-import ibis
-import ibis.expr.types as ir
-
-from hup.data.engines.engine import PLACE_COLUMNS, Engine, RawTable
-from hup.data.tables.category_paths import SEPARATOR
-from hup.data.tables.iso_times import DAY_MS
+from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import RawTable
+from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.plain_text import id_text, present
-from hup.data.tables.seconds import offset_columns, seconds_columns
-from hup.data.tables.stages import stage
-from hup.data.tables.times import has_no_time, shown_time, with_time_parts
+from hup.data.tables.times import DAY_MS, has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms
+from hup.data.tables.values import id_text, offset_columns, present, seconds_columns
 from hup.errors import HupError
 
 COLUMNS = (
@@ -26,8 +22,7 @@ COLUMNS = (
     *("file", "row", "reason", "text", "left_out"),
 )
 EVENT_ID_DIGITS = 19
-#: Not $, which for Java, and thus Spark, is also before a line break at the end.
-_WHOLE = r"^(0|[1-9][0-9]{0,18})\z"
+_WHOLE = "0|[1-9][0-9]{0,18}"
 _TEXT_CHARACTERS = 1000
 _MOST_OFFSET = 10**14
 
@@ -38,8 +33,8 @@ class TypedRows:
 
     Attributes
     ----------
-    table : Table
-        A row for each row of the source:
+    sql : str
+        A cheap SELECT over the rows kept, with a row for each row of the source, whose columns are `COLUMNS`:
 
         - ``user``, ``session``, ``event_id``: string, null where missing. Event ids that are whole numbers are filled
           up with zeros in front, so that they sort as numbers.
@@ -55,14 +50,12 @@ class TypedRows:
         What was guessed, in sentences for people.
     """
 
-    table: ir.Table
+    sql: str
     guesses: tuple[str, ...]
 
 
-def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Engine, now_ms: int) -> TypedRows:
+def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: DuckDBEngine, now_ms: int) -> TypedRows:
     """Check and type the rows of one table; they are read once, and kept by the engine.
-
-    The table that is returned is a cheap expression over the rows kept.
 
     Parameters
     ----------
@@ -72,7 +65,7 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Eng
         What their columns mean.
     mapping : Mapping
         It belongs to.
-    engine : Engine
+    engine : DuckDBEngine
         Keeps the rows under `kept_name`, and looks over their times.
     now_ms : int
         The present, milliseconds since 1970 UTC; times more than a day later are in the future.
@@ -83,12 +76,12 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Eng
         If a column is missing or of a type that does not fit its role, or the times make no sense in the stated unit.
     """
     where = raw.files[0] if len(raw.files) == 1 else f"{len(raw.files)} files ({raw.files[0]}, …)"
-    there = [name for name in raw.table.columns if name not in PLACE_COLUMNS]
-    bound = table.bind(there, mapping.categories, where)
-    parsed = _parsed(raw.table, bound, table, mapping, where)
-    kept = engine.materialise(kept_name(table, mapping), parsed)
-    reading = decide_reading(kept, table.timestamp, bound.timestamp, engine, now_ms, where)
-    return TypedRows(_judged(kept, bound, table, mapping, reading, now_ms), reading.guesses)
+    bound = table.bind(raw.types, mapping.categories, where)
+    kept = kept_name(table, mapping)
+    engine.create_table(kept, raw.typed(typing_sql(raw.types, bound, table, mapping, where)))
+    parts = time_columns(raw.types[bound.timestamp])
+    reading = decide_reading(kept, parts, table.timestamp, bound.timestamp, engine, now_ms, where)
+    return TypedRows(_judging_sql(kept, parts, bound, table, mapping, reading, now_ms), reading.guesses)
 
 
 def kept_name(table: TableMapping, mapping: Mapping) -> str:
@@ -96,153 +89,200 @@ def kept_name(table: TableMapping, mapping: Mapping) -> str:
     return f"table_{mapping.tables.index(table)}"
 
 
-def _parsed(raw: ir.Table, bound: BoundColumns, table: TableMapping, mapping: Mapping, where: str) -> ir.Table:
-    """Type all that can be typed row by row; times remain in parts."""
+def typing_sql(
+    types: AnyMapping[str, str], bound: BoundColumns, table: TableMapping, mapping: Mapping, where: str
+) -> str:
+    """Write the SELECT over ``raw_rows`` that types all that can be typed row by row; times remain in parts.
 
-    def ids(name: str | None) -> ir.StringValue:
-        return ibis.null("string") if name is None else column_id(raw, name, mapping.nulls, where)
+    Parameters
+    ----------
+    types : mapping of str to str
+        SQL types of the columns of ``raw_rows`` besides those of places.
+    bound : BoundColumns
+        What they are.
+    table : TableMapping
+        How they are written.
+    mapping : Mapping
+        It belongs to.
+    where : str
+        Of the table, for errors.
 
-    columns: dict[str, ir.Value] = {
-        "file": raw.hup_file,
-        "row": raw.hup_row,
-        "problem": raw.hup_problem,
-        "raw_text": raw.hup_text,
+    Returns
+    -------
+    str
+        Its columns: ``file``, ``row``, ``problem`` and ``raw_text`` as in ``raw_rows``; text ids ``user``,
+        ``session``, ``event_id``, ``item``, ``category`` and ``told_behavior``; those of `with_time_parts`; and where
+        the table has them those of `seconds_columns` and `offset_columns`.
+
+    Raises
+    ------
+    HupError
+        If a column is of a type that does not fit its role.
+    """
+
+    def ids(name: str | None) -> str:
+        return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
+
+    columns = {
+        **PLACES,
         "user": ids(bound.user),
         "session": ids(bound.session),
         "event_id": ids(bound.event_id),
         "item": ids(bound.item),
-        "category": category_text(raw, bound.categories, mapping.nulls, where),
-        "told_behavior": ids(bound.behavior) if bound.behavior else ibis.literal(table.behavior.value),
-        "told_time": present(raw[bound.timestamp], mapping.nulls),
+        "category": category_text(types, bound.categories, mapping.nulls, where),
+        "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
+        "told_time": present(quoted_name(bound.timestamp), types[bound.timestamp], mapping.nulls),
     }
     for role, rule, name in (("interval", table.interval, bound.interval), ("dwell", table.dwell, bound.dwell)):
         if rule is not None and name is not None:
-            columns |= seconds_columns(raw[name], rule, mapping.nulls, role, f"{where}: column {name!r}")
+            place = f"{where}: column {name!r}"
+            columns |= seconds_columns(quoted_name(name), types[name], rule, mapping.nulls, role, place)
     if bound.offset is not None:
-        columns |= offset_columns(raw[bound.offset], mapping.nulls, f"{where}: column {bound.offset!r}")
-    timed = with_time_parts(stage(raw.select(**columns)), "told_time", f"{where}, column {bound.timestamp!r}")
-    return timed.drop("told_time")
+        place = f"{where}: column {bound.offset!r}"
+        columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
+    return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where)
 
 
-def column_id(raw: ir.Table, name: str, nulls: Sequence[str], where: str) -> ir.StringValue:
+PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
+
+
+def select(columns: AnyMapping[str, str], rows: str) -> str:
+    """Write a SELECT of `columns`, SQL by name, over `rows`."""
+    return f"SELECT {', '.join(f'{value} AS {quoted_name(name)}' for name, value in columns.items())} FROM {rows}"
+
+
+def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
     """Give a column of ids as text, or tell where it is that its type is none of ids."""
     try:
-        return id_text(raw[name], nulls, name)
+        return id_text(quoted_name(name), types[name], nulls, name)
     except HupError as error:
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(raw: ir.Table, names: Sequence[str], nulls: Sequence[str], where: str) -> ir.StringValue:
+def category_text(types: AnyMapping[str, str], names: Sequence[str], nulls: Sequence[str], where: str) -> str:
     """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
-    if not names:
-        return ibis.null("string")
-    parts = [column_id(raw, name, nulls, where) for name in names]
-    if len(parts) == 1:
-        return parts[0]
-    joined = ibis.literal(SEPARATOR).join([part.fill_null("") for part in parts])
-    return ibis.ifelse(ibis.and_(*(part.isnull() for part in parts)), ibis.null("string"), joined)
+    parts = [column_id(types, name, nulls, where) for name in names]
+    if len(parts) < 2:
+        return parts[0] if parts else "NULL::VARCHAR"
+    joined = f" || {quoted_text(SEPARATOR)} || ".join(f"coalesce({part}, '')" for part in parts)
+    return f"CASE WHEN coalesce({', '.join(parts)}) IS NOT NULL THEN {joined} END"
 
 
-def _judged(
-    kept: ir.Table, bound: BoundColumns, table: TableMapping, mapping: Mapping, reading: TimeReading, now_ms: int
-) -> ir.Table:
+def _judging_sql(
+    kept: str,
+    parts: Collection[str],
+    bound: BoundColumns,
+    table: TableMapping,
+    mapping: Mapping,
+    reading: TimeReading,
+    now_ms: int,
+) -> str:
     """Put times together, give every bad row its reason, and write out what such rows hold."""
-    time = time_ms(kept, reading)
+    time = time_ms(parts, reading)
     if bound.offset is not None:
-        time = time + number_ms(kept, table.timestamp.offset_unit, prefix="offset")
-    timed = stage(kept.mutate(time_ms=time))
+        time += f" + ({number_ms('offset', table.timestamp.offset_unit, ('offset_fraction',))})"
     keep = mapping.behaviors.keep
-    told = timed.told_behavior
-    is_left_out = ibis.literal(False) if keep is None else (told.notnull() & ~told.isin(keep)).fill_null(False)
-    checks = _checks(timed, mapping.sequence_by, bound.offset is not None, reading.least_ms, now_ms)
-    judged = stage(timed.mutate(left_out=is_left_out, reason=ibis.cases(*checks, else_=None)))
-    reason = ibis.ifelse(judged.left_out, ibis.null("string"), judged.reason)
-    nothing = ibis.null("float32")
-    return judged.select(
-        "user",
-        "session",
-        "time_ms",
-        "item",
-        "category",
-        "file",
-        "row",
-        "left_out",
-        event_id=_sortable(judged.event_id),
-        behavior=_renamed(judged.told_behavior, mapping.behaviors.names),
-        interval=judged.interval if bound.interval else nothing,
-        dwell=judged.dwell if bound.dwell else nothing,
-        reason=reason,
-        text=ibis.ifelse(reason.isnull(), ibis.null("string"), row_text(judged, _values(judged, bound))),
-    ).select(*COLUMNS)
+    left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(keep)}), false)"
+    checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
+    columns = {
+        "user": '"user"',
+        "session": "session",
+        # As many digits as the largest number has, so that 9 comes before 10.
+        "event_id": f"CASE WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0') "
+        "ELSE event_id END",
+        "time_ms": "time_ms",
+        "item": "item",
+        "category": "category",
+        "behavior": _renamed(mapping.behaviors.names),
+        "interval": '"interval"' if bound.interval else "NULL::FLOAT",
+        "dwell": "dwell" if bound.dwell else "NULL::FLOAT",
+        "file": "file",
+        "row": '"row"',
+        "reason": "reason",
+        "text": f"CASE WHEN reason IS NOT NULL THEN {row_text(_values(bound, parts))} END",
+        "left_out": "left_out",
+    }
+    timed = f"SELECT *, {time} AS time_ms, {left_out} AS left_out FROM {kept}"
+    judged = f"SELECT *, CASE WHEN left_out THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
+    return select(columns, f"({judged})")
+
+
+Check = tuple[str, str]
+
+
+def first_reason(checks: Iterable[Check]) -> str:
+    """Write the branches of a CASE for `checks`: condition and reason, most basic first."""
+    return " ".join(f"WHEN {condition} THEN {reason}" for condition, reason in checks)
 
 
 def _checks(
-    rows: ir.Table, sequence_by: str, has_offset: bool, least_ms: int, now_ms: int
-) -> Iterator[tuple[ir.BooleanValue, ir.StringValue]]:
+    parts: Collection[str], bound: BoundColumns, sequence_by: str, least_ms: int, now_ms: int
+) -> Iterator[Check]:
     """List what can be wrong with a row: condition and reason, most basic first."""
-    owner = "session" if sequence_by == "session" else "user"
-    yield rows.problem.notnull(), rows.problem
-    for role in ("item", owner):
-        yield rows[role].isnull(), ibis.literal(f"{role} is missing")
-    yield has_no_time(rows), ibis.literal("timestamp is missing")
-    if has_offset:
-        yield rows.offset_text.isnull(), ibis.literal("timestamp offset is missing")
-        wrong_offset = rows.offset_number.isnull() | (rows.offset_number > _MOST_OFFSET)
-        yield wrong_offset, ibis.literal("timestamp offset is not a length of time: ") + rows.offset_text
-    yield from time_checks(rows, least_ms)
-    yield rows.time_ms > now_ms + DAY_MS, ibis.literal("timestamp is in the future: ") + shown_time(rows)
-    yield rows.told_behavior.isnull(), ibis.literal("behavior is missing")
-    for role in ("interval", "dwell"):
-        if f"{role}_problem" in rows.columns:
-            problem = rows[f"{role}_problem"]
-            yield problem.notnull(), problem
+    yield "problem IS NOT NULL", "problem"
+    for role in ("item", "session" if sequence_by == "session" else "user"):
+        yield f"{quoted_name(role)} IS NULL", f"'{role} is missing'"
+    yield has_no_time(parts), "'timestamp is missing'"
+    if bound.offset is not None:
+        yield "offset_text IS NULL", "'timestamp offset is missing'"
+        wrong_offset = f"offset_number IS NULL OR offset_number > {_MOST_OFFSET}"
+        yield wrong_offset, "'timestamp offset is not a length of time: ' || offset_text"
+    yield from time_checks(parts, least_ms)
+    yield f"time_ms > {now_ms + DAY_MS}", f"'timestamp is in the future: ' || {shown_time(parts)}"
+    yield "told_behavior IS NULL", "'behavior is missing'"
+    for role, name in (("interval", bound.interval), ("dwell", bound.dwell)):
+        if name is not None:
+            yield f"{role}_problem IS NOT NULL", f"{role}_problem"
 
 
-def time_checks(rows: ir.Table, least_ms: int) -> Iterator[tuple[ir.BooleanValue, ir.StringValue]]:
+def time_checks(parts: Collection[str], least_ms: int) -> Iterator[Check]:
     """List why a time that is there cannot be used: condition and reason.
 
     Parameters
     ----------
-    rows : Table
-        Made by `with_time_parts`, with ``time_ms``.
+    parts : collection of str
+        Columns of `with_time_parts`, which the rows have beside ``time_ms``.
     least_ms : int
         Earlier times are not believed.
     """
     # Not a column of its own: written out for every row it would take longer than all else.
-    shown = shown_time(rows)
-    yield rows.time_ms.isnull(), ibis.literal("timestamp is not a time: ") + shown
-    early = "timestamp is before 1973: " if least_ms else "timestamp is before 1970: "
-    yield rows.time_ms < least_ms, ibis.literal(early) + shown
+    shown = shown_time(parts)
+    yield "time_ms IS NULL", f"'timestamp is not a time: ' || {shown}"
+    yield f"time_ms < {least_ms}", f"'timestamp is before {1973 if least_ms else 1970}: ' || {shown}"
 
 
-def row_text(rows: ir.Table, values: AnyMapping[str, ir.StringValue]) -> ir.StringValue:
+def row_text(values: AnyMapping[str, str]) -> str:
     """Write a row as ``column=value, column=value``; one that did not parse (``problem``) as its ``raw_text``."""
-    parts = [ibis.literal(f"{name}=") + value.fill_null("") for name, value in values.items()]
-    written = ibis.literal(", ").join(parts)
-    return ibis.ifelse(rows.problem.notnull(), rows.raw_text, written).substr(0, _TEXT_CHARACTERS)
+    written = " || ', ' || ".join(
+        f"{quoted_text(f'{name}=')} || coalesce({value}, '')" for name, value in values.items()
+    )
+    return f"left(CASE WHEN problem IS NOT NULL THEN raw_text ELSE {written} END, {_TEXT_CHARACTERS})"
 
 
-def _values(rows: ir.Table, bound: BoundColumns) -> dict[str, ir.StringValue]:
+def _values(bound: BoundColumns, parts: Collection[str]) -> dict[str, str]:
     """Give the mapped values of a row by column."""
-    shown: dict[str, ir.StringValue] = {}
+    shown: dict[str, str] = {}
     for name, column in (
-        (bound.user, rows.user),
-        (bound.session, rows.session),
-        (bound.event_id, rows.event_id),
-        (bound.timestamp, shown_time(rows)),
-        (bound.item, rows["item"]),
-        (bound.behavior, rows.told_behavior),
-        ("/".join(bound.categories), rows.category.replace(SEPARATOR, "/")),
+        (bound.user, '"user"'),
+        (bound.session, "session"),
+        (bound.event_id, "event_id"),
+        (bound.timestamp, shown_time(parts)),
+        (bound.item, "item"),
+        (bound.behavior, "told_behavior"),
+        ("/".join(bound.categories), SHOWN_CATEGORY),
     ):
         if name:
             shown.setdefault(name, column)
     return shown
 
 
-def _sortable(event_id: ir.StringValue) -> ir.StringValue:
-    """Write whole numbers with as many digits as the largest, so that 9 comes before 10."""
-    return ibis.ifelse(event_id.re_search(_WHOLE), event_id.lpad(EVENT_ID_DIGITS, "0"), event_id)
+SHOWN_CATEGORY = f"replace(category, {quoted_text(SEPARATOR)}, '/')"
 
 
-def _renamed(behavior: ir.StringValue, names: AnyMapping[str, str]) -> ir.StringValue:
-    return behavior.cases(*names.items(), else_=behavior) if names else behavior
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(map(quoted_text, texts))
+
+
+def _renamed(names: AnyMapping[str, str]) -> str:
+    branches = " ".join(f"WHEN {quoted_text(told)} THEN {quoted_text(name)}" for told, name in names.items())
+    return f"CASE told_behavior {branches} ELSE told_behavior END" if names else "told_behavior"

@@ -1,133 +1,225 @@
-"""Columns of times, however they are written, as integers: what can be said before the unit of numbers is known."""
+"""Times as SQL, however they are written: as integers, before the unit of numbers is known, and back as text."""
 
 from __future__ import annotations
 
-import ibis
-import ibis.expr.datatypes as dt
-import ibis.expr.types as ir
+import datetime
+from collections.abc import Collection
+from zoneinfo import ZoneInfo
 
-from hup.data.tables.iso_times import DAY_MS, iso_text, with_iso_times
-from hup.data.tables.plain_text import is_nothing, number_text, plain_type
-from hup.data.tables.stages import stage
+from hup.data.tables.values import (
+    NULL_TYPE,
+    WHOLE_OR_DECIMAL,
+    is_integer,
+    is_number,
+    is_text,
+    number_text,
+    plain_type,
+    thousandths,
+    whole_number,
+)
 from hup.errors import HupError
 
-_NUMBER = "^[0-9]{1,19}([.][0-9]*)?$"
-_MOST = 9 * 10**18
-_MICROSECONDS = 6
+DAY_MS = 86_400_000
+_DAY = datetime.timedelta(days=1)
+_MS = datetime.timedelta(milliseconds=1)
+_EPOCH = datetime.datetime(1970, 1, 1)
+_ZONE = "(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)"
+#: A date, a date with time, the latter with or without zone; for text without blanks at its ends.
+_ISO = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?( ?{_ZONE})?)?"
+_MOST_ZONE_HOURS = 15
 
 
-def with_time_parts(table: ir.Table, column: str, where: str) -> ir.Table:
+def time_columns(kind: str) -> tuple[str, ...]:
+    """List the columns that `with_time_parts` makes of values of the SQL type `kind`."""
+    if is_text(kind):
+        return ("time_wall", "time_zone", "time_number", "time_fraction", "time_text")
+    if is_number(kind):
+        return ("time_number", *(() if is_integer(kind) else ("time_fraction",)), "time_text")
+    return ("time_wall", *(("time_zone",) if _is_zoned(kind) else ()), "time_text")
+
+
+def with_time_parts(rows: str, kind: str, name: str, where: str) -> str:
     """Read a column of times as integers.
 
     Parameters
     ----------
-    table : Table
-    column : str
-        Timestamps, dates, numbers, or text of either without blanks at its ends; null where missing.
-    where : str
-        Of the table, for errors.
+    rows : str
+        A SELECT with the column ``told_time``: timestamps, dates, numbers, or text of either without blanks at its
+        ends; null where missing.
+    kind : str
+        The SQL type of ``told_time``.
+    name, where : str
+        Of the column and the table, for errors.
 
     Returns
     -------
-    Table
-        With some of these int64 columns, null where a value has none of the kind: ``time_number``, the whole part of
-        a number that is not negative; ``time_fraction``, thousandths of its rest; ``time_wall``, the milliseconds
-        since 1970 that a clock showed; ``time_zone``, the milliseconds by which that clock was ahead of UTC, where the
-        value says so. And ``time_text``, string: values that are no times, and of numbers all.
+    str
+        A SELECT with some of these int64 columns in place of ``told_time``, null where a value has none of the kind:
+        ``time_number``, the whole part of a number that is not negative; ``time_fraction``, thousandths of its rest;
+        ``time_wall``, the milliseconds since 1970 that a clock showed; ``time_zone``, the milliseconds by which that
+        clock was ahead of UTC, where the value says so. And ``time_text``, string: values that are no times, and of
+        numbers all. Which these are, `time_columns` tells.
 
     Raises
     ------
     HupError
         If the column's type tells no time.
     """
-    kind: dt.DataType = table[column].type()
-    if kind.is_timestamp() or kind.is_date():
-        return _native(table, column)
-    if is_nothing(kind):
-        return table.mutate(time_wall=ibis.null("int64"), time_text=ibis.null("string"))
-    if kind.is_string():
-        return _text(table, column)
-    if kind.is_integer() or kind.is_floating() or kind.is_decimal():
-        value = table[column]
-        parts = {"time_number": whole_number(value)}
-        if not kind.is_integer():
-            parts["time_fraction"] = thousandths(value)
-        no_time = parts["time_number"].isnull()
-        return table.mutate(**parts, time_text=ibis.ifelse(no_time, number_text(value), ibis.null("string")))
-    raise HupError(f"{where}: column {column!r} holds {plain_type(kind)}; expected timestamps, numbers or text.")
+    if is_text(kind):
+        return _text_parts(rows)
+    if is_number(kind):
+        parts = {
+            "time_number": whole_number("told_time", kind),
+            "time_fraction": thousandths("told_time", kind),
+            "time_text": f"CASE WHEN time_number IS NULL THEN {number_text('told_time', kind)} END",
+        }
+    elif kind == NULL_TYPE or kind == "DATE" or kind.startswith("TIMESTAMP"):
+        parts = {"time_wall": _wall(kind), "time_zone": "0::BIGINT", "time_text": "NULL::VARCHAR"}
+    else:
+        raise HupError(f"{where}: column {name!r} holds {plain_type(kind)}; expected timestamps, numbers or text.")
+    chosen = ", ".join(f"{parts[part]} AS {part}" for part in time_columns(kind))
+    return f"SELECT * EXCLUDE (told_time), {chosen} FROM ({rows})"
 
 
-def _native(table: ir.Table, column: str) -> ir.Table:
-    value = table[column]
-    kind = value.type()
-    if kind.is_date():
-        return table.mutate(time_wall=value.epoch_days().cast("int64") * DAY_MS, time_text=ibis.null("string"))
-    if kind.scale is not None and kind.scale > _MICROSECONDS:
-        # DuckDB would round nanoseconds, up to the next second even; what has them as text is cut off.
-        spelt = stage(table.mutate(time_spelt=value.cast("string")))
-        dated = with_iso_times(spelt, "time_spelt", "time_wall", "time_zone")
-        return dated.mutate(time_text=ibis.null("string")).drop("time_spelt", "time_zone")
-    # Seconds and milliseconds apart, as engines give seconds with a fraction or without.
-    seconds = value.truncate("s").epoch_seconds().cast("int64")
-    wall = seconds * 1000 + value.millisecond().cast("int64")
-    parts = {"time_wall": wall, "time_text": ibis.null("string")}
-    if kind.timezone is not None:
-        parts["time_zone"] = ibis.literal(0, "int64")
-    return table.mutate(**parts)
+def _is_zoned(kind: str) -> bool:
+    return kind in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 
 
-def _text(table: ir.Table, column: str) -> ir.Table:
-    dated = with_iso_times(table, column, "time_wall", "time_zone")
-    value = dated[column]
-    number = whole_number(value)
-    no_time = number.isnull() & dated.time_wall.isnull()
-    return dated.mutate(
-        time_number=number,
-        time_fraction=thousandths(value),
-        time_text=ibis.ifelse(no_time, value, ibis.null("string")),
-    )
+def _wall(kind: str) -> str:
+    """Read a date or a timestamp; what is below milliseconds is cut off."""
+    if kind == NULL_TYPE:
+        return "NULL::BIGINT"
+    if kind == "DATE":
+        return f"(told_time - DATE '1970-01-01') * {DAY_MS}"
+    if kind == "TIMESTAMP_NS":
+        return _whole_times("epoch_ns(told_time)", 10**6)
+    return _whole_times(f"epoch_us(told_time::{'TIMESTAMPTZ' if _is_zoned(kind) else 'TIMESTAMP'})", 10**3)
 
 
-def has_no_time(table: ir.Table) -> ir.BooleanValue:
-    """Tell of a table made by `with_time_parts` where the value is missing."""
-    parts = [name for name in ("time_text", "time_wall", "time_number") if name in table.columns]
-    return ibis.and_(*(table[name].isnull() for name in parts))
+def _whole_times(value: str, unit: int) -> str:
+    """Divide integers and round down, also where they are negative."""
+    return f"({value} - ({value} % {unit} + {unit}) % {unit}) // {unit}"
 
 
-def shown_time(table: ir.Table) -> ir.StringValue:
-    """Write the times of a table made by `with_time_parts` for people."""
-    shown = [table.time_text]
-    if "time_wall" in table.columns:
-        shown.append(iso_text(table.time_wall).re_replace(" UTC$", ""))
-    if "time_number" in table.columns:
-        shown.append(table.time_number.cast("string"))
-    return ibis.coalesce(*shown)
+def _text_parts(rows: str) -> str:
+    """Read text such as ``2019-10-01 12:30:00.5 +02:00`` or ``1569888000.25``.
+
+    A time is null where the text is none, 30 February and 25 o'clock included. Decimals beyond the third are cut off.
+    """
+    shaped = f"""
+        SELECT *,
+            CASE WHEN regexp_full_match(told_time, '{_ISO}') THEN told_time END AS iso_text,
+            CASE WHEN regexp_full_match(told_time, '{WHOLE_OR_DECIMAL}') THEN told_time END AS number_text
+        FROM ({rows})"""
+    # Of "+0200" and "+02:00" the digits are 0200; those of "Z" and "UTC" are none.
+    zone = f"regexp_extract(iso_text[11:], '{_ZONE}$', 1)"
+    zone_digits = f"replace(ltrim({zone}, '+-ZUTCGM'), ':', '')"
+    parts = f"""
+        SELECT * EXCLUDE (iso_text, number_text), number_text AS told_number,
+            TRY_CAST(iso_text[:10] AS DATE) AS iso_date,
+            {_digits("iso_text[12:13]")} AS iso_hour,
+            {_digits("iso_text[15:16]")} AS iso_minute,
+            CASE WHEN iso_text[17] = ':' THEN {_digits("iso_text[18:19]")} ELSE 0 END AS iso_second,
+            {_digits("rpad(regexp_extract(iso_text, '[.,]([0-9]{1,3})', 1), 3, '0')")} AS iso_ms,
+            CASE WHEN left({zone}, 1) = '-' THEN -1 WHEN {zone} <> '' THEN 1 END AS iso_sign,
+            {_digits(f"left({zone_digits}, 2)")} AS iso_zone_hours,
+            {_digits(f"{zone_digits}[3:4]")} AS iso_zone_minutes
+        FROM ({shaped})"""
+    return f"""
+        SELECT * EXCLUDE (told_time, told_number, iso_date, iso_hour, iso_minute, iso_second, iso_ms, iso_sign,
+                          iso_zone_hours, iso_zone_minutes),
+            CASE
+                WHEN iso_hour < 24 AND iso_minute < 60 AND iso_second < 60 AND iso_zone_hours <= {_MOST_ZONE_HOURS}
+                    AND iso_zone_minutes < 60
+                THEN (iso_date - DATE '1970-01-01') * {DAY_MS} + iso_hour * 3600000 + iso_minute * 60000
+                    + iso_second * 1000 + iso_ms
+            END AS time_wall,
+            iso_sign * (iso_zone_hours * 3600000 + iso_zone_minutes * 60000) AS time_zone,
+            {whole_number("told_number", "VARCHAR")} AS time_number,
+            {thousandths("told_number", "VARCHAR")} AS time_fraction,
+            CASE WHEN time_number IS NULL AND time_wall IS NULL THEN told_time END AS time_text
+        FROM ({parts})"""
 
 
-def whole_number(column: ir.Column) -> ir.IntegerValue:
-    """Give the part of numbers, or text of such, before the point; null for those below zero or beyond int64."""
-    kind = column.type()
-    if kind.is_integer():
-        return ibis.ifelse((column >= 0) & (column <= _MOST), column, ibis.null(kind)).cast("int64")
-    if kind.is_floating():
-        return _measurable(column).floor().cast("int64")
-    text = column.cast("string") if kind.is_decimal() else column
-    return ibis.ifelse(text.re_search(_NUMBER), text.re_extract("^[0-9]+", 0), ibis.null("string")).try_cast("int64")
+def _digits(text: str) -> str:
+    """Read digits as a number; none are 0."""
+    return f"coalesce(TRY_CAST({text} AS BIGINT), 0)"
 
 
-def thousandths(column: ir.Column) -> ir.IntegerValue:
-    """Give the thousandths of what numbers, or text of such, have after the point; null where there is no number."""
-    kind = column.type()
-    if kind.is_integer():
-        return ibis.ifelse(column.isnull(), ibis.null("int64"), 0)
-    if kind.is_floating():
-        value = _measurable(column)
-        return ((value - value.floor()) * 1000 + 0.5).floor().cast("int64")
-    text = column.cast("string") if kind.is_decimal() else column
-    digits = text.re_extract("^[0-9]+[.]?([0-9]{0,3})", 1).rpad(3, "0")
-    return ibis.ifelse(text.re_search(_NUMBER), digits, ibis.null("string")).try_cast("int64")
+def has_no_time(parts: Collection[str]) -> str:
+    """Tell of rows made by `with_time_parts`, with the columns `parts`, where the value is missing."""
+    return " AND ".join(f"{part} IS NULL" for part in ("time_text", "time_wall", "time_number") if part in parts)
 
 
-def _measurable(column: ir.Column) -> ir.FloatingValue:
-    value = column.cast("float64")
-    return ibis.ifelse((value >= 0) & (value < float(_MOST)), value, ibis.null("float64"))
+def shown_time(parts: Collection[str]) -> str:
+    """Write the times of rows made by `with_time_parts`, with the columns `parts`, for people."""
+    shown = ["time_text"]
+    if "time_wall" in parts:
+        shown.append(iso_text("time_wall"))
+    if "time_number" in parts:
+        shown.append("time_number::VARCHAR")
+    return f"coalesce({', '.join(shown)})"
+
+
+def iso_text(ms: str) -> str:
+    """Write milliseconds since 1970 as ``2019-10-01 12:30:00.500``."""
+    days = f"floor({ms} / {DAY_MS})::BIGINT"
+    rest = f"({ms} - {days} * {DAY_MS})"
+    date = f"left((DATE '1970-01-01' + ({days})::INTEGER)::VARCHAR, 10)"
+    return f"({date} || strftime(make_timestamp({rest} * 1000), ' %H:%M:%S.%g'))"
+
+
+def zone_offset(wall: str, zone: str, first_ms: int, last_ms: int) -> str:
+    """Give the milliseconds by which clocks of `zone` are ahead of UTC when they show `wall`.
+
+    Where clocks show a time twice, the first is meant; where they skip one, the clock is taken for not yet set.
+
+    Parameters
+    ----------
+    wall : str
+        SQL of what the clocks show, as milliseconds since they showed 1970-01-01 00:00.
+    zone : str
+        IANA name.
+    first_ms, last_ms : int
+        Bounds of `wall`; outside the nearest offset inside holds.
+    """
+    offset, changes = zone_changes(zone, first_ms, last_ms)
+    branches = []
+    for start, after in changes:
+        branches.append(f"WHEN {wall} < {start} THEN {offset}")
+        offset = after
+    return f"CASE {' '.join(branches)} ELSE {offset} END" if branches else f"{offset}"
+
+
+def zone_changes(zone: str, first_ms: int, last_ms: int) -> tuple[int, list[tuple[int, int]]]:
+    """List when clocks are set between two readings of theirs: the offset before, and (reading, new offset) pairs."""
+    info = ZoneInfo(zone)
+    at = _EPOCH + first_ms * _MS
+    end = _EPOCH + last_ms * _MS
+    initial = offset = _offset(info, at)
+    changes = []
+    while at < end:
+        later = min(at + _DAY, end)
+        if (after := _offset(info, later)) != offset:
+            start = _first_with(info, after, at, later)
+            changes.append(((start - _EPOCH) // _MS, after // _MS))
+            offset = after
+        at = later
+    return initial // _MS, changes
+
+
+def _first_with(
+    info: ZoneInfo, offset: datetime.timedelta, before: datetime.datetime, after: datetime.datetime
+) -> datetime.datetime:
+    """Halve the time between two readings down to the first, on the millisecond, that has `offset`."""
+    while after - before > _MS:
+        middle = before + (after - before) // _MS // 2 * _MS
+        before, after = (before, middle) if _offset(info, middle) == offset else (middle, after)
+    return after
+
+
+def _offset(info: ZoneInfo, reading: datetime.datetime) -> datetime.timedelta:
+    """Offset at a reading; of two times with the same reading the first, which is what fold=0 means."""
+    offset = reading.replace(tzinfo=info).utcoffset()
+    assert offset is not None
+    return offset

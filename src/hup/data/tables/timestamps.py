@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import ibis
-import ibis.expr.types as ir
-
-from hup.data.engines.engine import Engine
-from hup.data.tables.iso_times import DAY_MS
+from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.zones import zone_offset
+from hup.data.tables.times import DAY_MS, zone_offset
 from hup.errors import HupError
 
 #: Events before 1973-03-03 are taken for missing or misread times. It is where the magnitudes of units part, too.
@@ -56,7 +52,7 @@ class TimeReading:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Counted:
     """What one aggregation counted in a column.
 
     `size` has, by unit, the number of times that have its magnitude, the first and last of them, and how many of them
@@ -73,18 +69,26 @@ class _Found:
 
 
 def decide_reading(
-    parts: ir.Table, rule: TimestampRule, column: str, engine: Engine, now_ms: int, where: str
+    rows: str,
+    parts: Collection[str],
+    rule: TimestampRule,
+    column: str,
+    engine: DuckDBEngine,
+    now_ms: int,
+    where: str,
 ) -> TimeReading:
     """Look at all times of a column once and decide how they are read.
 
     Parameters
     ----------
-    parts : Table
-        As `with_time_parts` makes it; it can be read again afterwards only if the engine keeps it.
+    rows : str
+        Name of a table that the engine keeps, with the columns of `with_time_parts`.
+    parts : collection of str
+        Which these are.
     rule : TimestampRule
     column : str
         The column's name, for sentences.
-    engine : Engine
+    engine : DuckDBEngine
         Runs one aggregation.
     now_ms : int
         Times later than a day after it are in the future.
@@ -96,20 +100,20 @@ def decide_reading(
     HupError
         If the stated unit makes nonsense of most numbers, or they are too small to guess a unit.
     """
-    found = _look(parts, engine, now_ms)
-    if "time_number" in parts.columns:
-        _check_kind(rule, found, column, where)
+    counted = _look(rows, parts, engine, now_ms)
+    if "time_number" in parts:
+        _check_kind(rule, counted, column, where)
     guesses: list[str] = []
     least_ms = LEAST_MS
     unit: NumberUnit | None = None if rule.unit == "auto" or rule.unit == "iso" else rule.unit
-    if found.numbers and rule.unit != "iso":
-        likely = max(_PER_SECOND, key=lambda unit: found.size[unit][0])
-        if found.size[likely][0] * 2 >= found.numbers:
-            _check_unit(likely, rule, found, column, where)
+    if counted.numbers and rule.unit != "iso":
+        likely = max(_PER_SECOND, key=lambda unit: counted.size[unit][0])
+        if counted.size[likely][0] * 2 >= counted.numbers:
+            _check_unit(likely, rule, counted, column, where)
             unit = likely
-            guesses += _unit_guesses(likely, found, column)
-        elif unit is None and found.walls >= found.numbers:
-            guesses.append(f"{column}: {found.numbers:,} numbers among dates are times of no unit; not used.")
+            guesses += _unit_guesses(likely, counted, column)
+        elif unit is None and counted.walls >= counted.numbers:
+            guesses.append(f"{column}: {counted.numbers:,} numbers among dates are times of no unit; not used.")
         elif unit is None:
             raise HupError(
                 f"{where}: most numbers in {column!r} are in no unit a time after 1973, so that none can be guessed. "
@@ -118,43 +122,42 @@ def decide_reading(
         else:
             least_ms = 0
             guesses.append(f"{column}: most numbers are shortly after 1970 when read as {_NAMES[unit]}, as stated.")
-    reads_walls = rule.unit in ("auto", "iso") or "time_number" not in parts.columns
-    if found.walls and reads_walls:
-        guesses += _wall_guesses(found, rule, column)
+    reads_walls = rule.unit in ("auto", "iso") or "time_number" not in parts
+    if counted.walls and reads_walls:
+        guesses += _wall_guesses(counted, rule, column)
     return TimeReading(
         unit=unit,
         reads_walls=reads_walls,
         zone=rule.zone,
         # What lies outside is refused for its year, whatever its zone; 9999-12-31 often means "never".
-        first_wall=max(found.first_wall or 0, LEAST_MS - 2 * DAY_MS),
-        last_wall=min(found.last_wall or 0, now_ms + 2 * DAY_MS),
+        first_wall=max(counted.first_wall or 0, LEAST_MS - 2 * DAY_MS),
+        last_wall=min(counted.last_wall or 0, now_ms + 2 * DAY_MS),
         least_ms=least_ms,
         guesses=tuple(guesses),
     )
 
 
-def _look(parts: ir.Table, engine: Engine, now_ms: int) -> _Found:
+def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, now_ms: int) -> _Counted:
     latest = now_ms + DAY_MS
-    counts: dict[str, ir.Scalar] = {}
-    if "time_number" in parts.columns:
-        number = parts.time_number
-        counts["numbers"] = number.count()
+    counts: dict[str, str] = {}
+    if "time_number" in parts:
+        counts["numbers"] = "count(time_number)"
         for unit, per_second in _PER_SECOND.items():
             least = _SMALLEST_SECONDS * per_second
-            # As a product the upper bound of nanoseconds would be beyond int64.
-            inside = (number >= least) & ((number < least * 1000) if unit != "ns" else ibis.literal(True))
-            counts[f"{unit}_n"] = number.count(where=inside)
-            counts[f"{unit}_first"] = number.min(where=inside)
-            counts[f"{unit}_last"] = number.max(where=inside)
-            counts[f"{unit}_future"] = number.count(where=inside & (number > latest // 1000 * per_second))
-    if "time_wall" in parts.columns:
-        wall = parts.time_wall
-        counts |= {"walls": wall.count(), "first_wall": wall.min(), "last_wall": wall.max()}
-        counts["future_walls"] = wall.count(where=wall > latest)
-        if "time_zone" in parts.columns:
-            counts["zoned"] = wall.count(where=parts.time_zone.notnull())
-    row: dict[str, Any] = engine.collect(parts.aggregate(**counts)).to_pylist()[0]
-    return _Found(
+            inside = f"time_number >= {least} AND time_number < {least * 1000}"
+            future = f"{inside} AND time_number > {latest // 1000 * per_second}"
+            counts[f"{unit}_n"] = f"count(*) FILTER (WHERE {inside})"
+            counts[f"{unit}_first"] = f"min(time_number) FILTER (WHERE {inside})"
+            counts[f"{unit}_last"] = f"max(time_number) FILTER (WHERE {inside})"
+            counts[f"{unit}_future"] = f"count(*) FILTER (WHERE {future})"
+    if "time_wall" in parts:
+        counts |= {"walls": "count(time_wall)", "first_wall": "min(time_wall)", "last_wall": "max(time_wall)"}
+        counts["future_walls"] = f"count(*) FILTER (WHERE time_wall > {latest})"
+        if "time_zone" in parts:
+            counts["zoned"] = "count(*) FILTER (WHERE time_wall IS NOT NULL AND time_zone IS NOT NULL)"
+    chosen = ", ".join(f"{count} AS {name}" for name, count in counts.items())
+    row: dict[str, Any] = engine.collect(f"SELECT {chosen} FROM {rows}").to_pylist()[0]
+    return _Counted(
         numbers=row.get("numbers", 0),
         walls=row.get("walls", 0),
         zoned=row.get("zoned", 0),
@@ -169,17 +172,17 @@ def _look(parts: ir.Table, engine: Engine, now_ms: int) -> _Found:
     )
 
 
-def _check_kind(rule: TimestampRule, found: _Found, column: str, where: str) -> None:
-    if rule.unit == "iso" and found.numbers > found.walls:
+def _check_kind(rule: TimestampRule, counted: _Counted, column: str, where: str) -> None:
+    if rule.unit == "iso" and counted.numbers > counted.walls:
         raise HupError(f'{where}: most times in {column!r} are numbers, not dates as text: set unit = "auto".')
-    if rule.unit not in ("auto", "iso") and found.walls > found.numbers:
+    if rule.unit not in ("auto", "iso") and counted.walls > counted.numbers:
         raise HupError(f'{where}: most times in {column!r} are dates as text, not numbers: set unit = "iso".')
 
 
-def _check_unit(likely: NumberUnit, rule: TimestampRule, found: _Found, column: str, where: str) -> None:
+def _check_unit(likely: NumberUnit, rule: TimestampRule, counted: _Counted, column: str, where: str) -> None:
     if rule.unit in ("auto", likely):
         return
-    first = found.size[likely][1] or 0
+    first = counted.size[likely][1] or 0
     when = _year_or_month(first // _PER_SECOND[rule.unit])  # type: ignore[index]
     raise HupError(
         f"{where}: times in {column!r} lie in {when} when read as {rule.unit}; they look like {_NAMES[likely]}: "
@@ -187,18 +190,20 @@ def _check_unit(likely: NumberUnit, rule: TimestampRule, found: _Found, column: 
     )
 
 
-def _unit_guesses(unit: NumberUnit, found: _Found, column: str) -> list[str]:
-    n, first, last, future = found.size[unit]
+def _unit_guesses(unit: NumberUnit, counted: _Counted, column: str) -> list[str]:
+    n, first, last, future = counted.size[unit]
     days = [_day((bound or 0) * 1000 // _PER_SECOND[unit]) for bound in (first, last)]
     guesses = [f"{column}: numbers are {_NAMES[unit]} since 1970, {_span(days)}."]
-    if n < found.numbers:
-        guesses.append(f"{column}: {found.numbers - n:,} of {found.numbers:,} numbers are of another size; not used.")
-    return guesses + _future_guess(column, future, found.numbers)
+    if n < counted.numbers:
+        guesses.append(
+            f"{column}: {counted.numbers - n:,} of {counted.numbers:,} numbers are of another size; not used."
+        )
+    return guesses + _future_guess(column, future, counted.numbers)
 
 
-def _wall_guesses(found: _Found, rule: TimestampRule, column: str) -> list[str]:
-    span = _span([_day(found.first_wall or 0), _day(found.last_wall or 0)])
-    zoned, naive = found.zoned, found.walls - found.zoned
+def _wall_guesses(counted: _Counted, rule: TimestampRule, column: str) -> list[str]:
+    span = _span([_day(counted.first_wall or 0), _day(counted.last_wall or 0)])
+    zoned, naive = counted.zoned, counted.walls - counted.zoned
     if zoned and naive:
         guesses = [
             f"{column}: {zoned:,} times name a zone and {naive:,} do not: these are read in {rule.zone}; {span}."
@@ -207,9 +212,9 @@ def _wall_guesses(found: _Found, rule: TimestampRule, column: str) -> list[str]:
         guesses = [f"{column}: times with a zone, {span}."]
     else:
         guesses = [f"{column}: times without a zone, read in {rule.zone}, {span}."]
-    if found.numbers:
-        guesses.append(f"{column}: {found.numbers:,} values are numbers, {found.walls:,} are dates.")
-    return guesses + _future_guess(column, found.future_walls, found.walls)
+    if counted.numbers:
+        guesses.append(f"{column}: {counted.numbers:,} values are numbers, {counted.walls:,} are dates.")
+    return guesses + _future_guess(column, counted.future_walls, counted.walls)
 
 
 def _future_guess(column: str, future: int, n: int) -> list[str]:
@@ -220,36 +225,30 @@ def _future_guess(column: str, future: int, n: int) -> list[str]:
     ]
 
 
-def time_ms(parts: ir.Table, reading: TimeReading) -> ir.IntegerValue:
-    """Give the times of a table made by `with_time_parts`: int64 milliseconds since 1970 UTC, null where there is none.
+def time_ms(parts: Collection[str], reading: TimeReading) -> str:
+    """Give the times of rows made by `with_time_parts`: int64 milliseconds since 1970 UTC, null where there is none.
 
     Bounds are the caller's to check: a number of microseconds read as milliseconds is a time in the year 50000.
     """
-    times: list[ir.IntegerValue] = []
-    if reading.unit is not None and "time_number" in parts.columns:
-        times.append(number_ms(parts, reading.unit))
-    if reading.reads_walls and "time_wall" in parts.columns:
+    times: list[str] = []
+    if reading.unit is not None and "time_number" in parts:
+        times.append(number_ms("time", reading.unit, parts))
+    if reading.reads_walls and "time_wall" in parts:
         first, last = (min(max(bound, 0), MOST_MS - 2 * DAY_MS) for bound in (reading.first_wall, reading.last_wall))
-        offset = zone_offset(parts.time_wall, reading.zone, first, last)
-        if "time_zone" in parts.columns:
-            offset = ibis.coalesce(parts.time_zone, offset)
-        times.append(parts.time_wall - offset)
-    if not times:
-        return ibis.null("int64")
-    return times[0] if len(times) == 1 else ibis.coalesce(*times)
+        offset = zone_offset("time_wall", reading.zone, first, last)
+        if "time_zone" in parts:
+            offset = f"coalesce(time_zone, {offset})"
+        times.append(f"time_wall - {offset}")
+    return f"coalesce({', '.join(times)})" if times else "NULL::BIGINT"
 
 
-def number_ms(parts: ir.Table, unit: str, prefix: str = "time") -> ir.IntegerValue:
-    """Read numbers, parted into ``{prefix}_number`` and ``{prefix}_fraction``, as milliseconds."""
-    whole = parts[f"{prefix}_number"]
+def number_ms(prefix: str, unit: NumberUnit, parts: Collection[str]) -> str:
+    """Read numbers, parted into ``{prefix}_number`` and perhaps ``{prefix}_fraction``, as milliseconds."""
+    whole = f"{prefix}_number"
     if unit == "s":
-        known = ibis.ifelse(whole < 9 * 10**15, whole, ibis.null("int64")) * 1000  # or the product would not fit
-        return known + parts[f"{prefix}_fraction"] if f"{prefix}_fraction" in parts.columns else known
-    if unit == "ms":
-        return whole
-    divisor = {"us": 10**3, "ns": 10**6}[unit]
-    # Ibis divides integers as floats; a multiple of the divisor comes out right after rounding even above 2**53.
-    return ((whole - whole % divisor) / divisor + 0.5).floor().cast("int64")
+        known = f"CASE WHEN {whole} < {9 * 10**15} THEN {whole} END * 1000"  # or the product would not fit
+        return f"{known} + {prefix}_fraction" if f"{prefix}_fraction" in parts else known
+    return whole if unit == "ms" else f"{whole} // {_PER_SECOND[unit] // 1000}"
 
 
 def _year_or_month(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""Linear mixtures of models that know different things; the weights are chosen on the validation split."""
+"""Linear blends of models that know different things; the weights are chosen on the validation split."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.evaluation.result import cutoff
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
-from hup.models.counted.session_index import visits_of
+from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
 from hup.recommender.base import Recommender, Scores
 from hup.recommender.popularity import popularity_grades
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
+from hup.sessions.levels import Level
 
 #: Below every difference that matters: popularity orders what the components leave equal.
 POPULARITY_SHARE = 1e-6
 #: Weight of recency where nothing says which; the other components share the rest alike.
 DEFAULT_RECENCY = 0.75
-#: Length of the list by which the weights are chosen, that of the evaluation.
-ITEM_CUTOFF, CATEGORY_CUTOFF = 20, 5
 SESSIONS_PER_BLOCK, BYTES_PER_BLOCK = 256, 128 * 2**20
 
 
@@ -51,8 +51,8 @@ class Weights(Section):
         return {key: tuple(value) if isinstance(value, list) else value for key, value in tree.items()}
 
 
-class MixtureConfig(Section):
-    """Options that all mixtures have."""
+class BlendConfig(Section):
+    """Options that all blends have."""
 
     weights: Weights = Field(
         Weights(),
@@ -82,13 +82,13 @@ class Shares:
     own: Tensor
     own_codes: Tensor
 
-    def mixed(self, weights: Sequence[float]) -> Scores:
+    def blended(self, weights: Sequence[float]) -> Scores:
         """Add the shares up, each times its weight."""
         total = weighted([*self.known, self.popularity], [*weights, POPULARITY_SHARE])
         return Scores(total, weights[-1] * self.own, self.own_codes)
 
 
-class Mixture(Recommender):
+class Blend(Recommender):
     """Weighted sum of components, each in shares of its highest evidence for a candidate of the history, and recency.
 
     Recency is ``rank ** -recency_power`` over the session's own codes, latest first, and so knows items that training
@@ -96,7 +96,7 @@ class Mixture(Recommender):
     most recency. Where no validation session counts, recency has three quarters and the others share the rest.
     """
 
-    config: MixtureConfig
+    config: BlendConfig
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
@@ -123,7 +123,7 @@ class Mixture(Recommender):
         for component in self._components.values():
             component.fit(dataset)
         fixed = self.config.weights
-        given = {level: fixed.item if level == "item" else fixed.category for level in self.levels}
+        given = {level: fixed.category if level.is_category else fixed.item for level in self.levels}
         self.weights = {level: given[level] or self._chosen(dataset, level) for level in self.levels}
         self.metrics = {"weights": {level: list(weights) for level, weights in self.weights.items()}}
         return self
@@ -131,7 +131,7 @@ class Mixture(Recommender):
     def _chosen(self, dataset: Dataset, level: str) -> tuple[float, ...]:
         """Choose the weights with the best MRR on the validation split."""
         tried = weight_grid(len(self._components) + 1, self.config.steps)
-        cutoff = ITEM_CUTOFF if level == "item" else CATEGORY_CUTOFF
+        length = cutoff(level)
         sessions = np.asarray(dataset.sessions("validation"), dtype=np.int64)
         most = min(self.config.validation_sessions, len(sessions))
         sessions = sessions[np.arange(most) * len(sessions) // max(most, 1)]
@@ -142,7 +142,7 @@ class Mixture(Recommender):
             histories, targets = histories_and_targets(dataset, sessions[start : start + block])
             wanted = targets.wanted(level, none).numpy()
             counted += int(wanted.sum())
-            codes, shares = shortlist(self._shares(histories, level), cutoff)
+            codes, shares = shortlist(self._shares(histories, level), length)
             nothing = torch.zeros(len(histories), 0)
             for place, weights in enumerate(tried):
                 rank = target_ranks(
@@ -151,7 +151,7 @@ class Mixture(Recommender):
                     excluded=_no_candidate(histories, level, none),
                     name=self.name,
                 )[wanted]
-                total[place] += ((rank <= cutoff) / rank).sum()
+                total[place] += ((rank <= length) / rank).sum()
         if not counted:
             n = len(self._components)
             return (*((1 - DEFAULT_RECENCY) / n for _ in range(n)), DEFAULT_RECENCY)
@@ -160,7 +160,7 @@ class Mixture(Recommender):
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by the weighted sum."""
         self._check_level(level)
-        return self._shares(histories, level).mixed(self.weights[level])
+        return self._shares(histories, level).blended(self.weights[level])
 
     def _shares(self, histories: Histories, level: str) -> Shares:
         excluded = _no_candidate(histories, level, self.vocabulary.no_category)
@@ -173,12 +173,12 @@ class Mixture(Recommender):
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the components, and the weights."""
-        found = {
+        tensors = {
             f"weights.{level}": torch.tensor(weights, dtype=torch.float64) for level, weights in self.weights.items()
         }
         for name, component in self._components.items():
-            found |= {f"{name}.{key}": tensor for key, tensor in component.tensors().items()}
-        return found
+            tensors |= {f"{name}.{key}": tensor for key, tensor in component.tensors().items()}
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up components and weights."""
@@ -192,14 +192,14 @@ class Mixture(Recommender):
             component.restore({k.removeprefix(start): tensor for k, tensor in tensors.items() if k.startswith(start)})
 
 
-class VSKNNRecencyConfig(MixtureConfig):
+class VSKNNRecencyConfig(BlendConfig):
     """Options of VSKNN + recency."""
 
     vsknn: VSKNNConfig = VSKNNConfig()
 
 
-class VSKNNRecency(Mixture):
-    """VSKNN, mixed with recency."""
+class VSKNNRecency(Blend):
+    """VSKNN, blended with recency."""
 
     kind: ClassVar[str] = "vsknn+recency"
     options: ClassVar[type[Section]] = VSKNNRecencyConfig
@@ -215,7 +215,7 @@ class VSKNNRecency(Mixture):
         return {"vsknn": VSKNN(self.config.vsknn)}
 
 
-class STANItemKNNRecencyConfig(MixtureConfig):
+class STANItemKNNRecencyConfig(BlendConfig):
     """Options of STAN + Item-KNN + recency."""
 
     steps: PositiveInt = Field(10, description="the weights tried are multiples of 1 / steps")
@@ -223,8 +223,8 @@ class STANItemKNNRecencyConfig(MixtureConfig):
     item_knn: ItemKNNConfig = ItemKNNConfig(damping=20.0, itself=True)
 
 
-class STANItemKNNRecency(Mixture):
-    """STAN and a damped Item-KNN, mixed with recency."""
+class STANItemKNNRecency(Blend):
+    """STAN and a damped Item-KNN, blended with recency."""
 
     kind: ClassVar[str] = "stan+item-knn+recency"
     options: ClassVar[type[Section]] = STANItemKNNRecencyConfig
@@ -254,11 +254,11 @@ def weighted(shares: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return total
 
 
-def shortlist(shares: Shares, cutoff: int) -> tuple[Tensor, list[Tensor]]:
-    """Gather the codes that can be among the first ``cutoff`` of a history, whatever the weights.
+def shortlist(shares: Shares, length: int) -> tuple[Tensor, list[Tensor]]:
+    """Gather the codes that can be among the first ``length`` of a history, whatever the weights.
 
     They are those with a share of any component, and the most popular ones: whatever has no share is behind these, and
-    they are more than ``cutoff`` by the one that may be no candidate.
+    they are more than ``length`` by the one that may be no candidate.
 
     Returns
     -------
@@ -269,7 +269,7 @@ def shortlist(shares: Shares, cutoff: int) -> tuple[Tensor, list[Tensor]]:
     """
     n = len(shares.popularity)
     popular = (
-        shares.popularity >= shares.popularity.topk(min(cutoff + 1, n)).values.min() if n else shares.popularity > 0
+        shares.popularity >= shares.popularity.topk(min(length + 1, n)).values.min() if n else shares.popularity > 0
     )
     row, code = reduce(torch.logical_or, (share > 0 for share in shares.known), popular).nonzero(as_tuple=True)
     counts = torch.bincount(row, minlength=len(shares.own))
@@ -303,10 +303,10 @@ def recency_shares(histories: Histories, level: str, n_known: int, power: float)
         ``(B, U)``, for the codes beyond the vocabulary; see :class:`Scores`.
     """
     highest = int(histories.codes(level).max()) + 1 if len(histories.item) else 0
-    visits = visits_of(histories, level, max(highest, n_known))
+    visits = last_visits(histories, level, max(highest, n_known))
     order = np.lexsort((visits.back, visits.row))
     row, code = visits.row[order], visits.code[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row) + (0 if level == "item" else 1)
+    rank = np.arange(len(row)) - np.searchsorted(row, row) + int(Level(level).is_category)
     share = torch.from_numpy(np.power(np.maximum(rank, 1.0), -power).astype(np.float32))
     rows, codes = torch.from_numpy(row), torch.from_numpy(code)
     known = torch.zeros(len(histories), n_known)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hup.config import Section
 from hup.data.dataset import Dataset
-from hup.models.counted.session_matrix import history_matrix, session_matrix
+from hup.models.counted.history_matrix import history_matrix
 from hup.recommender.base import Recommender, Scores
 from hup.sessions.batches import Histories
-from hup.sessions.runs import training_runs
+from hup.sessions.runs import session_matrix, training_runs
 
 
 class BPRMFConfig(Section):

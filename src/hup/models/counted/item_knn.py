@@ -14,9 +14,9 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.session_matrix import history_matrix, session_matrix
+from hup.models.counted.history_matrix import history_matrix
 from hup.sessions.batches import Histories
-from hup.sessions.runs import training_runs
+from hup.sessions.runs import session_matrix, training_runs
 
 ITEMS_PER_BLOCK = 4096
 
@@ -92,11 +92,11 @@ class ItemKNN(EvidenceRecommender):
 
     def tensors(self) -> dict[str, Tensor]:
         """Similarities of every level in compressed rows."""
-        found = {}
+        parts = {}
         for level, similar in self._fitted(self._similar).items():
             for part in ("data", "indices", "indptr"):
-                found[f"{level}.{part}"] = torch.from_numpy(np.ascontiguousarray(getattr(similar, part)))
-        return found
+                parts[f"{level}.{part}"] = torch.from_numpy(np.ascontiguousarray(getattr(similar, part)))
+        return parts
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the similarities."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.changes import changes
+from hup.data.columns import changes
 from hup.sessions.batches import Histories, ragged_arange
 from hup.sessions.runs import runs_of
 
@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Visits:
+class LastVisits:
     """Distinct known codes of ``B`` histories, each at its last run.
 
     Attributes
@@ -49,7 +49,7 @@ class Neighbors:
     similarity : ndarray
         ``(P,)``, sum of the weights of the shared codes.
     back : ndarray
-        ``(P,)``, ``Visits.back`` of the latest code of the history that the session shares.
+        ``(P,)``, ``LastVisits.back`` of the latest code of the history that the session shares.
     place : ndarray
         ``(P,)``, place of that code in the training session.
     """
@@ -65,7 +65,7 @@ class Neighbors:
         return Neighbors(self.row[at], self.session[at], self.similarity[at], self.back[at], self.place[at])
 
 
-def visits_of(histories: Histories, level: str, n_known: int) -> Visits:
+def last_visits(histories: Histories, level: str, n_known: int) -> LastVisits:
     """Find the distinct known codes of histories."""
     runs = runs_of(histories, level)
     row, code = runs.history().numpy(), runs.codes.numpy()
@@ -74,7 +74,7 @@ def visits_of(histories: Histories, level: str, n_known: int) -> Visits:
     row, code, back = row[known], code[known], back[known]
     _, first = np.unique((row * max(n_known, 1) + code)[::-1], return_index=True)
     last = len(code) - 1 - first
-    return Visits(row[last], code[last], back[last], np.bincount(row[last], minlength=len(histories)))
+    return LastVisits(row[last], code[last], back[last], np.bincount(row[last], minlength=len(histories)))
 
 
 class SessionIndex:
@@ -114,12 +114,12 @@ class SessionIndex:
         """Number of training sessions."""
         return len(self.offsets) - 1
 
-    def neighbors(self, visits: Visits, weight: FloatArray) -> Neighbors:
+    def neighbors(self, visits: LastVisits, weight: FloatArray) -> Neighbors:
         """Pair histories with the sessions that share codes with them.
 
         Parameters
         ----------
-        visits : Visits
+        visits : LastVisits
         weight : ndarray
             ``(N,)``, what sharing each of the visited codes is worth.
         """

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from hup.config import Section
-from hup.models.counted.session_index import nearest, summed, visits_of
+from hup.models.counted.session_index import last_visits, nearest, summed
 from hup.models.counted.vsknn import SessionKNN, SessionKNNConfig
 from hup.sessions.batches import Histories
 
@@ -58,15 +58,15 @@ class STAN(SessionKNN):
     def evidence(self, histories: Histories, level: str) -> Tensor:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
-        visits = visits_of(histories, level, index.n_known)
-        found = self._candidates(index, visits, _fading(visits.back, config.history_decay))
-        sizes = np.diff(index.offsets)[found.session] * visits.length[found.row]
-        age = (index.n_sessions - 1 - found.session) / max(index.n_sessions, 1)
-        similarity = found.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
-        found, similarity = nearest(found, similarity, config.neighbors, index.n_sessions)
-        pair, code, place = index.entries(found)
-        value = similarity[pair] * _fading(np.abs(place - found.place[pair]), config.item_decay)
-        return summed(found.row[pair], code, value, (len(histories), index.n_known))
+        visits = last_visits(histories, level, index.n_known)
+        neighbors = self._candidates(index, visits, _fading(visits.back, config.history_decay))
+        sizes = np.diff(index.offsets)[neighbors.session] * visits.length[neighbors.row]
+        age = (index.n_sessions - 1 - neighbors.session) / max(index.n_sessions, 1)
+        similarity = neighbors.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
+        neighbors, similarity = nearest(neighbors, similarity, config.neighbors, index.n_sessions)
+        pair, code, place = index.entries(neighbors)
+        value = similarity[pair] * _fading(np.abs(place - neighbors.place[pair]), config.item_decay)
+        return summed(neighbors.row[pair], code, value, (len(histories), index.n_known))
 
 
 def _fading(distance: NDArray[np.int64] | NDArray[np.float64], decay: float) -> NDArray[np.float64]:

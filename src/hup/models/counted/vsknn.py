@@ -13,7 +13,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.session_index import Neighbors, SessionIndex, Visits, nearest, summed, visits_of
+from hup.models.counted.session_index import LastVisits, Neighbors, SessionIndex, last_visits, nearest, summed
 from hup.sessions.batches import Histories
 from hup.sessions.runs import training_runs
 
@@ -62,13 +62,13 @@ class SessionKNN(EvidenceRecommender):
             for level in self.levels
         }
 
-    def _candidates(self, index: SessionIndex, visits: Visits, weight: NDArray[np.float64]) -> Neighbors:
+    def _candidates(self, index: SessionIndex, visits: LastVisits, weight: NDArray[np.float64]) -> Neighbors:
         """Pair every history with the newest sessions that share codes with it, whichever code that is.
 
         They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
         """
-        found = index.neighbors(visits, weight)
-        return nearest(found, found.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
+        sharing = index.neighbors(visits, weight)
+        return nearest(sharing, sharing.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
 
 
 class VSKNNConfig(SessionKNNConfig):
@@ -109,16 +109,16 @@ class VSKNN(SessionKNN):
     def evidence(self, histories: Histories, level: str) -> Tensor:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
-        visits = visits_of(histories, level, index.n_known)
+        visits = last_visits(histories, level, index.n_known)
         rarity = np.ones(index.n_known)
         if config.idf:
             rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
         weight = decayed(visits.back, config.decay, config.span) * rarity[visits.code]
-        found = self._candidates(index, visits, weight)
-        found, similarity = nearest(found, found.similarity, config.neighbors, index.n_sessions)
-        pair, code, _ = index.entries(found)
-        value = similarity * decayed(found.back, config.item_decay, config.span)
-        return summed(found.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
+        neighbors = self._candidates(index, visits, weight)
+        neighbors, similarity = nearest(neighbors, neighbors.similarity, config.neighbors, index.n_sessions)
+        pair, code, _ = index.entries(neighbors)
+        value = similarity * decayed(neighbors.back, config.item_decay, config.span)
+        return summed(neighbors.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
 
 
 def decayed(back: NDArray[np.int64], decay: Decay, span: int) -> NDArray[np.float64]:

@@ -24,3 +24,13 @@ INGREDIENTS: dict[str, tuple[str, ...]] = {
     "prefixes": ("loss.prefixes=0.0",),
     "micro": ("network.micro=false",),
 }
+
+#: Settings worth trying, one a time: sizes are the paper's, what it leaves open is not.
+TUNING: tuple[tuple[str, ...], ...] = (
+    (),
+    ("embeddings.skipgram_epochs=150",),
+    ("embeddings.skipgram_window=10",),
+    ("training.batch_size=32",),
+    ("training.learning_rate=0.001",),
+    ("training.learning_rate=0.01",),
+)

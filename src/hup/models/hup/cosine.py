@@ -3,72 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from hup.config import Config
+from hup.data.dataset import Dataset
 from hup.models.hup.live import LiveProfiles, ProfileState
-from hup.models.hup.live_answer import LiveAnswer
+from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
-from hup.nn.pyramid_level import LevelProfile
-from hup.recommender.base import Scores
+from hup.recommender.attention import AttentionColumn, pyramid_columns
+from hup.recommender.base import LevelScores, Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
-from hup.sessions.batches import Targets
+from hup.sessions.batches import Histories, Targets, forget_items
+from hup.sessions.levels import ITEM, MICRO, Level, ranked_levels
+from hup.sessions.steps import pyramid_steps
 from hup.training.trained import LevelLoss
 
 
-def cosine_losses(
-    network: Pyramid, profiles: Mapping[str, LevelProfile], targets: Targets, no_category: Sequence[int]
-) -> dict[str, LevelLoss]:
-    """Negative cosine to the targets' vectors (Eq. 6), over the targets that count at each level."""
-    losses = {}
-    for level, profile in profiles.items():
-        table = network.target_table(level)
-        vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
-        wanted = targets.wanted(level, no_category)
-        losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
-    return losses
+class CosineOutput:
+    """Ranks by the cosine of a level's profile with the target vectors; see :class:`~hup.models.hup.output.Output`."""
 
+    basis: ClassVar[str] = "profile"
+    gives_probabilities: ClassVar[bool] = False
 
-def cosine_scores(network: Pyramid, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
-    """Cosine of profiles with the vectors of all known codes, and of the sessions' own unknown ones.
+    def __init__(self, live: LiveProfiles, config: Config, counts: Mapping[str, Tensor]) -> None:
+        self.live, self.pyramid, self.config = live, live.network, config
+        self.counts: Mapping[str, Tensor] = {}
+        categories = ranked_levels(live.vocabulary.levels)[1:]
+        self.level_weights: dict[str, float] = {MICRO: config.loss.lambda_micro, ITEM: config.loss.lambda_item}
+        self.level_weights |= dict.fromkeys(categories, config.loss.lambda_category)
+        self.trained = [level for level, weight in self.level_weights.items() if weight > 0]
 
-    Parameters
-    ----------
-    network : Pyramid
-    profile : Tensor
-        ``(B, d)``.
-    level : str
-    own_codes : Tensor
-        ``(B, U)`` int64.
-    own_categories : Tensor
-        ``(B, U, K)`` int64, their paths.
-    """
-    table = network.target_table(level)
-    unit = functional.normalize(profile, dim=1)
-    with torch.no_grad():
-        known = unit @ table.unit_vectors().t()
-        own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
-        own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
-    return Scores(known, own_scores, own_codes)
+    @staticmethod
+    def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
+        """Count nothing: all is learned."""
+        return {}
 
+    @property
+    def network(self) -> Pyramid:
+        """The pyramid."""
+        return self.pyramid
 
-def ask_cosine(
-    vocabulary: Vocabulary,
-    network: Pyramid,
-    live: LiveProfiles,
-    state: ProfileState,
-    level: str,
-    own: Sequence[OwnCandidate],
-    now: float | None,
-) -> LiveAnswer:
-    """Answer for one live state; the reasons are the level's attention."""
-    profile = live.profile(state, now, [level])[level]
-    codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
-    paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
-    scores = cosine_scores(network, profile.vector, level, codes, paths.view(1, len(own), vocabulary.levels))
-    visited = state.visited(network.layout[network.level_names.index(level)])
-    return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """All alike."""
+        return [(1.0, [parameter for parameter in self.pyramid.parameters() if parameter.requires_grad])]
+
+    def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
+        """Negative cosine to the targets' vectors (Eq. 6), at the levels that have a weight."""
+        read = forget_items(histories, self.config.embeddings.item_dropout)
+        profiles = self.pyramid(read, pyramid_steps(histories, self.live.buckets), self.trained)
+        no_category = self.live.vocabulary.no_category
+        losses = {}
+        for level, profile in profiles.items():
+            table = self.pyramid.target_table(level)
+            vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
+            wanted = targets.wanted(level, no_category)
+            losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
+        return losses
+
+    def scores(self, histories: Histories) -> LevelScores:
+        """Score by cosine; an unknown code has the mean vector of its known siblings."""
+        with torch.inference_mode():
+            profiles = self.pyramid(histories, pyramid_steps(histories, self.live.buckets))
+
+        def score(level: str) -> Scores:
+            own = histories.own_unknown(level, self.live.vocabulary.size(level))
+            return self._cosines(profiles[level].vector, level, own.codes, histories.categories[own.events])
+
+        return LevelScores(score)
+
+    def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
+        """Attention of Eq. 5; random at levels that have no loss."""
+        if not self.config.network.attention:
+            return ()
+        steps, pyramid = pyramid_steps(histories, self.live.buckets), self.pyramid
+        with torch.inference_mode():
+            profiles = pyramid(histories, steps)
+        return pyramid_columns(steps, pyramid.level_names, pyramid.layout, profiles, set(self.trained))
+
+    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
+        """Profiles p_l of §4.5."""
+        return {level: profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+
+    def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
+        """Score by cosine; the reasons are the level's attention."""
+        profile = self.live.profile(state, now, [level])[level]
+        codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
+        paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
+        scores = self._cosines(profile.vector, level, codes, paths.view(1, len(own), self.live.vocabulary.levels))
+        visited = state.visited(self.pyramid.layout[self.pyramid.level_names.index(level)])
+        return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
+
+    def _cosines(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
+        """Compare profiles ``(B, d)`` with all known codes, and the sessions' own ``(B, U)`` by path ``(B, U, K)``."""
+        table = self.pyramid.target_table(level)
+        unit = functional.normalize(profile, dim=1)
+        with torch.no_grad():
+            known = unit @ table.unit_vectors().t()
+            own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
+            own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
+        return Scores(known, own_scores, own_codes)

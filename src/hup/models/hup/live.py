@@ -8,22 +8,20 @@ event's interval, are known. Both ways of computing share :meth:`Pyramid.fold` a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hup.models.hup.mixture.visits import RunTable
-from hup.nn.pyramid import Closed, Opened, Pyramid
-from hup.nn.pyramid_level import LevelProfile
+from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
 from hup.recommender.session_reader import Seen, SessionReader, UnknownPaths
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.event_times import between, check_now, dwell_until, elapsed, interval_until, intervals
-from hup.sessions.events import Event, seconds
-from hup.sessions.steps import UNKNOWN, Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
+from hup.sessions.steps import Buckets, LevelSteps, PyramidSteps, number_of_bucket
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,10 @@ class LiveProfiles:
         depth = self.vocabulary.levels
         return ProfileState((empty,) * len(self.network.level_names), run_dwell=(0,) * depth, runs=((),) * (depth + 2))
 
+    def state(self, session: Iterable[Event]) -> ProfileState:
+        """Fold a whole session, oldest event first."""
+        return reduce(self.update, session, self.start())
+
     def update(self, state: ProfileState, event: Event) -> ProfileState:
         """Fold one event in; when it begins a new item run, the one before it is closed at every level it ends."""
         state = self._meet(state, event)
@@ -117,25 +119,6 @@ class LiveProfiles:
         histories, steps = self._open_run(state, now)
         with torch.inference_mode():
             return self.network.run_open(histories, steps, state.closed)
-
-    def table(self, state: ProfileState) -> RunTable:
-        """All item runs of the session, the open one last."""
-        behaviors = tuple(self.reader.behavior(event) for event in state.pending)
-        records = (*state.records, RunRecord(len(state.pending), UNKNOWN, behaviors))
-        seen = [state.items[item] for item in state.visited(1)]
-        n_behaviors = len(self.vocabulary.behaviors)
-        counts = np.zeros((len(records), n_behaviors), dtype=np.float32)
-        for row, record in zip(counts, records, strict=True):
-            known = [behavior for behavior in record.behaviors if behavior >= 0]
-            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=n_behaviors)
-        return RunTable(
-            offsets=np.asarray([0, len(records)]),
-            item=np.asarray([one.code for one in seen]),
-            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(len(seen), -1),
-            events=np.asarray([record.events for record in records], dtype=np.float32),
-            dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
-            behaviors=counts,
-        )
 
     def _open_run(self, state: ProfileState, now: float | None) -> tuple[Histories, PyramidSteps]:
         check_now(now, state.pending[-1])

@@ -14,7 +14,7 @@ from hup.config import Config
 from hup.errors import HupError
 from hup.nn.pyramid import Pyramid
 from hup.recommender.vocabulary import Vocabulary
-from hup.sessions.levels import ranked_levels
+from hup.sessions.levels import Level, ranked_levels
 
 Codes = NDArray[np.int64]
 _SIZES = ("item", "behavior", "category", "dwell", "interval")  # keys of embeddings
@@ -22,7 +22,7 @@ _SIZES = ("item", "behavior", "category", "dwell", "interval")  # keys of embedd
 StartingVectors = Mapping[str, tuple[Codes, NDArray[np.float32]]]
 
 
-def earlier_codes(vocabulary: Vocabulary, earlier: Vocabulary, level: str) -> Codes:
+def earlier_codes(vocabulary: Vocabulary, earlier: Vocabulary, level: Level) -> Codes:
     """Find every code of a level in an earlier vocabulary, by name: items by their own, categories by their path.
 
     Returns
@@ -30,12 +30,13 @@ def earlier_codes(vocabulary: Vocabulary, earlier: Vocabulary, level: str) -> Co
     ndarray
         ``(n,)`` int64, -1 = the earlier one lacks it.
     """
-    if level == "item":
+    if not level.is_category:
         return np.array([earlier.item_codes.get(name, -1) for name in vocabulary.items], dtype=np.int64)
-    k = int(level.removeprefix("category_"))
-    found = {path: earlier.category_codes.get(path, -1) for path in vocabulary.category_codes if len(path) == k}
+    paths = [path for path in vocabulary.category_codes if len(path) == level.k]
     codes = np.full(vocabulary.size(level), -1, dtype=np.int64)
-    codes[[vocabulary.category_codes[path] for path in found]] = list(found.values())
+    codes[[vocabulary.category_codes[path] for path in paths]] = [
+        earlier.category_codes.get(path, -1) for path in paths
+    ]
     return codes
 
 
@@ -105,7 +106,7 @@ def starting_vectors(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyram
         If the earlier model is of another shop.
     """
     refuse_other_shop(vocabulary, earlier)
-    start = {}
+    start: dict[str, tuple[Codes, NDArray[np.float32]]] = {}
     for level in ranked_levels(vocabulary.levels):
         table = pyramid.target_table(level) if frozen else pyramid.input_tables(level)[0]
         codes = earlier_codes(vocabulary, earlier, level)

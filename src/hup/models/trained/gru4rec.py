@@ -16,8 +16,8 @@ from hup.models.trained.next_code import (
     NextCodeRecommender,
     Steps,
 )
-from hup.nn.ragged_rnn import run_gru
-from hup.nn.ranking_losses import bpr_max
+from hup.nn.losses import bpr_max
+from hup.nn.ragged import run_gru
 from hup.sessions.batches import Histories
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
-from hup.nn.ranking_losses import cross_entropy
+from hup.nn.losses import cross_entropy
 from hup.recommender.base import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
@@ -137,19 +137,19 @@ class NextCodeRecommender(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Mean loss of the next code over all item runs whose next code is known and a category."""
-        found = {}
+        losses = {}
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known
             steps = steps_of(histories, level, n_known)
             following = torch.cat([steps.codes[1:], steps.codes[:1]])
             following[steps.ends] = targets.codes(level)
-            none = -1 if level == "item" else self.vocabulary.no_category[int(level.removeprefix("category_")) - 1]
+            none = level.pick(-1, self.vocabulary.no_category)
             counts = (following >= 0) & (following < n_known) & (following != none)
             at = counts.nonzero().squeeze(1)
             hidden = network.hidden(steps, histories).index_select(0, at)
-            found[level] = LevelLoss(self.loss(network.tables, hidden, following[at]), len(at))
-        return found
+            losses[level] = LevelLoss(self.loss(network.tables, hidden, following[at]), len(at))
+        return losses
 
     def loss(self, tables: CodeTables, hidden: Tensor, target: Tensor) -> Tensor:
         """Softmax cross-entropy."""

@@ -14,13 +14,12 @@ from hup.config import Section, TrainedConfig, Training
 from hup.data.dataset import Dataset
 from hup.models.skipgram import word2vec_vectors
 from hup.nn.losses import cosine_proximity
-from hup.nn.ragged import segment_softmax, segment_sum
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.base import Scores
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import ranked_levels
+from hup.sessions.levels import Level, ranked_levels
 from hup.sessions.steps import Buckets, number_of_bucket, whole_milliseconds
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
@@ -104,11 +103,8 @@ class RIBLevel(nn.Module):
         """
         parts = []
         for name, table in self.tables.items():
-            if name == "item":
-                parts.append(table(histories.item, histories.categories))
-            else:
-                k = int(name.removeprefix("category_"))
-                parts.append(table(histories.codes(name), histories.categories[:, : k - 1]))
+            assert isinstance(table, VectorTable)
+            parts.append(table(histories.codes(name), histories.categories[:, : len(table.n_ancestors)]))
         parts.append(self.behavior(histories.behavior, histories.behavior.unsqueeze(-1)[..., :0]))
         parts.append(self.dwell(torch.from_numpy(number_of_bucket(whole_milliseconds(histories.dwell), buckets.dwell))))
         y = run_gru(self.gru, torch.cat(parts, dim=1), histories.offsets.diff())
@@ -141,17 +137,16 @@ class RIB(TrainedRecommender):
         """Make a network for every task."""
         vocabulary, sizes = self.vocabulary, self.config.embeddings
 
-        def table(level: str, *, trainable: bool) -> VectorTable:
-            if level == "item":
-                return VectorTable(torch.from_numpy(vocabulary.paths), sizes.item, trainable=trainable)
-            k = int(level.removeprefix("category_"))
-            return VectorTable(vocabulary.ancestors(k), sizes.category, trainable=trainable)
+        def table(level: Level, *, trainable: bool) -> VectorTable:
+            if level.is_category:
+                return VectorTable(vocabulary.ancestors(level.k), sizes.category, trainable=trainable)
+            return VectorTable(torch.from_numpy(vocabulary.paths), sizes.item, trainable=trainable)
 
         return nn.ModuleDict(
             {
                 level: RIBLevel(
                     level,
-                    {name: table(name, trainable=True) for name in (self.levels if level == "item" else (level,))},
+                    {name: table(name, trainable=True) for name in ((level,) if level.is_category else self.levels)},
                     table(level, trainable=False),
                     len(vocabulary.behaviors),
                     len(self.buckets.dwell) + 2,
@@ -164,9 +159,9 @@ class RIB(TrainedRecommender):
     def _level(self, level: str) -> RIBLevel:
         network = self.network
         assert isinstance(network, nn.ModuleDict)
-        found = network[level]
-        assert isinstance(found, RIBLevel)
-        return found
+        of_level = network[level]
+        assert isinstance(of_level, RIBLevel)
+        return of_level
 
     def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the vectors of every level."""
@@ -175,7 +170,7 @@ class RIB(TrainedRecommender):
             level: word2vec_vectors(
                 dataset,
                 level,
-                sizes.item if level == "item" else sizes.category,
+                sizes.category if level.is_category else sizes.item,
                 window=sizes.skipgram_window,
                 epochs=sizes.skipgram_epochs,
                 budget=sizes.skipgram_budget,
@@ -195,15 +190,15 @@ class RIB(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Negative cosine between prediction and target, over the targets with a category."""
-        found = {}
+        losses = {}
         for level in self.levels:
             network = self._level(level)
             vector, _ = network(histories, self.buckets)
             ancestors = targets.categories[:, : len(network.target.n_ancestors)]
             wanted = targets.wanted(level, self.vocabulary.no_category)
             loss = cosine_proximity(vector, network.target(targets.codes(level), ancestors), wanted)
-            found[level] = LevelLoss(loss, int(wanted.sum()))
-        return found
+            losses[level] = LevelLoss(loss, int(wanted.sum()))
+        return losses
 
     def watched(self) -> dict[str, WatchedTable]:
         """Target tables, which are frozen."""

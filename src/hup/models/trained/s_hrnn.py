@@ -21,7 +21,7 @@ from hup.models.trained.next_code import (
     Steps,
 )
 from hup.models.trained.user_states import UserStates
-from hup.nn.ragged_rnn import run_gru
+from hup.nn.ragged import run_gru
 from hup.sessions.batches import Histories
 
 Mode = Literal["init", "all"]
@@ -168,7 +168,7 @@ class SHRNN(NextCodeRecommender):
         for level in self.levels:
             states = tensors.get(f"{level}.states.final")
             if states is not None:
-                found = network[level]
-                assert isinstance(found, SHRNNLevel)
-                found.states.reserve(len(states))
+                of_level = network[level]
+                assert isinstance(of_level, SHRNNLevel)
+                of_level.states.reserve(len(states))
         self._restore_into(network, tensors)

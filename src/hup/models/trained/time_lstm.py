@@ -17,8 +17,7 @@ from hup.models.trained.next_code import (
     NextCodeRecommender,
     Steps,
 )
-from hup.nn.time_lstm import TimeLSTM as TimeLSTMLayer
-from hup.nn.time_lstm import Version
+from hup.nn.time_lstm import TimeLSTMLayer, Version
 from hup.sessions.batches import Histories
 
 #: log(1 + seconds) of an hour is 8.2, so that scaled intervals are of the order of 1.

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hup.models.hup.mixture import co_visits
-from hup.models.hup.mixture.co_visits import RELATIONS, CoVisits, OwnCounts, count_co_visits
+from hup.models.hup.mixture.co_visits import RELATIONS, CoVisits, count_co_visits
+from hup.models.hup.mixture.own_counts import OwnCoVisits
 
 SIZE = 5
 SESSIONS = st.lists(st.lists(st.integers(0, SIZE), min_size=1, max_size=9), min_size=1, max_size=5)
@@ -78,7 +79,7 @@ def test_without_its_own_share_a_session_sees_the_counts_of_the_others(with_itse
     which %= len(sessions)
     counted = count(sessions, with_itself=with_itself)
     others = count([s for n, s in enumerate(sessions) if n != which] or [[SIZE]], with_itself=with_itself)
-    own = OwnCounts.of(counted, *flat(sessions))
+    own = OwnCoVisits.of(counted, *flat(sessions))
     first, second = (axis.ravel() for axis in np.meshgrid(range(SIZE), range(SIZE), indexing="ij"))
     here = {code for code in sessions[which] if code < SIZE}
     session = np.full(len(first), which)
@@ -96,9 +97,21 @@ def test_only_the_largest_are_kept_and_totals_are_theirs():
     counted = count([[0, 1, 0, 1, 2], [0, 3]], neighbors=1)
     assert (np.diff(counted.counts[0].indptr) <= 1).all()
     assert counted.totals[:, 0] == pytest.approx(np.asarray(counted.counts[0].sum(axis=1)).ravel())
-    own = OwnCounts.of(counted, *flat([[0, 3]]))
+    own = OwnCoVisits.of(counted, *flat([[0, 3]]))
     # 3 was dropped from the row of 0, so there is nothing of it to take away.
     assert own.of_totals(np.asarray([0]), np.asarray([0]))[0, 0] == 0
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@given(sessions=SESSIONS)
+@settings(max_examples=50)
+def test_of_each_row_the_largest_are_kept_and_of_equal_ones_those_with_smaller_codes(most, sessions):
+    counted = dense(count(sessions, window=2, neighbors=most))
+    whole = expected(sessions, 2, with_itself=False)  # of ones and halves, so that equal ones are equal to the last bit
+    for relation, first in np.ndindex(len(RELATIONS), SIZE):
+        row = whole[relation, first]
+        kept = sorted(np.flatnonzero(row).tolist(), key=lambda code: (-row[code], code))[:most]
+        assert counted[relation, first].tolist() == [row[code] if code in kept else 0 for code in range(SIZE)]
 
 
 def test_codes_beyond_the_vocabulary_have_no_neighbours():

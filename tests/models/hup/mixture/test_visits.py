@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, visit_sizes, visits_of
 from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level
 
 N_BEHAVIORS = 3
 EVENT = st.tuples(
@@ -78,11 +79,19 @@ def expected(session, level: str) -> list[dict]:
                 *np.minimum(behaviors, 3) / 2,
                 runs[run]["item"] % 2 == runs[at]["item"] % 2,
             ]
-            found.append({"at": at, "run": run, "code": code, "signals": signals, "distinct": len(last)})
+            context = [
+                math.log(at + 1),
+                math.log(len(last)),
+                math.log(len(last) / (at + 1)),
+                math.log(runs[at]["events"]),
+                1,
+                *np.minimum(runs[at]["behaviors"], 3) / 2,
+            ]
+            found.append({"at": at, "run": run, "code": code, "signals": signals, "context": context})
     return found
 
 
-@pytest.mark.parametrize("level", ["item", "category_1"])
+@pytest.mark.parametrize("level", [ITEM, Level.category(1)])
 @given(sessions=SESSIONS)
 @settings(max_examples=60)
 def test_visits_are_those_of_a_plain_loop(level, sessions):
@@ -97,12 +106,12 @@ def test_visits_are_those_of_a_plain_loop(level, sessions):
     assert visits.code.tolist() == [one["code"] for one in wanted]
     assert visits.signals == pytest.approx(np.asarray([one["signals"] for one in wanted]), abs=1e-5)
     assert visits.is_open.tolist() == [one["run"] == one["at"] for one in wanted]
-    assert visits.context[:, 1] == pytest.approx(
-        [math.log(distinct) for _, distinct in sorted({(one["at"], one["distinct"]) for one in wanted})], abs=1e-5
-    )
+    contexts = {one["at"]: one["context"] for one in wanted}
+    assert visits.query_run.tolist() == sorted(contexts)
+    assert visits.context == pytest.approx(np.asarray([contexts[at] for at in sorted(contexts)]), abs=1e-5)
 
 
-@pytest.mark.parametrize("level", ["item", "category_1"])
+@pytest.mark.parametrize("level", [ITEM, Level.category(1)])
 @given(sessions=SESSIONS)
 @settings(max_examples=40)
 def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
@@ -118,8 +127,8 @@ def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
 @given(sessions=SESSIONS)
 @settings(max_examples=40)
 def test_other_sessions_of_a_batch_change_nothing(sessions):
-    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), "item")
-    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), "item") for session in sessions]
+    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), ITEM)
+    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), ITEM) for session in sessions]
     assert together.signals == pytest.approx(np.concatenate([one.signals for one in alone]), abs=1e-5)
 
 
@@ -129,10 +138,14 @@ def test_the_targets_run_comes_behind_its_session():
     assert whole.item.tolist() == [1, 2, 7, 3, 8]
     assert whole.categories[:, 0].tolist() == [1, 0, 0, 1, 1]
     assert whole.offsets.tolist() == [0, 3, 5]
+    at = [2, 4]
+    for name in ("events", "dwell", "behaviors"):
+        assert not getattr(whole, name)[at].any(), "nothing is known of the targets' runs"
+        assert np.array_equal(np.delete(getattr(whole, name), at, axis=0), getattr(table, name))
 
 
 def test_sizes_are_those_of_the_columns():
-    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), "item")
+    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), ITEM)
     assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1)
     assert visits.signals.shape[1] == len(SIGNALS) + N_BEHAVIORS + 1
     assert visits.context.shape[1] == len(CONTEXT) + N_BEHAVIORS

@@ -1,4 +1,4 @@
-"""What is visited near what: counts over pairs of runs, without a session's own share where it is the one that asks."""
+"""What is visited near what: counts over pairs of runs of the training sessions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.models.counted.session_matrix import session_matrix
-from hup.models.hup.mixture.sums_by_key import SumsByKey
+from hup.sessions.runs import session_matrix
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -76,10 +75,14 @@ class CoVisits:
     def looked_up(self, first: Ints, second: Ints) -> Doubles:
         """Look up the counts of pairs of codes, ``(P, 3)``; 0 where either is not known."""
         known = (first >= 0) & (first < self.size) & (second >= 0) & (second < self.size)
-        found = np.zeros((len(first), len(RELATIONS)))
-        for column, counts in enumerate(self.counts):
-            found[known, column] = _at(counts, first[known], second[known])
-        return found
+        counts = np.zeros((len(first), len(RELATIONS)))
+        for relation in range(len(RELATIONS)):
+            counts[known, relation] = self.of_relation(relation, first[known], second[known])
+        return counts
+
+    def of_relation(self, relation: int, first: Ints, second: Ints) -> Doubles:
+        """Look up the counts of pairs of known codes for one of :data:`RELATIONS`, ``(P,)``."""
+        return _elements(self.counts[relation], first, second)
 
 
 def count_co_visits(
@@ -122,64 +125,6 @@ def count_co_visits(
 
 
 @dataclass(frozen=True)
-class OwnCounts:
-    """What single sessions have put into the counts of a :class:`CoVisits` that was counted over them, too.
-
-    Parameters
-    ----------
-    counted : CoVisits
-    codes, offsets : ndarray
-        Whole sessions of runs, the target's among them.
-    """
-
-    pairs: tuple[SumsByKey, SumsByKey]
-    visited: SumsByKey
-    totals: tuple[SumsByKey, ...]
-    size: int
-
-    @classmethod
-    def of(cls, counted: CoVisits, codes: Ints, offsets: Ints) -> OwnCounts:
-        """Count the sessions one by one."""
-        size = counted.size
-        known = np.where((codes >= 0) & (codes < size), codes, -1)
-        near = near_pairs(known, offsets, size, counted.window, with_itself=counted.with_itself)
-        session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        at = np.unique(session[known >= 0] * np.int64(size) + known[known >= 0])
-        visited = SumsByKey(at, np.ones(len(at)))
-        both = _pairs_of_members(at // size, at % size, with_itself=counted.with_itself)
-        pairs, totals = [], []
-        for column, (who, first, second, weight) in enumerate(
-            (
-                (near.session, near.first, near.second, near.weight),
-                (near.session, near.second, near.first, near.weight),
-                (*both, np.ones(len(both[0]))),
-            )
-        ):
-            # What is not among the kept ones of a row is not in its total either.
-            kept = _at(counted.counts[column], first, second) > 0
-            pairs.append(SumsByKey.of((who * size + first) * size + second, np.where(kept, weight, 0)))
-            totals.append(SumsByKey.of(who * np.int64(size) + first, np.where(kept, weight, 0)))
-        return cls((pairs[0], pairs[1]), visited, tuple(totals), size)
-
-    def of_pairs(self, session: Ints, first: Ints, second: Ints) -> Doubles:
-        """Shares of a session in the counts of pairs of codes, ``(P, 3)``; only where both codes are known."""
-        known = (first >= 0) & (first < self.size) & (second >= 0) & (second < self.size)
-        key = (session * self.size + first) * self.size + second
-        member = self.visited.at(session * np.int64(self.size) + first) * self.visited.at(
-            session * np.int64(self.size) + second
-        )
-        found = np.stack([self.pairs[0].at(key), self.pairs[1].at(key), member], axis=1)
-        return np.where(known[:, None], found, 0)
-
-    def of_totals(self, session: Ints, first: Ints) -> Doubles:
-        """Shares of a session in the sums of rows, ``(P, 3)``."""
-        known = (first >= 0) & (first < self.size)
-        key = session * np.int64(self.size) + first
-        found = np.stack([table.at(key) for table in self.totals], axis=1)
-        return np.where(known[:, None], found, 0)
-
-
-@dataclass(frozen=True)
 class NearPairs:
     """Pairs of runs that are near: session, earlier and later code, and 1 / distance, ``(P,)`` each."""
 
@@ -205,7 +150,7 @@ def near_pairs(codes: Ints, offsets: Ints, size: int, window: int, *, with_itsel
     return NearPairs(who[kept], first[kept], second[kept], weight[kept])
 
 
-def _at(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:
+def _elements(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:
     """Elements of a matrix with sorted columns, by binary search; SciPy would go over the whole matrix to check it."""
     low, end = counts.indptr[row].astype(np.int64), counts.indptr[row + 1].astype(np.int64)
     high = end.copy()
@@ -217,8 +162,9 @@ def _at(counts: sp.csr_array, row: Ints, column: Ints) -> Doubles:
         right = (low < high) & (counts.indices[middle] < column)
         low, high = np.where(right, middle + 1, low), np.where(right, high, middle)
     place = np.minimum(low, last)
-    found: Doubles = np.where((low < end) & (counts.indices[place] == column), counts.data[place], 0).astype(np.float64)
-    return found
+    there = (low < end) & (counts.indices[place] == column)
+    elements: Doubles = np.where(there, counts.data[place], 0).astype(np.float64)
+    return elements
 
 
 def _blocks(offsets: Ints) -> Iterator[tuple[int, int]]:
@@ -255,16 +201,3 @@ def _largest(counts: sp.csr_array, most: int) -> sp.csr_array:
 
 def _totals(counts: list[sp.csr_array]) -> Doubles:
     return np.stack([np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel() for matrix in counts], axis=1)
-
-
-def _pairs_of_members(session: Ints, code: Ints, *, with_itself: bool) -> tuple[Ints, Ints, Ints]:
-    """Pair every distinct code of a session with every other one of it; both are sorted by session."""
-    counts = np.bincount(session) if len(session) else np.zeros(0, dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    n_partners = counts[session] if len(session) else counts
-    first = np.repeat(np.arange(len(session)), n_partners)
-    place = np.arange(len(first)) - np.repeat(np.cumsum(n_partners) - n_partners, n_partners)
-    second = starts[session[first]] + place if len(first) else first
-    if not with_itself:
-        first, second = first[first != second], second[first != second]
-    return session[first], code[first], code[second]

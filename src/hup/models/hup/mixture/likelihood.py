@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hup.models.hup.mixture.co_visits import OwnCounts
-from hup.models.hup.mixture.output import Answer, MixtureNetwork, MixtureOutput
-from hup.models.hup.mixture.own_visits import OwnVisits
+from hup.config import Config
+from hup.models.hup.mixture.network import Answer, MixtureNetwork
+from hup.models.hup.mixture.own_counts import OwnCounts, OwnRuns
 from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table, visits_of
 from hup.nn.mixture import Mixture, log_popularity
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
+from hup.sessions.levels import ITEM, Level
 from hup.sessions.steps import Buckets, pyramid_steps
 from hup.training.trained import LevelLoss
 
@@ -24,69 +25,91 @@ _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target
 
 
 def mixture_losses(
-    output: MixtureOutput, network: MixtureNetwork, histories: Histories, targets: Targets, buckets: Buckets
-) -> dict[str, LevelLoss]:
+    network: MixtureNetwork, config: Config, buckets: Buckets, histories: Histories, targets: Targets
+) -> dict[Level, LevelLoss]:
     """Negative log-likelihood at the end of every session and at every run before it.
 
     What a session has itself put into the counts, of neighbours and of popularity, is taken away, or they would know
     the answer. A code that then nobody has been on is *unseen*.
     """
-    table = run_table(histories, len(output.vocabulary.behaviors))
-    runs = torch.from_numpy(last_events(table))
-    steps = pyramid_steps(histories, buckets, runs)
-    read = forget_items(histories, output.config.embeddings.item_dropout)
+    table = run_table(histories, network.n_behaviors)
+    steps = pyramid_steps(histories, buckets, torch.from_numpy(last_events(table)))
+    read = forget_items(histories, config.embeddings.item_dropout)
     closed = network.pyramid.fold(read, steps)
     opened = network.pyramid.run_open(read, steps, closed)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
     is_last = torch.zeros(len(table.item), dtype=torch.bool)
     is_last[last_runs(table)] = True
-    share = output.config.loss.prefixes
-    losses: dict[str, LevelLoss] = {}
-    classes = None
-    for level in output.levels[::-1]:
-        visits = visits_of(table, level)
-        own = Own.of(output, network, level, whole)
-        answer = output.answer(network, level, table, visits, closed, opened, own.counts)
-        following = following_codes(table, whole, level)
-        likelihood, unseen = mixture_likelihood(output, network, level, table, answer, own, following, classes)
-        if level == output.levels[1]:
-            classes = likelihood.detach()
-        likelihood = likelihood + unseen
+    share = config.loss.prefixes
+    losses: dict[Level, LevelLoss] = {}
+    of_classes = None
+    for level in network.ranked[::-1]:
+        own = OwnCounts.of(
+            network.co_visits[level], network.mixture(level).counts.numpy(), whole.codes(level), whole.offsets
+        )
+        answer = network.answer(level, table, visits_of(table, level), closed, opened, own.co_visits)
+        asked = Followed.of(table, whole, level)
+        named, unseen = mixture_likelihood(network, level, answer, asked, own, of_classes, config.mixture.negatives)
+        if level == network.ranked[1]:
+            of_classes = named.detach()
+        likelihood = named + unseen
         counts = likelihood > 0
         logarithm = torch.log(likelihood.clamp(min=_LEAST))
         at_end, anywhere = counts & is_last, counts
         value = -(1 - share) * _mean(logarithm, at_end) - share * _mean(logarithm, anywhere)
         losses[level] = LevelLoss(value, int(at_end.sum()))
-    return {level: losses[level] for level in output.levels}
+    return {level: losses[level] for level in network.ranked}
 
 
 @dataclass(frozen=True)
-class Own:
-    """What the sessions of a batch have themselves put into the counts of a level."""
+class Followed:
+    """What followed every query, one at each run of a table.
 
-    counts: OwnCounts
-    visits: OwnVisits
+    Attributes
+    ----------
+    code : ndarray
+        ``(Q,)`` int64, code of the run after the query's.
+    current : ndarray
+        ``(Q,)`` int64, item of the query's own run.
+    session : ndarray
+        ``(Q,)`` int64, row of the query's session.
+    """
+
+    code: NDArray[np.int64]
+    current: NDArray[np.int64]
+    session: NDArray[np.int64]
 
     @classmethod
-    def of(cls, output: MixtureOutput, network: MixtureNetwork, level: str, whole: RunTable) -> Own:
-        """Count whole sessions, the target's run among them."""
-        codes, popularity = whole.codes(level), network.mixture(level).counts.numpy()
-        return cls(
-            OwnCounts.of(output.co_visits[level], codes, whole.offsets), OwnVisits.of(popularity, codes, whole.offsets)
-        )
+    def of(cls, table: RunTable, whole: RunTable, level: Level) -> Followed:
+        """Look up the run after each one; ``whole`` has the target's run, too."""
+        place = np.arange(len(table.item)) + table.session + 1
+        return cls(whole.codes(level)[place], table.item, table.session)
 
 
 def mixture_likelihood(
-    output: MixtureOutput,
     network: MixtureNetwork,
-    level: str,
-    table: RunTable,
+    level: Level,
     answer: Answer,
-    own: Own,
-    following: NDArray[np.int64],
-    classes: Tensor | None,
+    asked: Followed,
+    own: OwnCounts,
+    of_classes: Tensor | None,
+    negatives: int,
 ) -> tuple[Tensor, Tensor]:
     """Probability of what followed every query.
+
+    Parameters
+    ----------
+    network : MixtureNetwork
+    level : Level
+    answer : Answer
+        Of the level, at every query.
+    asked : Followed
+    own : OwnCounts
+        What the sessions of the queries have put into the counts of the level.
+    of_classes : Tensor or None
+        ``(Q,)``, for the item level: probability of the category of what followed.
+    negatives : int
+        Items that are drawn of a category that has more.
 
     Returns
     -------
@@ -95,68 +118,61 @@ def mixture_likelihood(
     unseen : Tensor
         ``(Q,)``, where neither the session nor another one has been on it: of something unseen; else 0.
     """
-    visits, mixed, counted = answer.visits, answer.mixed, output.co_visits[level]
-    query, n_queries = torch.from_numpy(visits.query), len(following)
-    wanted = following[visits.query]
+    visits, mixed, n_queries = answer.visits, answer.mixed, len(asked.code)
+    query, wanted = torch.from_numpy(visits.query), asked.code[visits.query]
     hits = torch.from_numpy(visits.code == wanted)
     repeat = segment_sum(mixed.repeat * hits, query, n_queries)
-    found = counted.looked_up(visits.code, wanted) - own.counts.of_pairs(table.session[visits.run], visits.code, wanted)
-    share = np.divide(np.maximum(found, 0), answer.support, out=np.zeros_like(found), where=answer.support > 0)
+    counted = network.co_visits[level].looked_up(visits.code, wanted)
+    counted = counted - own.co_visits.of_pairs(asked.session[visits.query], visits.code, wanted)
+    share = np.divide(np.maximum(counted, 0), answer.support, out=np.zeros_like(counted), where=answer.support > 0)
     memory = segment_sum((mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=1), query, n_queries)
-    session = table.session[visits.query_run]
-    known = torch.from_numpy(own.visits.known_without(session, following))
-    target = torch.from_numpy(np.where((following >= 0) & (following < counted.size), following, 0))
-    mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
-    if level == "item":
-        assert classes is not None
-        asked = _Asked(target, torch.from_numpy(table.item[visits.query_run]), session)
-        explore = torch.exp(_in_class(output, mixture, vectors, mixed.preference, asked, own.visits)) * classes
+    if level.is_category:
+        explore = _among_all(network, level, mixed.preference, asked, own.runs)
     else:
-        logits = mixture.logits(mixed.preference, vectors)
-        row, code, left = _tensors(*own.visits.of_queries(session))
-        logits = _without_own(logits, row, code, mixture.counts[code], left, target)
-        explore = torch.log_softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1).exp()
+        assert of_classes is not None
+        explore = _in_class(network, mixed.preference, asked, own.runs, negatives) * of_classes
+    known = torch.from_numpy(own.runs.known_without(asked.session, asked.code))
     parts = torch.stack([repeat, memory, explore * known], dim=1)
     met = segment_sum(hits.float(), query, n_queries) > 0
-    unseen = mixed.weights[:, 3] * (~known & ~met & torch.from_numpy(following >= 0))
+    unseen = mixed.weights[:, 3] * (~known & ~met & torch.from_numpy(asked.code >= 0))
     return (mixed.weights[:, :3] * parts).sum(dim=1), unseen
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Targets and current items of queries, ``(Q,)`` each, and the rows of their sessions."""
+def _among_all(network: MixtureNetwork, level: Level, preference: Tensor, asked: Followed, own: OwnRuns) -> Tensor:
+    """Probability that explore gives each target among all categories of a level, ``(Q,)``."""
+    mixture = network.mixture(level)
+    target = _known_targets(asked, len(mixture.counts))
+    logits = mixture.logits(preference, network.vectors(level))
+    row, code, left = _tensors(*own.of_queries(asked.session))
+    logits = _without_own(logits, row, code, mixture.counts[code], left, target)
+    return torch.log_softmax(logits, dim=1).gather(1, target.unsqueeze(1)).squeeze(1).exp()
 
-    target: Tensor
-    current: Tensor
-    session: NDArray[np.int64]
 
+def _in_class(network: MixtureNetwork, preference: Tensor, asked: Followed, own: OwnRuns, negatives: int) -> Tensor:
+    """Probability that explore gives each target among the items of its category, the current one left out, ``(Q,)``.
 
-def _in_class(
-    output: MixtureOutput, mixture: Mixture, vectors: Tensor, preference: Tensor, asked: _Asked, own: OwnVisits
-) -> Tensor:
-    """Log-probability of each target among the items of its category, the current one left out, ``(Q,)``.
-
-    Of a large category as many items are drawn as ``mixture.negatives``, by popularity and with its correction.
+    Of a large category as many items are drawn as ``negatives``, by popularity and with its correction.
     """
-    target = asked.target
+    mixture, vectors = network.mixture(ITEM), network.vectors(ITEM)
+    target, current = _known_targets(asked, len(mixture.counts)), torch.from_numpy(asked.current)
     out = preference.new_zeros(len(target))
-    place, most = output.classes[target], output.config.mixture.negatives
+    place = network.classes[target]
     mine, codes, left = _tensors(*own.of_queries(asked.session))
     of_class = place[mine]
-    same = output.classes[codes] == of_class
+    same = network.classes[codes] == of_class
     mine, codes, left, of_class = mine[same], codes[same], left[same], of_class[same]
     for number in torch.unique(place).tolist():
         rows = (place == number).nonzero().squeeze(1)
-        members = output.members[number]
+        members = network.members[number]
         wanted = target[rows]
         prior = None
-        if len(members) > most:
-            members, prior = _drawn(mixture, most, members, wanted)
+        if len(members) > negatives:
+            members, prior = _drawn(mixture, negatives, members, wanted)
         logits = mixture.logits(preference[rows], vectors[members], members)
         if prior is not None:
             logits = logits - prior
         column = torch.searchsorted(members, wanted)
-        is_current = members.unsqueeze(0) == asked.current[rows].unsqueeze(1)
+        is_current = members.unsqueeze(0) == current[rows].unsqueeze(1)
         logits = logits.masked_fill(is_current, -torch.inf)
         here = of_class == number
         if prior is not None:  # not all of the category is there
@@ -166,7 +182,12 @@ def _in_class(
         logits = _without_own(logits, row, there, mixture.counts[code], left[here], column)
         chosen = functional.log_softmax(logits, dim=1).gather(1, column.unsqueeze(1)).squeeze(1)
         out = out.index_add(0, rows, chosen)
-    return out
+    return torch.exp(out)
+
+
+def _known_targets(asked: Followed, size: int) -> Tensor:
+    """Give the codes that followed, ``(Q,)``; 0 for what training did not have, of which nobody asks for the answer."""
+    return torch.from_numpy(np.where((asked.code >= 0) & (asked.code < size), asked.code, 0))
 
 
 def _without_own(logits: Tensor, row: Tensor, column: Tensor, counts: Tensor, left: Tensor, target: Tensor) -> Tensor:
@@ -201,10 +222,3 @@ def _mean(values: Tensor, counted: Tensor) -> Tensor:
 def last_events(table: RunTable) -> NDArray[np.int64]:
     """Last event of every run, ``(R,)``."""
     return np.cumsum(table.events.astype(np.int64)) - 1
-
-
-def following_codes(table: RunTable, whole: RunTable, level: str) -> NDArray[np.int64]:
-    """Code of the run after each one, ``(R,)``; ``whole`` has the target's run, too."""
-    place = np.arange(len(table.item)) + table.session + 1
-    codes: NDArray[np.int64] = whole.codes(level)[place]
-    return codes

@@ -1,329 +1,192 @@
-"""The mixture over what comes next (repeat, neighbours, explore), asked of batches, of live states, and in training."""
+"""The output of the preset ``best``: the mixture's probability of what comes next; in training, of batches, live."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.co_visits import RELATIONS, CoVisits, OwnCounts, count_co_visits
-from hup.models.hup.mixture.coherence import Distribution, shared_out, without_current
-from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, run_table, visit_sizes, visits_of
-from hup.nn.mixture import Look, Mixed, Mixture, class_log_softmax
-from hup.nn.pyramid import Closed, Opened, Pyramid
+from hup.models.hup.live import LiveProfiles, ProfileState, RunRecord
+from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
+from hup.models.hup.mixture.likelihood import mixture_losses
+from hup.models.hup.mixture.network import MixtureNetwork
+from hup.models.hup.mixture.probabilities import Distribution, Probabilities
+from hup.models.hup.mixture.visits import RunTable, run_table
+from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import Scores
+from hup.recommender.base import LevelScores, Scores
+from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
-from hup.sessions.batches import Histories
-from hup.sessions.levels import ranked_levels
-from hup.sessions.runs import Runs, training_runs
-from hup.sessions.steps import Buckets, pyramid_steps
+from hup.sessions.batches import Histories, Targets
+from hup.sessions.levels import ITEM, Level, ranked_levels
+from hup.sessions.runs import runs_of, training_runs
+from hup.sessions.steps import UNKNOWN, pyramid_steps
+from hup.training.trained import LevelLoss
 
-COUNTED = "co_visits."  # names of the counts among a model's tensors begin so
 _LEAST = 1e-12  # probability of what no part of the mixture knows
 
 
-class MixtureNetwork(nn.Module):
-    """The pyramid, and a mixture for each level that is recommended.
-
-    Parameters
-    ----------
-    pyramid : Pyramid
-    mixtures : dict of str to Mixture
-        By level.
-    """
-
-    def __init__(self, pyramid: Pyramid, mixtures: dict[str, Mixture]) -> None:
-        super().__init__()
-        self.pyramid = pyramid
-        self.mixtures = nn.ModuleDict(mixtures)
-
-    def mixture(self, level: str) -> Mixture:
-        """Give the mixture of a level."""
-        found = self.mixtures[level]
-        assert isinstance(found, Mixture)
-        return found
-
-    def parameter_groups(self, profile_rate: float) -> list[tuple[float, list[nn.Parameter]]]:
-        """Group what is trained, with factors on the learning rate: the rules, and the profile with what reads it."""
-        readers = [one for level in self.mixtures for one in self.mixture(level).profile_parameters()]
-        slow = [one for one in (*self.pyramid.parameters(), *readers) if one.requires_grad]
-        known = {id(one) for one in slow}
-        fast = [one for one in self.parameters() if one.requires_grad and id(one) not in known]
-        return [(1.0, fast), (profile_rate, slow)]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a level says of every query, with what it is made of; ``parent`` ``(P,)`` is of every visit's code."""
-
-    visits: Visits
-    mixed: Mixed
-    support: NDArray[np.float64]
-    parent: NDArray[np.int64]
-
-    def shares(self) -> list[float]:
-        """Weigh the visits of a single query by what they bring to repeat and memory; they sum to 1."""
-        repeat, memory = self.mixed.weights[0, :2]
-        weights = repeat * self.mixed.repeat + memory * self.mixed.memory.sum(dim=1)
-        total = float(weights.sum())
-        # A session of one run that training never saw has nothing to repeat or to remember.
-        found: list[float] = (weights / total if total > 0 else torch.full_like(weights, 1 / len(weights))).tolist()
-        return found
-
-
 class MixtureOutput:
-    """Losses and scores of a network over a vocabulary.
+    """Ranks by probability; see :class:`~hup.models.hup.output.Output`.
 
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-    config : Config
-    co_visits : dict of str to CoVisits
-        By level.
+    Raises
+    ------
+    KeyError
+        One of ``counts`` is not there.
     """
 
-    def __init__(self, vocabulary: Vocabulary, config: Config, co_visits: dict[str, CoVisits]) -> None:
-        self.vocabulary, self.config, self.co_visits = vocabulary, config, co_visits
-        self.levels = ranked_levels(vocabulary.levels)
-        self.classes = torch.from_numpy(vocabulary.paths[:, -1].astype(np.int64))
-        self.n_classes = vocabulary.size(self.levels[1])
-        order = torch.argsort(self.classes, stable=True)
-        bounds = torch.searchsorted(self.classes[order], torch.arange(self.n_classes + 1)).tolist()
-        self.members = [order[low:high] for low, high in pairwise(bounds)]  # items of each finest category, ascending
+    basis: ClassVar[str] = "probability"
+    gives_probabilities: ClassVar[bool] = True
 
-    @classmethod
-    def counted(cls, vocabulary: Vocabulary, config: Config, dataset: Dataset) -> MixtureOutput:
+    def __init__(self, live: LiveProfiles, config: Config, counts: Mapping[str, Tensor]) -> None:
+        self.live, self.config, self.counts = live, config, counts
+        levels = ranked_levels(live.vocabulary.levels)
+        co_visits = {
+            level: CoVisits.restored(
+                {name.removeprefix(prefix): tensor for name, tensor in counts.items() if name.startswith(prefix)},
+                config.mixture.window,
+                with_itself=level.is_category,
+            )
+            for level in levels
+            for prefix in (f"{COUNTED}{level}.",)
+        }
+        self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits)
+        self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
+        self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
+
+    @staticmethod
+    def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
         """Count the neighbours of every code in the training split."""
-        options = config.mixture
-        co_visits = {}
-        codes, offsets = training_runs(dataset, "item")
+        items, offsets = training_runs(dataset, ITEM)
+        counts = {}
         for level in ranked_levels(vocabulary.levels):
-            column = None if level == "item" else int(level.removeprefix("category_")) - 1
-            co_visits[level] = count_co_visits(
-                codes if column is None else dataset.taxonomy.paths[codes, column].astype(np.int64),
+            codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
+            counted = count_co_visits(
+                codes,
                 offsets,
                 vocabulary.size(level),
-                window=options.window,
-                neighbors=options.neighbors,
-                with_itself=level != "item",
+                window=config.mixture.window,
+                neighbors=config.mixture.neighbors,
+                with_itself=level.is_category,
             )
-        return cls(vocabulary, config, co_visits)
+            counts |= {f"{COUNTED}{level}.{name}": tensor for name, tensor in counted.tensors().items()}
+        return counts
 
-    def network(self, pyramid: Pyramid) -> MixtureNetwork:
-        """Put a mixture on every level of a pyramid."""
-        options, vocabulary = self.config.mixture, self.vocabulary
-        n_signals, n_context = visit_sizes(len(vocabulary.behaviors), vocabulary.levels)
-        mixtures = {}
-        for level in self.levels:
-            mixtures[level] = Mixture(
-                torch.from_numpy(vocabulary.counts[level].astype(np.float32)),
-                pyramid.hidden_size if options.profile else 0,
-                n_signals,
-                n_context,
-                pyramid.target_table(level).weight.shape[1],
-                hidden=options.hidden,
-                dropout=options.dropout,
-                repeat=options.repeat,
-                memory=options.memory,
-            )
-        return MixtureNetwork(pyramid, mixtures)
+    @property
+    def network(self) -> MixtureNetwork:
+        """The pyramid with its mixtures."""
+        return self._network
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Give the counts of the neighbours, by name."""
-        return {
-            f"{COUNTED}{level}.{name}": tensor
-            for level, counted in self.co_visits.items()
-            for name, tensor in counted.tensors().items()
-        }
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """Group the rules, learned from little data, and the profile, which follows slowly."""
+        return self.network.parameter_groups(self.config.mixture.profile_rate)
 
-    @classmethod
-    def restored(cls, vocabulary: Vocabulary, config: Config, tensors: Mapping[str, Tensor]) -> MixtureOutput:
-        """Take up what :meth:`tensors` gave.
+    def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
+        """Negative log-likelihood of what came next."""
+        return mixture_losses(self.network, self.config, self.live.buckets, histories, targets)
 
-        Raises
-        ------
-        KeyError
-            A tensor is not there.
-        """
-        co_visits = {}
-        for level in ranked_levels(vocabulary.levels):
-            prefix = f"{COUNTED}{level}."
-            own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-            co_visits[level] = CoVisits.restored(own, config.mixture.window, with_itself=level != "item")
-        return cls(vocabulary, config, co_visits)
+    def scores(self, histories: Histories) -> LevelScores:
+        """Score by probability."""
+        asked = self.ask(histories)
 
-    def answers(self, network: MixtureNetwork, histories: Histories, buckets: Buckets) -> dict[str, Answer]:
-        """Mix for the end of every history, by level."""
-        table = run_table(histories, len(self.vocabulary.behaviors))
-        steps = pyramid_steps(histories, buckets)
-        closed = network.pyramid.fold(histories, steps)
-        opened = network.pyramid.run_open(histories, steps, closed)
-        return self.answers_of(network, table, closed, opened)
+        def score(level: str) -> Scores:
+            with torch.inference_mode():
+                return _padded(histories, level, asked.of(Level(level)))
 
-    def answers_of(
-        self, network: MixtureNetwork, table: RunTable, closed: Sequence[Closed], opened: Sequence[Opened]
-    ) -> dict[str, Answer]:
-        """Mix for the end of every session of a table, by level, from what the pyramid made of them."""
-        return {
-            level: self.answer(network, level, table, visits_of(table, level, last_runs(table)), closed, opened, None)
-            for level in self.levels
-        }
+        return LevelScores(score)
 
-    def scores(
-        self, network: MixtureNetwork, answers: Mapping[str, Answer], level: str, current: Tensor
-    ) -> Distribution:
-        """Probabilities of a level; those of categories agree with the levels above.
+    def ask(self, histories: Histories) -> Probabilities:
+        """Mix for the end of every history, at all levels."""
+        pyramid = self.network.pyramid
+        with torch.inference_mode():
+            table = run_table(histories, self.network.n_behaviors)
+            steps = pyramid_steps(histories, self.live.buckets)
+            closed = pyramid.fold(histories, steps)
+            opened = pyramid.run_open(histories, steps, closed)
+            answers = self.network.answers(table, closed, opened)
+        return Probabilities(self.network, answers, histories.current(ITEM))
 
-        Parameters
-        ----------
-        network : MixtureNetwork
-        answers : mapping of str to Answer
-        level : str
-        current : Tensor
-            ``(B,)`` items that the users are on.
-        """
-        return self.settled(network, answers, level, current, self.own_scores(network, answers, level, current))
+    def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
+        """Share that each visit has in repeat and memory, at the events of the last run on its code, by level."""
+        runs = runs_of(histories, ITEM)
+        columns = []
+        for level, answer in self.ask(histories).answers.items():
+            run = torch.from_numpy(answer.visits.run)
+            weights = torch.tensor(answer.shares())
+            columns.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
+        return tuple(columns)
 
-    def settled(
-        self,
-        network: MixtureNetwork,
-        answers: Mapping[str, Answer],
-        level: str,
-        current: Tensor,
-        found: Distribution,
-    ) -> Distribution:
-        """Make what the mixture of a level says by itself agree with the rest; see :meth:`scores`."""
-        if level == "item":
-            return without_current(found, current)
-        k = int(level.removeprefix("category_"))
-        if k < 2:
-            return found
-        above = self.scores(network, answers, f"category_{k - 1}", current)
-        return shared_out(found, self.vocabulary.ancestors(k)[:, -1], above)
+    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
+        """Give the outputs y_T of every level, which is what the mixture sees of it."""
+        opened = self.live.run_open(state, now)
+        return {level: run.last[0] for level, run in zip(self.live.network.level_names, opened, strict=True)}
 
-    def own_scores(
-        self, network: MixtureNetwork, answers: Mapping[str, Answer], level: str, current: Tensor
-    ) -> Distribution:
-        """Probabilities as the mixture of a level says them by itself; see :meth:`scores`."""
-        answer, counted = answers[level], self.co_visits[level]
-        visits, mixed, n_queries = answer.visits, answer.mixed, len(current)
-        mixture, vectors = network.mixture(level), network.pyramid.target_table(level).weight
-        logits = mixture.logits(mixed.preference, vectors)
-        if level == "item":
-            known_current = (current < counted.size).nonzero().squeeze(1)
-            logits[known_current, current[known_current]] = -torch.inf
-            above = self.own_scores(network, answers, self.levels[1], current).known
-            explore = torch.exp(class_log_softmax(logits, self.classes, self.n_classes))
-            explore = explore * above.index_select(1, self.classes)
-        else:
-            explore = torch.softmax(logits, dim=1)
-        known = explore * mixed.weights[:, 2:3]
-        known = known + mixed.weights[:, 1:2] * self._remembered(answer, counted, n_queries)
-        repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, torch.from_numpy(visits.query))
-        inside = torch.from_numpy((visits.code >= 0) & (visits.code < counted.size))
-        query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
-        known = known.index_put((query[inside], code[inside]), repeated[inside], accumulate=True)
-        outside = ~inside & (code >= 0)
-        parent = torch.from_numpy(answer.parent)[outside]
-        return Distribution(known, query[outside], code[outside], repeated[outside], parent)
+    def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
+        """Score by probability; the reasons are the shares of visits in repeat and memory."""
+        table = self._run_table(state)
+        with torch.inference_mode():
+            answers = self.network.answers(table, state.closed, self.live.run_open(state, now))
+            asked = Probabilities(self.network, answers, torch.from_numpy(table.item[-1:]))
+            alone = asked.alone(level)
+            final = asked.settled(level, alone)
+        by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
+        own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
+        runs = state.visited(1)
+        visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
-    def contributions(self, answer: Answer, codes: Sequence[int], level: str) -> tuple[Tensor, Tensor]:
-        """Tell what every visit of a single query brings to the probability of some codes.
+        def origins(chosen: Sequence[int]) -> list[Origin]:
+            return _origins(asked, alone, state, visited, level, chosen)
 
-        Returns
-        -------
-        repeat, memory : Tensor
-            ``(len(codes), P)`` each; what is missing to the probability is explore's.
-        """
-        visits, mixed, counted = answer.visits, answer.mixed, self.co_visits[level]
-        asked = np.asarray(codes, dtype=np.int64)
-        repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
-        n_visits = len(visits.code)
-        found = counted.looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
-        found = found.reshape(len(asked), n_visits, len(RELATIONS))
-        share = np.divide(found, answer.support, out=np.zeros_like(found), where=answer.support > 0)
-        memory = (mixed.memory * _tensor(share)).sum(dim=2) * mixed.weights[0, 1]
-        return repeat, memory
+        return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
 
-    def padded(self, histories: Histories, level: str, found: Distribution) -> Scores:
-        """Put :meth:`scores` into the form that every model gives."""
-        known, session, code, probability = found.known, found.query, found.code, found.probability
-        own = histories.own_unknown(level, known.shape[1]).codes
-        values = known.new_full(own.shape, _LEAST)
-        if len(code):
-            row, column = (own.index_select(0, session) == code.unsqueeze(1)).nonzero().unbind(1)
-            values[session[row], column] = probability[row] + _LEAST
-        return Scores(known, values, own)
-
-    def _remembered(self, answer: Answer, counted: CoVisits, n_queries: int) -> Tensor:
-        """Distribution of the memory over the known codes, ``(B, n)``."""
-        visits = answer.visits
-        out = np.zeros((n_queries, counted.size), dtype=np.float32)
-        attention = answer.mixed.memory.numpy()
-        for relation, counts in enumerate(counted.counts):
-            there = answer.support[:, relation] > 0
-            weight = attention[there, relation] / answer.support[there, relation]
-            place = (visits.query[there], visits.code[there])
-            asked = sp.csr_array((weight.astype(np.float32), place), shape=(n_queries, counted.size))
-            out += (asked @ counts).toarray()
-        return torch.from_numpy(out)
-
-    def answer(
-        self,
-        network: MixtureNetwork,
-        level: str,
-        table: RunTable,
-        visits: Visits,
-        closed: Sequence[Closed],
-        opened: Sequence[Opened],
-        own: OwnCounts | None,
-    ) -> Answer:
-        """Mix for the queries of one level; ``own`` is what the asking sessions have put into the counts themselves."""
-        names = network.pyramid.level_names
-        ended, runs = closed[names.index("item")].hidden, opened[names.index("item")].outputs
-        session = table.session
-        # Ended runs are in the order of the table, which has one open run more for every session before.
-        step = np.where(visits.is_open, len(ended) + visits.query, visits.run - session[visits.run])
-        counted = self.co_visits[level]
-        known = (visits.code >= 0) & (visits.code < counted.size)
-        support = np.where(known[:, None], counted.totals[np.where(known, visits.code, 0)], 0)
-        if own is not None:
-            support = support - own.of_totals(session[visits.run], visits.code)
-        support = np.where(support < 1e-5, 0, support)
-        may_repeat = ~visits.is_current if level == "item" else np.ones(len(visits.code), dtype=bool)
-        look = Look(
-            query=torch.from_numpy(visits.query),
-            step=torch.from_numpy(step),
-            outputs=torch.cat([ended, runs]),
-            last=opened[names.index(level)].last,
-            signals=torch.from_numpy(visits.signals),
-            context=torch.from_numpy(visits.context),
-            may_repeat=torch.from_numpy(may_repeat),
-            support=_tensor(support),
+    def _run_table(self, state: ProfileState) -> RunTable:
+        """All item runs of a live session, the open one last."""
+        behaviors = tuple(self.live.reader.behavior(event) for event in state.pending)
+        records = (*state.records, RunRecord(len(state.pending), UNKNOWN, behaviors))
+        seen = [state.items[item] for item in state.visited(1)]
+        n_behaviors = self.network.n_behaviors
+        counts = np.zeros((len(records), n_behaviors), dtype=np.float32)
+        for row, record in zip(counts, records, strict=True):
+            known = [behavior for behavior in record.behaviors if behavior >= 0]
+            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=n_behaviors)
+        return RunTable(
+            offsets=np.asarray([0, len(records)]),
+            item=np.asarray([one.code for one in seen]),
+            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(len(seen), -1),
+            events=np.asarray([record.events for record in records], dtype=np.float32),
+            dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
+            behaviors=counts,
         )
-        k = 0 if level == "item" else int(level.removeprefix("category_"))
-        parent = table.categories[visits.run, k - 2] if k > 1 else np.full(len(visits.run), -1)
-        return Answer(visits, network.mixture(level)(look), support, parent)
 
 
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+def _padded(histories: Histories, level: str, final: Distribution) -> Scores:
+    """Put probabilities into the form that every model gives."""
+    known, session, code, probability = final.known, final.query, final.code, final.probability
+    own = histories.own_unknown(level, known.shape[1]).codes
+    values = known.new_full(own.shape, _LEAST)
+    if len(code):
+        row, column = (own.index_select(0, session) == code.unsqueeze(1)).nonzero().unbind(1)
+        values[session[row], column] = probability[row] + _LEAST
+    return Scores(known, values, own)
 
 
-def shares_of_runs(answers: Mapping[str, Answer], runs: Runs) -> tuple[AttentionColumn, ...]:
-    """Show what every visit of a single history brings to repeat and memory, at the events of its run, by level."""
-    found = []
-    for level, answer in answers.items():
-        run = torch.from_numpy(answer.visits.run)
-        weights = torch.tensor(answer.shares())
-        found.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
-    return tuple(found)
+def _origins(
+    asked: Probabilities,
+    alone: Distribution,
+    state: ProfileState,
+    visited: Sequence[str],
+    level: Level,
+    chosen: Sequence[int],
+) -> list[Origin]:
+    """Tell where the probability of some codes comes from, by the mixture of their own level."""
+    n_known = alone.known.shape[1]
+    by_code = dict(zip(alone.code.tolist(), alone.probability.tolist(), strict=True))
+    said = [float(alone.known[0, code]) if code < n_known else by_code[code] for code in chosen]
+    repeat, memory = asked.contributions(level, chosen)
+    parts = zip(said, repeat.tolist(), memory.tolist(), strict=True)
+    return [origin_of(state.items, visited, level, *part) for part in parts]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hup.sessions.batches import Histories, ragged_arange
+from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import runs_of
 
 Ints = NDArray[np.int64]
@@ -73,9 +74,13 @@ class RunTable:
         """Row of the session that each run belongs to, ``(R,)``."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    def codes(self, level: str) -> Ints:
-        """Codes of a level, ``(R,)``; ``level`` is ``"item"`` or ``"category_k"``."""
-        return self.item if level == "item" else self.categories[:, int(level.removeprefix("category_")) - 1]
+    def codes(self, level: Level) -> Ints:
+        """Codes of a level, ``(R,)``."""
+        return level.pick(self.item, tuple(self.categories.T))
+
+    def parents(self, level: Level) -> Ints:
+        """Codes of the next coarser level of categories, ``(R,)``; -1 where there is none."""
+        return self.codes(Level.category(level.k - 1)) if level.k > 1 else np.full(len(self.item), -1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def run_table(histories: Histories, n_behaviors: int) -> RunTable:
     n_behaviors : int
         Behaviors that the vocabulary knows; events of others are counted, too, but as none of them.
     """
-    runs = runs_of(histories, "item")
+    runs = runs_of(histories, ITEM)
     first, last = runs.first.numpy(), runs.last.numpy()
     n_runs = len(first)
     counts = last - first + 1
@@ -150,14 +155,13 @@ def last_runs(table: RunTable) -> Ints:
     return table.offsets[1:] - 1
 
 
-def visits_of(table: RunTable, level: str, queries: Ints | None = None) -> Visits:
+def visits_of(table: RunTable, level: Level, queries: Ints | None = None) -> Visits:
     """List the visits of a level.
 
     Parameters
     ----------
     table : RunTable
-    level : str
-        ``"item"`` or ``"category_k"``.
+    level : Level
     queries : ndarray, optional
         ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run.
     """

@@ -1,0 +1,245 @@
+"""Local files and queries as tables of DuckDB: Parquet by itself, other formats from Arrow streams of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_columns, common_schema
+from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
+from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
+from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, SourceFile, TableSource, sql_types
+from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.table_files import (
+    EMPTY,
+    NO_ROWS,
+    check_columns,
+    check_wanted,
+    given_rejects,
+    require_columns,
+    require_rows,
+    table_format,
+    text_columns,
+)
+from hup.data.progress import Progress
+from hup.data.rejects import FileReject
+from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.data.engines.duckdb_engine import DuckDBEngine
+
+_GLOB = re.compile(r"[\[*?]")
+_VIRTUAL = ("file_index", "file_row_number")
+
+
+class DuckDBReader:
+    """Reads local files, and queries over them or over a DuckDB file.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        Has the rows.
+    """
+
+    def __init__(self, engine: DuckDBEngine) -> None:
+        self._engine = engine
+
+    def columns(self, source: TableSource, dialect: Dialect) -> dict[str, str]:
+        """Tell the columns that `source` has and SQL types that hold the values of all files; of text, VARCHAR.
+
+        Raises
+        ------
+        HupError
+            If formats are mixed, a file does not read or the query fails, or none has columns.
+        """
+        _refuse_uris(source)
+        query, database, files = source.query, source.database, source.files
+        if query is not None:
+            return self._engine.run(lambda: self._engine.queries.types(query, database))
+        match table_format(files):
+            case "parquet":
+                heads = [(file, parquet_head(file)) for file in files]
+                require_columns([(head.names, head.reject(file)) for file, head in heads])
+                filled = [file for file, head in heads if head.names]
+                return self._engine.types(f"SELECT * FROM {_parquet_scan(filled)}")
+            case "csv":
+                csv_heads = [csv_head(file, dialect) for file in files]
+                return text_columns([(head.names, head.reject) for head in csv_heads])
+            case "jsonl":
+                jsonl_heads = [jsonl_head(file) for file in files]
+                return text_columns([(head.names, head.reject) for head in jsonl_heads])
+            case "arrow":
+                arrow_heads = [arrow_head(file) for file in files]
+                schema = common_schema(files, arrow_heads)
+                require_columns([(schema.names, head.reject) for head in arrow_heads])
+                return sql_types(schema)
+
+    def read(self, source: TableSource, dialect: Dialect, columns: Sequence[str], progress: Progress) -> RawTable:
+        """Give the rows of `source`, with the wanted `columns`.
+
+        Parameters
+        ----------
+        source : TableSource
+            Files of one format, or a query.
+        dialect : Dialect
+            How delimited text is written.
+        columns : sequence of str
+            Names of wanted columns; of JSON, also dotted ones.
+        progress : Progress
+            Told the bytes of files as they are read (not of Parquet, which DuckDB reads itself).
+
+        Raises
+        ------
+        HupError
+            As `columns`, and if a file lacks one of the columns or no file has rows; also while the rows are read.
+        """
+        _refuse_uris(source)
+        files, query, database = source.files, source.query, source.database
+        wanted = list(dict.fromkeys(columns))
+        check_wanted(wanted)
+        if query is not None:
+            schema, batches = self._engine.run(lambda: self._engine.queries.rows(query, database, wanted))
+            return self._raw(self._stream(schema, batches), ("query",), (0,), [])
+        match table_format(files):
+            case "parquet":
+                rows, rejects = _parquet(files, wanted)
+            case "csv":
+                rows, rejects = self._csv(files, dialect, wanted, progress)
+            case "jsonl":
+                rows, rejects = self._jsonl(files, wanted, progress)
+            case "arrow":
+                rows, rejects = self._arrow(files, wanted, progress)
+        return self._raw(rows, tuple(file.name for file in files), tuple(file.bytes for file in files), rejects)
+
+    def _raw(self, rows: str, files: tuple[str, ...], sizes: tuple[int, ...], rejects: list[FileReject]) -> RawTable:
+        """Give the rows of the SELECT `rows`, which has columns of places."""
+
+        def typed(select: str) -> str:
+            return f"WITH raw_rows AS NOT MATERIALIZED ({rows}) SELECT * FROM ({select})"
+
+        types = {name: kind for name, kind in self._engine.types(rows).items() if name not in PLACE_COLUMNS}
+        return RawTable(types, typed, files, sizes, rejects)
+
+    def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> str:
+        return f"SELECT * FROM {self._engine.register_stream(schema, batches)}"
+
+    def _csv(
+        self, files: Sequence[SourceFile], dialect: Dialect, wanted: Sequence[str], progress: Progress
+    ) -> tuple[str, list[FileReject]]:
+        heads = [csv_head(file, dialect) for file in files]
+        for file, head in zip(files, heads, strict=True):
+            if head.names:
+                check_csv_columns(file, head, wanted, dialect.delimiter)
+        rejects = given_rejects(head.reject for head in heads)
+        require_rows(len(files), rejects)
+        stream = CsvStream(files, heads, dialect, wanted, progress, rejects)
+        return self._stream(stream.schema, stream.batches()), rejects
+
+    def _jsonl(
+        self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
+    ) -> tuple[str, list[FileReject]]:
+        heads = [jsonl_head(file) for file in files]
+        rejects = given_rejects(head.reject for head in heads)
+        require_rows(len(files), rejects)
+        check_jsonl_columns(files, heads, wanted)
+        lines = self._engine.register_stream(JSONL_SCHEMA, JsonlStream(files, heads, progress, rejects).batches())
+        return jsonl_rows(lines, wanted), rejects
+
+    def _arrow(
+        self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
+    ) -> tuple[str, list[FileReject]]:
+        heads = [arrow_head(file) for file in files]
+        for file, head in zip(files, heads, strict=True):
+            check_arrow_columns(file, head, wanted)
+        rejects = given_rejects(head.reject for head in heads)
+        require_rows(len(files), rejects)
+        schema = common_schema(files, heads)
+        stream = ArrowStream(files, heads, [schema.field(name) for name in wanted], progress)
+        return self._stream(stream.schema, stream.batches()), rejects
+
+
+def _refuse_uris(source: TableSource) -> None:
+    if source.uris:
+        raise HupError(
+            f"{source.uris[0]} is a place that only Spark reads. Run with --engine spark, or name local files."
+        )
+
+
+@dataclass(frozen=True)
+class ParquetHead:
+    """Columns and rows of a file; no columns where it has no bytes."""
+
+    names: tuple[str, ...]
+    rows: int
+
+    def reject(self, file: SourceFile) -> FileReject | None:
+        """Say why the file has no rows, if it has none."""
+        if self.rows:
+            return None
+        return FileReject(file.name, None, NO_ROWS if self.names else EMPTY)
+
+
+def parquet_head(file: SourceFile) -> ParquetHead:
+    """Read the footer of `file`.
+
+    Raises
+    ------
+    HupError
+        If it is no Parquet file, or a cut one.
+    """
+    if file.bytes == 0:
+        return ParquetHead((), 0)
+    try:
+        with pq.ParquetFile(file.path) as opened:
+            return ParquetHead(tuple(opened.schema_arrow.names), opened.metadata.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise HupError(
+            f"{file.path} cannot be read as Parquet: {str(error).splitlines()[0]} Is it whole and its ending right?"
+        ) from error
+
+
+def _check_parquet_columns(file: SourceFile, head: ParquetHead, wanted: Sequence[str]) -> None:
+    """Refuse a file that lacks wanted columns, or has names that DuckDB cannot tell apart."""
+    check_columns(str(file.path), head.names, wanted)
+    lower = [name.lower() for name in head.names]
+    for name in wanted:
+        if lower.count(name.lower()) > 1:
+            twins = " and ".join(repr(other) for other in head.names if other.lower() == name.lower())
+            raise HupError(f"{file.path}: columns {twins} differ only in upper and lower case. Rename one of them.")
+    for name in _VIRTUAL:
+        if name in lower:
+            raise HupError(f"{file.path} has a column {name!r}, a name that DuckDB uses itself. Rename the column.")
+
+
+def _parquet_scan(files: Sequence[SourceFile]) -> str:
+    """Give a table function for SQL that reads `files`; types are those that hold the values of all."""
+    # Names are patterns to DuckDB; a character in brackets stands for itself.
+    paths = ", ".join(quoted_text(_GLOB.sub(r"[\g<0>]", str(file.path))) for file in files)
+    return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+
+
+def _parquet_rows(files: Sequence[SourceFile], numbers: Sequence[int], wanted: Sequence[str]) -> str:
+    """Give SQL for rows of `files` and their places; `numbers` are the values of ``hup_file`` for them."""
+    columns = "".join(f"{quoted_name(name)}, " for name in wanted)
+    file = "file_index"
+    if list(numbers) != list(range(len(files))):
+        file = f"list_extract([{', '.join(map(str, numbers))}], (file_index + 1)::BIGINT)"
+    return (
+        f"SELECT {columns}{file}::INTEGER AS hup_file, file_row_number + 1 AS hup_row, "
+        f"NULL::VARCHAR AS hup_problem, NULL::VARCHAR AS hup_text FROM {_parquet_scan(files)}"
+    )
+
+
+def _parquet(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[str, list[FileReject]]:
+    heads = [parquet_head(file) for file in files]
+    rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
+    require_rows(len(files), rejects)
+    numbers = [number for number, head in enumerate(heads) if head.rows]
+    for number in numbers:
+        _check_parquet_columns(files[number], heads[number], wanted)
+    return _parquet_rows([files[number] for number in numbers], numbers, wanted), rejects

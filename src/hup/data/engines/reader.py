@@ -1,0 +1,201 @@
+"""Rows of tables as they are read: from where, with which places, and typed by one SQL statement wherever they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hup.data.progress import Progress
+from hup.data.rejects import FileReject
+
+RAW_TEXT_CHARACTERS = 1_000
+COMPRESSED = (".gz", ".zst")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_PLACE_FIELDS = [
+    pa.field("hup_file", pa.int32()),
+    pa.field("hup_row", pa.int64()),
+    pa.field("hup_problem", pa.string()),
+    pa.field("hup_text", pa.string()),
+]
+PLACE_COLUMNS = tuple(column.name for column in _PLACE_FIELDS)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One input file.
+
+    `name` is relative to the folder that all inputs have in common and lacks ``.gz``/``.zst``, so that it depends
+    neither on where the inputs lie nor on how they are packed.
+    """
+
+    path: Path
+    name: str
+    bytes: int
+
+
+def is_uri(text: str) -> bool:
+    """Whether `text` is a place that only Spark knows, such as ``s3a://bucket/logs``, rather than a local path."""
+    return _SCHEME.match(text) is not None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How delimited text is written.
+
+    Attributes
+    ----------
+    delimiter : str
+        One character between fields.
+    header : tuple of str, optional
+        Names of the columns, where the files have no header line.
+    """
+
+    delimiter: str = ","
+    header: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Where event rows are: local files, paths that only the engine knows, or a query.
+
+    Attributes
+    ----------
+    files : tuple of SourceFile
+        Local files.
+    uris : tuple of str
+        Files, folders and globs that Spark knows, such as ``s3a://bucket/events/``.
+    query : str, optional
+        SQL; on DuckDB over `database` or over files that it names itself.
+    database : Path, optional
+        A DuckDB file, opened read-only.
+    """
+
+    files: tuple[SourceFile, ...] = ()
+    uris: tuple[str, ...] = ()
+    query: str | None = None
+    database: Path | None = None
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Rows as the source has them, and where each stands.
+
+    Attributes
+    ----------
+    types : dict of str to str
+        SQL types of the wanted columns; of text formats all VARCHAR.
+    typed : callable
+        Takes a SELECT over ``raw_rows`` that treats each row for itself, and gives SQL by which the engine has its
+        rows; these may be read once. ``raw_rows`` has the wanted columns under their own names and types, and
+        ``hup_file`` int32 (index into `files`), ``hup_row`` int64 (1-based line or row in its file; null for a query),
+        ``hup_problem`` string (why the record does not parse; null if it does), ``hup_text`` string (such a record's
+        raw text).
+    files : tuple of str
+        Names of the files.
+    sizes : tuple of int
+        Their bytes.
+    file_rejects : list of FileReject
+        Empty and broken-off files; complete after the rows were read.
+    """
+
+    types: dict[str, str]
+    typed: Callable[[str], str]
+    files: tuple[str, ...]
+    sizes: tuple[int, ...]
+    file_rejects: list[FileReject] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """What reads tables for the engine."""
+
+    def columns(self, source: TableSource, dialect: Dialect) -> dict[str, str]:
+        """Tell the columns that `source` has and their SQL types; of text formats all are VARCHAR."""
+        ...
+
+    def read(self, source: TableSource, dialect: Dialect, columns: Sequence[str], progress: Progress) -> RawTable:
+        """Give the rows of `source`, with the wanted `columns`."""
+        ...
+
+
+def sql_types(schema: pa.Schema) -> dict[str, str]:
+    """Give the SQL types that DuckDB takes Arrow columns for, by name."""
+    with _local() as connection:
+        connection.register("raw_rows", schema.empty_table())
+        return {name: kind for name, kind, *_ in connection.execute("DESCRIBE raw_rows").fetchall()}
+
+
+def typed_schema(select: str, schema: pa.Schema) -> pa.Schema:
+    """Give the columns of what `typed_batches` makes of batches of `schema`."""
+    with _local() as connection:
+        connection.register("raw_rows", schema.empty_table())
+        return connection.sql(select).to_arrow_table().schema
+
+
+def typed_batches(select: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Run a SELECT over ``raw_rows`` on each batch, in a DuckDB of this process and on one of its cores."""
+    with _local() as connection:
+        for batch in batches:
+            connection.register("raw_rows", pa.table(batch))
+            yield from connection.sql(select).to_arrow_table().to_batches()
+            connection.unregister("raw_rows")
+
+
+def _local() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def with_place_fields(fields: Sequence[pa.Field]) -> pa.Schema:
+    """Give `fields` and those of places, which come last."""
+    return pa.schema([*fields, *_PLACE_FIELDS])
+
+
+def good_rows(columns: Sequence[pa.Array], file: int, rows: npt.NDArray[np.int64], schema: pa.Schema) -> pa.RecordBatch:
+    """Make a batch of `schema` of rows that parse.
+
+    Parameters
+    ----------
+    columns : sequence of Array
+        Values; their types are those of `schema`.
+    file : int
+        Index of the file.
+    rows : array of int64
+        1-based line or row of each.
+    schema : Schema
+        As from `with_place_fields`.
+    """
+    nothing = pa.nulls(len(rows), pa.string())
+    return pa.record_batch([*columns, _repeated(file, len(rows)), pa.array(rows), nothing, nothing], schema=schema)
+
+
+def problem_rows(
+    reasons: Sequence[str] | pa.StringArray,
+    texts: Sequence[str | None] | pa.StringArray,
+    file: int,
+    rows: npt.NDArray[np.int64],
+    schema: pa.Schema,
+) -> pa.RecordBatch:
+    """Make a batch of `schema` of rows that do not parse: values are null, `reasons` and raw `texts` are given."""
+    n = len(rows)
+    values = [pa.nulls(n, field.type) for field in list(schema)[: -len(_PLACE_FIELDS)]]
+    what = [pa.array(column, pa.string()) for column in (reasons, texts)]
+    return pa.record_batch([*values, _repeated(file, n), pa.array(rows), *what], schema=schema)
+
+
+def _repeated(file: int, n: int) -> pa.Int32Array:
+    return pa.array(np.full(n, file, np.int32))
+
+
+def shown(raw: bytes) -> str:
+    """Give the beginning of raw text for ``hup_text``."""
+    # No character takes more than four bytes.
+    return raw[: 4 * RAW_TEXT_CHARACTERS].decode(errors="replace")[:RAW_TEXT_CHARACTERS]

@@ -1,0 +1,62 @@
+"""Skip-gram vectors of HUP's tables: fitted, put where they belong, and whether they stay apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from hup.config import Config, Embeddings
+from hup.data.dataset import Dataset
+from hup.models.hup.warm_start import StartingVectors
+from hup.models.skipgram import word2vec_vectors
+from hup.nn.pyramid import Pyramid
+from hup.sessions.levels import ranked_levels
+from hup.training.trained import WatchedTable
+
+
+def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> dict[str, Tensor]:
+    """Fit vectors ``(n_known, d)`` of every level, where the configuration asks for them; some may have a start."""
+    sizes = config.embeddings
+    if "skipgram" not in (sizes.targets, sizes.inputs):
+        return {}
+    return {
+        level: word2vec_vectors(
+            dataset,
+            level,
+            sizes.category if level.is_category else sizes.item,
+            window=sizes.skipgram_window,
+            epochs=sizes.skipgram_epochs,
+            budget=sizes.skipgram_budget,
+            seed=config.training.seed,
+            start=start.get(level),
+        )
+        for level in ranked_levels(dataset.levels)
+    }
+
+
+def put_vectors(pyramid: Pyramid, embeddings: Embeddings, vectors: Mapping[str, Tensor]) -> None:
+    """Copy vectors of levels into the tables that are to have them."""
+    for level, values in vectors.items():
+        if embeddings.targets == "skipgram":
+            pyramid.target_table(level).weight.data.copy_(values)
+        if embeddings.inputs == "skipgram":
+            for table in pyramid.input_tables(level):
+                table.weight.data.copy_(values)
+
+
+def watched_tables(pyramid: Pyramid, embeddings: Embeddings, levels: Sequence[str]) -> dict[str, WatchedTable]:
+    """Target tables by level, and the tables that are read as "LEVEL_inputs"."""
+    if embeddings.targets == "trainable":
+        remedy = "This loss has no negatives; freeze the targets with embeddings.targets=skipgram."
+    else:
+        remedy = "The training sessions may be too few, or too much alike, to learn vectors from."
+    tables = {}
+    for level in levels:
+        targets = pyramid.target_table(level)
+        tables[level] = WatchedTable(targets.weight, remedy)
+        for number, inputs in enumerate(pyramid.input_tables(level), 1):
+            if inputs is not targets:
+                suffix = "inputs" if number == 1 else f"inputs_{number}"
+                tables[f"{level}_{suffix}"] = WatchedTable(inputs.weight, None)
+    return tables
