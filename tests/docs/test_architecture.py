@@ -173,7 +173,7 @@ def test_it_is_saved_and_opened_by_its_kind(recipe, model, dataset, tmp_path, mo
 
 
 def test_it_recommends_and_is_judged(model, dataset):
-    answer = model.recommend([{"item": dataset.item_names()[0], "behavior": "1"}], k=5)
+    answer = model.recommend([{"item": dataset.item_names[0], "behavior": "1"}], k=5)
     assert len(answer.ranked) == 5
     assert answer.basis == "score"
     judged = hup.evaluate(model, dataset)
