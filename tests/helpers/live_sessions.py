@@ -8,7 +8,7 @@ from hup.sessions.events import Event
 
 def live_events(dataset: hup.Dataset, session: int) -> list[Event]:
     """One session as a log would hand it over, with the times that the log states."""
-    tree, names = dataset.taxonomy, dataset.item_names()
+    tree, names = dataset.taxonomy, dataset.item_names
     first, end = dataset.offsets[session], dataset.offsets[session + 1]
     events, clock = [], 0.0
     for at in range(first, end):
