@@ -33,7 +33,7 @@ def toy_log(
         ),
         sessions=lambda split: {"train": range(train)}[split],
     )
-    log.item_names = lambda: [str(code) for code in range(n_items)]
+    log.item_names = [str(code) for code in range(n_items)]
     return log
 
 
