@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hup.data.dataset import Dataset
 from hup.recommender.base import Recommender
-from hup.recommender.excluded import excluded_codes
+from hup.recommender.candidates import excluded_codes
 from hup.sessions.batches import LastInterval, histories_and_targets
 from hup.sessions.levels import Level
 

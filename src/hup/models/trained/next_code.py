@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
 from hup.training.trained import LevelLoss, TrainedRecommender
