@@ -21,8 +21,7 @@ from hup.data.manifest import Manifest, Split, SplitBounds, TrainVocabulary
 from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
 from hup.recommender.base import Recommender
-from hup.recommender.candidates import Scores
-from hup.recommender.candidates import target_ranks
+from hup.recommender.candidates import Scores, target_ranks
 from hup.sessions.batches import Histories
 
 EVENTS_PER_SESSION = 57

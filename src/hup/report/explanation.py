@@ -226,7 +226,8 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
         histories = replace(histories, user=torch.tensor([case.user]), index=torch.tensor([case.index]))
     # Unknown codes follow first appearance, so those of the whole session go on from those of its history.
     target, items = reader.items(case.events)[case.events[-1].item], reader.items(case.history)
-    ranks, top = {}, {}
+    ranks: dict[str, Rank] = {}
+    top: dict[str, tuple[Recommendation, ...]] = {}
     with torch.no_grad():
         answer = model.scores(histories)
     for level in model.levels:

@@ -135,7 +135,7 @@ class HUP(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Losses of the output by level, over the targets that count there."""
-        return {**self.output.losses(histories, targets)}
+        return {str(level): loss for level, loss in self.output.losses(histories, targets).items()}
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Group what is trained as the output wants it."""

@@ -137,7 +137,7 @@ class NextCodeRecommender(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Mean loss of the next code over all item runs whose next code is known and a category."""
-        losses = {}
+        losses: dict[str, LevelLoss] = {}
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known

@@ -190,7 +190,7 @@ class RIB(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Negative cosine between prediction and target, over the targets with a category."""
-        losses = {}
+        losses: dict[str, LevelLoss] = {}
         for level in self.levels:
             network = self._level(level)
             vector, _ = network(histories, self.buckets)

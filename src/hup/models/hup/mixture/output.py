@@ -63,7 +63,7 @@ class MixtureOutput:
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
         """Count the neighbours of every code in the training split."""
         items, offsets = training_runs(dataset, ITEM)
-        counts = {}
+        counts: dict[str, Tensor] = {}
         for level in ranked_levels(vocabulary.levels):
             codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
             counted = count_co_visits(
