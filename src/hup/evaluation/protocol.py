@@ -142,14 +142,14 @@ def evaluate(
                     refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
                     scores = widened(scores, size)
                 refuse_other_candidates(scores, histories, level, size, row)
-                found = target_ranks(
+                target_rank = target_ranks(
                     scores,
                     targets.codes(level),
                     excluded=excluded_codes(histories, level, dataset.taxonomy.no_category),
                     candidates=allowed,
                     name=row,
                 )
-                ranks[row][level][place] = np.where(counts, found, np.nan)
+                ranks[row][level][place] = np.where(counts, target_rank, np.nan)
         if progress is not None:
             progress(len(place))
     return Evaluation(
