@@ -24,6 +24,7 @@ from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
 from hup.recommender.base import Recommender, Scores
+from hup.recommender.excluded import excluded_codes
 from hup.recommender.popularity import popularity_grades
 from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
@@ -148,7 +149,7 @@ class Blend(Recommender):
                 rank = target_ranks(
                     Scores(nothing, weighted(shares, [*weights, POPULARITY_SHARE]), codes),
                     targets.codes(level),
-                    excluded=_no_candidate(histories, level, none),
+                    excluded=excluded_codes(histories, level, none),
                     name=self.name,
                 )[wanted]
                 total[place] += ((rank <= length) / rank).sum()
@@ -163,7 +164,7 @@ class Blend(Recommender):
         return self._shares(histories, level).blended(self.weights[level])
 
     def _shares(self, histories: Histories, level: str) -> Shares:
-        excluded = _no_candidate(histories, level, self.vocabulary.no_category)
+        excluded = excluded_codes(histories, level, self.vocabulary.no_category)
         evidence = [_without(part.evidence(histories, level), excluded) for part in self._components.values()]
         recency, own, own_codes = recency_shares(
             histories, level, self.vocabulary.size(level), self.config.recency_power
@@ -320,13 +321,6 @@ def recency_shares(histories: Histories, level: str, n_known: int, power: float)
         match = own_codes[rows[outside]] == codes[outside].unsqueeze(1)
         own[rows[outside], match.long().argmax(dim=1)] = share[outside]
     return known, own, own_codes
-
-
-def _no_candidate(histories: Histories, level: str, no_category: Sequence[int]) -> Tensor:
-    """Code that is no candidate of each history, ``(B,)``: the item the user is on, or "no category" (-1: unknown)."""
-    if level == "item":
-        return histories.current("item")
-    return torch.full((len(histories),), no_category[int(level.removeprefix("category_")) - 1])
 
 
 def _without(evidence: Tensor, excluded: Tensor) -> Tensor:
