@@ -64,7 +64,7 @@ class BlendConfig(Section):
 
 
 @dataclass(frozen=True)
-class Shares:
+class ComponentShares:
     """What the weights multiply at one level, for ``B`` histories.
 
     Attributes
@@ -162,14 +162,14 @@ class Blend(Recommender):
         self._check_level(level)
         return self._shares(histories, level).blended(self.weights[level])
 
-    def _shares(self, histories: Histories, level: str) -> Shares:
+    def _shares(self, histories: Histories, level: str) -> ComponentShares:
         excluded = excluded_codes(histories, level, self.vocabulary.no_category)
         evidence = [_without(part.evidence(histories, level), excluded) for part in self._components.values()]
         recency, own, own_codes = recency_shares(
             histories, level, self.vocabulary.size(level), self.config.recency_power
         )
         popularity = share_of_highest(popularity_grades(self.vocabulary, level)[None])[0].float()
-        return Shares([*map(share_of_highest, evidence), recency], popularity, own, own_codes)
+        return ComponentShares([*map(share_of_highest, evidence), recency], popularity, own, own_codes)
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the components, and the weights."""
@@ -254,7 +254,7 @@ def weighted(shares: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return total
 
 
-def shortlist(shares: Shares, length: int) -> tuple[Tensor, list[Tensor]]:
+def shortlist(shares: ComponentShares, length: int) -> tuple[Tensor, list[Tensor]]:
     """Gather the codes that can be among the first ``length`` of a history, whatever the weights.
 
     They are those with a share of any component, and the most popular ones: whatever has no share is behind these, and
