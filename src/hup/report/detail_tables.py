@@ -16,7 +16,7 @@ from hup.report.wording import (
     p_value,
     points,
     points_range,
-    whole_number,
+    with_separators,
 )
 
 
@@ -131,9 +131,9 @@ def cost_table(results: Results) -> Table:
             duration(cost.tune_seconds),
             str(len(row.trials)) if row.trials else NOTHING,
             NOTHING if cost.epochs is None else f"{cost.epochs:.0f}",
-            whole_number(cost.events_per_second),
-            whole_number(cost.sessions_per_second),
-            whole_number(cost.parameters),
+            with_separators(cost.events_per_second),
+            with_separators(cost.sessions_per_second),
+            with_separators(cost.parameters),
             str(len(row.seeds)) if row.seeds else NOTHING,
         )
         cells[row.row] = (Cell(row.title), *map(Cell, figures))

@@ -32,7 +32,7 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
-def whole_number(value: float | None) -> str:
+def with_separators(value: float | None) -> str:
     """Write a whole number with separators."""
     return NOTHING if value is None else f"{round(value):,}"
 
