@@ -20,7 +20,7 @@ from hup.report.case import Case
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level, ranked_levels
 
-LISTED = 5  # recommendations of every model
+SHOWN = 5  # recommendations of every model
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Column:
+class HeatColumn:
     """Attention of one level of one model; the weights cover the history and sum to 1."""
 
     weights: tuple[Weight, ...]
@@ -68,7 +68,7 @@ class ModelView:
     Attributes
     ----------
     name : str
-    columns : dict of str to Column
+    columns : dict of str to HeatColumn
         By level: ``"micro"``, ``"item"``, ``"category_k"``; empty for models without attention.
     ranks : dict of str to Rank
         By level: ``"item"``, ``"category_K"`` …
@@ -77,7 +77,7 @@ class ModelView:
     """
 
     name: str
-    columns: dict[str, Column]
+    columns: dict[str, HeatColumn]
     ranks: dict[str, Rank]
     top: dict[str, tuple[Recommendation, ...]]
 
@@ -260,14 +260,14 @@ def _best(
     by_code = dict(zip(scores.own_codes[0].tolist(), scores.own[0].tolist(), strict=True))
     own_scores = scores.known.new_tensor([by_code[candidate.code] for candidate in own])
     current = case.history[-1].item
-    return rank(model.vocabulary, items, current, level, scores.known[0].clone(), own_scores, own, LISTED)
+    return rank(model.vocabulary, items, current, level, scores.known[0].clone(), own_scores, own, SHOWN)
 
 
-def _columns(model: Recommender, histories: Histories) -> dict[str, Column]:
+def _columns(model: Recommender, histories: Histories) -> dict[str, HeatColumn]:
     if not isinstance(model, HasAttention):
         return {}
     columns = {}
     for column in model.attention(histories):
         spans = zip(column.first.tolist(), column.last.tolist(), column.weights.tolist(), strict=True)
-        columns[column.level] = Column(tuple(Weight(*span) for span in sorted(spans)), column.trained)
+        columns[column.level] = HeatColumn(tuple(Weight(*span) for span in sorted(spans)), column.trained)
     return columns

@@ -121,6 +121,14 @@ class NextCodeRecommender(TrainedRecommender):
 
     options: ClassVar[type[Section]] = NextCodeConfig
     config: NextCodeConfig
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("training.learning_rate=0.003",),
+        ("network.dropout=0.3",),
+        ("network.hidden=200",),
+        ("training.batch_size=32",),
+        ("network.tied=false",),
+    )
 
     @abstractmethod
     def level_network(self, n_known: int) -> LevelNetwork:
