@@ -13,10 +13,10 @@ from hup.data.engines.reader import Dialect, TableSource
 from hup.data.log_source import find_sources
 from hup.data.tables.mapping import NULLS, Mapping, load_mapping
 from hup.errors import HupError
-from hup.proposing.column_names import category_number, name_fit
-from hup.proposing.proposal_toml import proposal_toml
 from hup.proposing.propose import propose_mapping
-from hup.proposing.table_sample import find_dialect, sample_tables
+from hup.proposing.sample import find_dialect, sample_tables
+from hup.proposing.synonyms import category_number, name_fit
+from hup.proposing.toml import proposal_toml
 from hup.simulator import SimulatorConfig, simulate
 
 N = 400

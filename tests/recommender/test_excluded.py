@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.recommender.excluded import excluded_code, excluded_codes, has_no_category
-from hup.recommender.session_reader import SessionReader
+from hup.recommender.candidates import excluded_code, excluded_codes, has_no_category
+from hup.recommender.vocabulary import SessionReader
 from hup.sessions.events import Event
 from hup.sessions.levels import ranked_levels
 

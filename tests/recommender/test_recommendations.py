@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from hup.data.taxonomy import NO_CATEGORY
 from hup.recommender.recommendations import origin_of, own_candidates, popular, rank, reasons
-from hup.recommender.session_reader import SessionReader
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.events import Event
 
 from ..helpers.vocabularies import vocabulary_of

@@ -17,7 +17,7 @@ from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.proposing.propose import Proposal
-    from hup.proposing.table_sample import TableSample
+    from hup.proposing.sample import TableSample
 
 
 def map(
@@ -43,7 +43,7 @@ def map(
     from hup.data.engines.reader import TableSource
     from hup.data.log_source import find_sources, query_source, refuse_databases
     from hup.proposing.propose import propose_mapping
-    from hup.proposing.table_sample import sample_tables
+    from hup.proposing.sample import sample_tables
 
     if out is not None and out.exists() and not overwrite:
         raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
@@ -113,7 +113,7 @@ def _print(proposal: Proposal) -> None:
 
 def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None) -> None:
     """Write the mapping if wanted, and say how to go on."""
-    from hup.proposing.proposal_toml import proposal_toml
+    from hup.proposing.toml import proposal_toml
 
     known = proposal.known_as
     mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"

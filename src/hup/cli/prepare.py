@@ -220,7 +220,7 @@ def _prepared(options: dict[str, Any]) -> Dataset:
 def _report(dataset: Dataset, out: str) -> None:
     """Print the statistics of the dataset that is at `out` now, and how to go on."""
     from hup.cli.info import print_dataset
-    from hup.data.log_source import is_uri
+    from hup.data.engines.reader import is_uri
 
     print_dataset(dataset)
     place = out if is_uri(out) else str(dataset.path)

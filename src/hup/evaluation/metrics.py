@@ -7,10 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hup.sessions.levels import Level
+
 Interval = tuple[float, float]
 
+ITEM_CUTOFF = 20
+CATEGORY_CUTOFF = 5
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
+
+
+def cutoff(level: str) -> int:
+    """Length of the list that a level is judged by: 20 for items, 5 for categories."""
+    return CATEGORY_CUTOFF if Level(level).is_category else ITEM_CUTOFF
 
 
 def recall(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:

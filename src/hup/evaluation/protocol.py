@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.dataset import Dataset
+from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
-from hup.evaluation.candidates import is_of_earlier_state, refuse_other_candidates, refuse_seen_sessions, widened
-from hup.evaluation.metrics import CONFIDENCE, RESAMPLES
+from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
-from hup.evaluation.result import CATEGORY_CUTOFF, ITEM_CUTOFF, Evaluation
+from hup.evaluation.result import Evaluation
 from hup.recommender.base import Recommender
-from hup.recommender.excluded import excluded_codes
+from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
 from hup.sessions.levels import ranked_levels
 
@@ -163,6 +162,53 @@ def evaluate(
         repeat=repeat,
         seed=seed,
     )
+
+
+def is_of_earlier_state(model: Recommender, dataset: Dataset) -> bool:
+    """Tell whether a model was trained on a dataset that this one was appended to; codes are the same in both.
+
+    Raises
+    ------
+    HupError
+        If it was trained on any other dataset: codes mean something within one dataset and what it grew into only.
+    """
+    trained_on = getattr(model, "dataset_fingerprint", None)
+    if trained_on is None or trained_on == dataset.fingerprint:
+        return False
+    if trained_on not in dataset.manifest.lineage:
+        raise HupError(
+            f"{model.name} was trained on another dataset (fingerprint {trained_on[:12]}) than {dataset.path} "
+            f"({dataset.fingerprint[:12]}): its item codes would not match. Evaluate it on the dataset that it was "
+            f"trained on, or on one that `hup prepare --append` made of that, or train on this one."
+        )
+    return True
+
+
+def refuse_seen_sessions(model: Recommender, dataset: Dataset, split: SplitName) -> None:
+    """Check that a model of an earlier state of the dataset learned nothing from the sessions of a split.
+
+    Sessions keep their places when others are appended. Learned from is the training split of the earlier state and,
+    where the test split is asked for, its validation split too, as the epoch was chosen by it.
+
+    Raises
+    ------
+    HupError
+        If the model did learn from some of them, or does not say from which sessions it learned.
+    """
+    learned: SplitBounds | None = getattr(model, "dataset_bounds", None)
+    if learned is None:
+        raise HupError(
+            f"{model.name} does not say which sessions it was trained on; it could have seen some that it would be "
+            f"judged by in {dataset.path}. Train it again."
+        )
+    used = [learned.train, learned.validation] if split == "test" else [learned.train]
+    asked = dataset.sessions(split)
+    for first, end in used:
+        if max(first, asked.start) < min(end, asked.stop):
+            raise HupError(
+                f"{model.name} has learned from sessions that are in the {split} split of {dataset.path}: the two "
+                f"were divided differently. Train on this dataset."
+            )
 
 
 def vocabulary_sizes(dataset: Dataset) -> dict[str, int]:

@@ -13,12 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.evaluation.metrics import level_summary
+from hup.evaluation.metrics import cutoff, level_summary
 from hup.files import write_aside
-from hup.sessions.levels import Level
-
-ITEM_CUTOFF = 20
-CATEGORY_CUTOFF = 5
 
 RANKS_SCHEMA = pa.schema(
     [
@@ -30,11 +26,6 @@ RANKS_SCHEMA = pa.schema(
         ("repeat", pa.bool_()),
     ]
 )
-
-
-def cutoff(level: str) -> int:
-    """Length of the list that a level is judged by: 20 for items, 5 for categories."""
-    return CATEGORY_CUTOFF if Level(level).is_category else ITEM_CUTOFF
 
 
 @dataclass(frozen=True, eq=False)

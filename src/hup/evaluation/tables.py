@@ -7,7 +7,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from hup.evaluation.result import Evaluation, cutoff
+from hup.evaluation.metrics import cutoff
+from hup.evaluation.result import Evaluation
 
 NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 

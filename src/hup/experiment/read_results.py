@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hup.errors import HupError
-from hup.evaluation.metrics import recall, reciprocal_rank
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
 from hup.evaluation.significance import bootstrap_mean, holm, paired_t_test
 from hup.experiment.results import Cost, Difference, LevelResult, Metric, Part, Results, RowResult
 from hup.experiment.run_folder import Request, RunFolder

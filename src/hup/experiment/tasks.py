@@ -17,8 +17,7 @@ from hup.data.manifest import SplitName
 from hup.errors import HupError
 from hup.evaluation import Evaluation, evaluate
 from hup.evaluation.calibration import calibration
-from hup.evaluation.metrics import reciprocal_rank
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff, reciprocal_rank
 from hup.experiment.rows import Row
 from hup.experiment.run_folder import RunFolder
 from hup.models.skipgram import word2vec_vectors

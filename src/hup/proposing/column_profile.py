@@ -14,9 +14,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from hup.data.tables.mapping import NULLS
+from hup.proposing.synonyms import LIKELY_NULLS
 
-#: Texts that often stand for nothing; a mapping has to say so.
-LIKELY_NULLS = ("NA", "N/A", "n/a", "na", "unknown", "undefined", "(null)", "(none)", "(not set)", "#N/A", "-", "none")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?)?", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _FIRST_YEAR_SECONDS = 631_152_000  # 1990

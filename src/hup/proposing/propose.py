@@ -11,15 +11,10 @@ import pyarrow as pa
 
 from hup.data.tables.mapping import NULLS, Mapping, builtin_mappings, load_mapping, standard_mapping
 from hup.errors import HupError
-from hup.proposing.column_names import name_fit
+from hup.proposing.categories import guess_categories
 from hup.proposing.column_profile import ColumnProfile, profile_columns
-from hup.proposing.propose_categories import guess_categories
+from hup.proposing.synonyms import ACTIONS, name_fit
 
-_ACTIONS = {
-    *("view", "click", "cart", "buy", "purchase", "addtocart", "add_to_cart", "remove_from_cart", "order", "fav", "pv"),
-    *("transaction", "wishlist", "like", "share", "impression", "search", "checkout", "favorite", "detail", "pageview"),
-    *("ansehen", "warenkorb", "kauf", "bestellung", "klick", "merkzettel"),
-}
 _MOST_BEHAVIORS = 100
 _FEW = 20
 _SHOWN_CANDIDATES = 5
@@ -257,7 +252,7 @@ def _described(profile: ColumnProfile, role: str) -> str:
 
 
 def _acts(profile: ColumnProfile) -> bool:
-    acting = sum(count for text, count in profile.counts.items() if text.strip().casefold() in _ACTIONS)
+    acting = sum(count for text, count in profile.counts.items() if text.strip().casefold() in ACTIONS)
     return acting > len(profile.texts) / 2
 
 

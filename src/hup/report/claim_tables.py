@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff
 from hup.experiment.results import Results
 from hup.report.agreement import Agreement
 from hup.report.claims import FAILS, HOLDS, UNSURE, JudgedClaim, Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff
 from hup.experiment.results import Difference, Part, Results, RowResult
 from hup.report.claims import SIGNIFICANT
 from hup.report.result_tables import METRICS, grouped, shown_levels

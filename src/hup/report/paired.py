@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.evaluation.metrics import recall, reciprocal_rank
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
 from hup.evaluation.significance import paired_t_test
 from hup.experiment.results import Results
 from hup.experiment.run_folder import RunFolder

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hup.config import Sessions
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.evaluation.candidates import refuse_seen_sessions
+from hup.evaluation.protocol import refuse_seen_sessions
 from hup.recommender.base import Recommender
 
 

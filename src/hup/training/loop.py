@@ -16,9 +16,8 @@ from torch import Tensor
 
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.evaluation.metrics import recall, reciprocal_rank
+from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
-from hup.evaluation.result import cutoff
 from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
 from hup.training.beginning import digest, refuse_learned, training_sessions

@@ -14,9 +14,8 @@ import pytest
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import sql_types
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.times import iso_text, shown_time, time_columns, with_time_parts, zone_changes
-from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.values import present
+from hup.data.tables.timestamps import decide_reading, time_ms, zone_changes
+from hup.data.tables.values import iso_text, present, shown_time, time_columns, with_time_parts
 from hup.errors import HupError
 
 NOW = int(dt.datetime(2024, 6, 1, tzinfo=dt.UTC).timestamp()) * 1000

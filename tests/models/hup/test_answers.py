@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hup.config import Config
+from hup.errors import HupError
 from hup.models.hup.model import HUP
 from hup.sessions.batches import Histories, histories_and_targets
 
@@ -70,3 +71,8 @@ def test_an_answer_stays_what_it_was_when_others_are_asked(model, asked):
         assert torch.equal(answer[level].own_codes, before[level].own_codes)
     assert vars(model).keys() == kept.keys()
     assert all(vars(model)[name] is value for name, value in kept.items())
+
+
+def test_a_level_that_is_not_there_is_told(model, asked):
+    with pytest.raises(HupError, match="no level 'category_4'; its levels are: item, category_3"):
+        model.scores(asked[0])["category_4"]

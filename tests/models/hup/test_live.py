@@ -12,7 +12,7 @@ import torch
 import hup
 from hup.models.hup.ablations import ABLATIONS
 from hup.models.hup.model import HUP
-from hup.recommender.session_reader import SessionReader
+from hup.recommender.vocabulary import SessionReader
 from hup.sessions.batches import Histories, open_item_run, ragged_arange
 from hup.sessions.events import Event
 from hup.sessions.steps import pyramid_steps

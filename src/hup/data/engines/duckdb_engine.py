@@ -16,7 +16,6 @@ from typing import Literal, TypeVar
 import duckdb
 import pyarrow as pa
 
-from hup.data.engines.duckdb_query import DuckDBQueries
 from hup.data.engines.duckdb_reader import DuckDBReader
 from hup.data.engines.reader import Reader
 from hup.data.engines.sql_text import quoted_name
@@ -86,8 +85,6 @@ class DuckDBEngine:
     ----------
     reader : Reader
         Reads tables: local files and queries, unless another one is set.
-    queries : DuckDBQueries
-        Runs queries of the user's own.
 
     Raises
     ------
@@ -105,10 +102,10 @@ class DuckDBEngine:
         limits = {"memory_limit": for_duckdb, "temp_directory": str(folder)}
         self._connection = duckdb.connect(":memory:", config=limits)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hup-engine")
-        self.queries = DuckDBQueries(self._connection)
         self.reader: Reader = DuckDBReader(self)
         self._numbers = count(1)
         self._registered: set[str] = set()
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._views: set[str] = set()
         self._failure: BaseException | None = None
         # Order is restored by position where it matters.
@@ -125,7 +122,8 @@ class DuckDBEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._worker.shutdown()
-        self.queries.close()
+        for cursor in self._cursors:
+            cursor.close()
         self._connection.close()
 
     def register(self, name: str, data: pa.Table | pa.RecordBatchReader) -> None:
@@ -175,6 +173,12 @@ class DuckDBEngine:
         table: pa.Table = self.run(lambda: self._connection.sql(sql).to_arrow_table())
         return table
 
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Open another connection, within the same limits of memory, which ends and is interrupted with this one."""
+        cursor = self._connection.cursor()
+        self._cursors.append(cursor)
+        return cursor
+
     def types(self, sql: str) -> dict[str, str]:
         """Tell the columns of the SELECT `sql` and their SQL types."""
         self._failure = None
@@ -202,7 +206,8 @@ class DuckDBEngine:
             # More than once: an interrupt between two queries is lost on DuckDB.
             while not future.done():
                 self._connection.interrupt()
-                self.queries.interrupt()
+                for cursor in self._cursors:
+                    cursor.interrupt()
                 wait([future], timeout=0.1)
             raise
         except Exception as error:

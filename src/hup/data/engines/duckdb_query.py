@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -21,14 +21,13 @@ class DuckDBQueries:
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        Its instance runs the queries, within its limits of memory.
+    connect : callable
+        Opens a connection; all are of one instance.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self._connect = connect
         self._catalogs: dict[Path | None, str] = {}
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
 
     def types(self, query: str, database: Path | None) -> dict[str, str]:
         """Tell the columns of `query` and their SQL types.
@@ -57,20 +56,9 @@ class DuckDBQueries:
         placed = relation.project(f"{columns}{_PLACES}")
         return _schema(placed), _batches(placed)
 
-    def interrupt(self) -> None:
-        """Stop queries that run."""
-        for cursor in self._cursors:
-            cursor.interrupt()
-
-    def close(self) -> None:
-        """Let go of databases."""
-        for cursor in self._cursors:
-            cursor.close()
-
     def _cursor(self, database: Path | None) -> duckdb.DuckDBPyConnection:
         """Open a connection on which only what is in `database` has a name."""
-        cursor = self._connection.cursor()
-        self._cursors.append(cursor)
+        cursor = self._connect()
         if database not in self._catalogs:
             catalog = f"hup_query_{len(self._catalogs)}"
             if database is not None and not database.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_columns, common_schema
 from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
+from hup.data.engines.duckdb_query import DuckDBQueries
 from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
 from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, SourceFile, TableSource, sql_types
 from hup.data.engines.sql_text import quoted_name, quoted_text
@@ -49,6 +51,10 @@ class DuckDBReader:
     def __init__(self, engine: DuckDBEngine) -> None:
         self._engine = engine
 
+    @cached_property
+    def _queries(self) -> DuckDBQueries:
+        return DuckDBQueries(self._engine.cursor)
+
     def columns(self, source: TableSource, dialect: Dialect) -> dict[str, str]:
         """Tell the columns that `source` has and SQL types that hold the values of all files; of text, VARCHAR.
 
@@ -60,7 +66,7 @@ class DuckDBReader:
         _refuse_uris(source)
         query, database, files = source.query, source.database, source.files
         if query is not None:
-            return self._engine.run(lambda: self._engine.queries.types(query, database))
+            return self._engine.run(lambda: self._queries.types(query, database))
         match table_format(files):
             case "parquet":
                 heads = [(file, parquet_head(file)) for file in files]
@@ -103,7 +109,7 @@ class DuckDBReader:
         wanted = list(dict.fromkeys(columns))
         check_wanted(wanted)
         if query is not None:
-            schema, batches = self._engine.run(lambda: self._engine.queries.rows(query, database, wanted))
+            schema, batches = self._engine.run(lambda: self._queries.rows(query, database, wanted))
             return self._raw(self._stream(schema, batches), ("query",), (0,), [])
         match table_format(files):
             case "parquet":

@@ -27,9 +27,8 @@ from hup.data.tables.rows import (
     select,
     time_checks,
 )
-from hup.data.tables.times import has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.values import id_text, present
+from hup.data.tables.values import has_no_time, id_text, present, shown_time, time_columns, with_time_parts
 from hup.errors import HupError
 
 ALWAYS = -(2**62)

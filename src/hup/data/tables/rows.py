@@ -12,9 +12,18 @@ from hup.data.engines.sql_text import quoted_name, quoted_text
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.times import DAY_MS, has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms
-from hup.data.tables.values import id_text, offset_columns, present, seconds_columns
+from hup.data.tables.values import (
+    DAY_MS,
+    has_no_time,
+    id_text,
+    offset_columns,
+    present,
+    seconds_columns,
+    shown_time,
+    time_columns,
+    with_time_parts,
+)
 from hup.errors import HupError
 
 COLUMNS = (

@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.times import DAY_MS, zone_offset
+from hup.data.tables.values import DAY_MS
 from hup.errors import HupError
 
 #: Events before 1973-03-03 are taken for missing or misread times. It is where the magnitudes of units part, too.
@@ -19,6 +20,9 @@ MOST_MS = 253_402_300_799_999
 _SMALLEST_SECONDS = 10**8  # a unit's numbers begin in 1973 and end before 1000 times that, in 5138
 NumberUnit = Literal["s", "ms", "us", "ns"]
 _PER_SECOND: dict[NumberUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DAY = datetime.timedelta(days=1)
+_MS = datetime.timedelta(milliseconds=1)
+_EPOCH = datetime.datetime(1970, 1, 1)
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -264,3 +268,59 @@ def _day(ms: int) -> str:
     if not 0 <= ms <= MOST_MS:
         return "before 1970" if ms < 0 else "after the year 9999"
     return (datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)).strftime("%Y-%m-%d")
+
+
+def zone_offset(wall: str, zone: str, first_ms: int, last_ms: int) -> str:
+    """Give the milliseconds by which clocks of `zone` are ahead of UTC when they show `wall`.
+
+    Where clocks show a time twice, the first is meant; where they skip one, the clock is taken for not yet set.
+
+    Parameters
+    ----------
+    wall : str
+        SQL of what the clocks show, as milliseconds since they showed 1970-01-01 00:00.
+    zone : str
+        IANA name.
+    first_ms, last_ms : int
+        Bounds of `wall`; outside the nearest offset inside holds.
+    """
+    offset, changes = zone_changes(zone, first_ms, last_ms)
+    branches = []
+    for start, after in changes:
+        branches.append(f"WHEN {wall} < {start} THEN {offset}")
+        offset = after
+    return f"CASE {' '.join(branches)} ELSE {offset} END" if branches else f"{offset}"
+
+
+def zone_changes(zone: str, first_ms: int, last_ms: int) -> tuple[int, list[tuple[int, int]]]:
+    """List when clocks are set between two readings of theirs: the offset before, and (reading, new offset) pairs."""
+    info = ZoneInfo(zone)
+    at = _EPOCH + first_ms * _MS
+    end = _EPOCH + last_ms * _MS
+    initial = offset = _offset(info, at)
+    changes = []
+    while at < end:
+        later = min(at + _DAY, end)
+        if (after := _offset(info, later)) != offset:
+            start = _first_with(info, after, at, later)
+            changes.append(((start - _EPOCH) // _MS, after // _MS))
+            offset = after
+        at = later
+    return initial // _MS, changes
+
+
+def _first_with(
+    info: ZoneInfo, offset: datetime.timedelta, before: datetime.datetime, after: datetime.datetime
+) -> datetime.datetime:
+    """Halve the time between two readings down to the first, on the millisecond, that has `offset`."""
+    while after - before > _MS:
+        middle = before + (after - before) // _MS // 2 * _MS
+        before, after = (before, middle) if _offset(info, middle) == offset else (middle, after)
+    return after
+
+
+def _offset(info: ZoneInfo, reading: datetime.datetime) -> datetime.timedelta:
+    """Offset at a reading; of two times with the same reading the first, which is what fold=0 means."""
+    offset = reading.replace(tzinfo=info).utcoffset()
+    assert offset is not None
+    return offset

@@ -17,15 +17,15 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.evaluation.result import cutoff
+from hup.evaluation.metrics import cutoff
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, target_ranks
 from hup.recommender.popularity import popularity_grades
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.levels import Level
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
-from hup.recommender.base import LevelScores, Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -66,16 +66,16 @@ class CosineOutput:
             losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
         return losses
 
-    def scores(self, histories: Histories) -> LevelScores:
+    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
         """Score by cosine; an unknown code has the mean vector of its known siblings."""
         with torch.inference_mode():
             profiles = self.pyramid(histories, pyramid_steps(histories, self.live.buckets))
 
-        def score(level: str) -> Scores:
+        def score(level: Level) -> Scores:
             own = histories.own_unknown(level, self.live.vocabulary.size(level))
             return self._cosines(profiles[level].vector, level, own.codes, histories.categories[own.events])
 
-        return LevelScores(score)
+        return score
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Attention of Eq. 5; random at levels that have no loss."""
@@ -88,7 +88,7 @@ class CosineOutput:
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5."""
-        return {level: profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by cosine; the reasons are the level's attention."""

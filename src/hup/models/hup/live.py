@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
-from hup.recommender.session_reader import Seen, SessionReader, UnknownPaths
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
 from hup.sessions.steps import Buckets, LevelSteps, PyramidSteps, number_of_bucket
@@ -69,6 +68,7 @@ class ProfileState:
         return (*self.runs[layout], *(event.item for event in pending))
 
 
+@dataclass(frozen=True, eq=False)
 class LiveProfiles:
     """Folds events into states and makes profiles of them.
 
@@ -80,9 +80,14 @@ class LiveProfiles:
     buckets : Buckets
     """
 
-    def __init__(self, network: Pyramid, vocabulary: Vocabulary, buckets: Buckets) -> None:
-        self.network, self.buckets = network, buckets
-        self.vocabulary, self.reader = vocabulary, SessionReader(vocabulary)
+    network: Pyramid
+    vocabulary: Vocabulary
+    buckets: Buckets
+
+    @cached_property
+    def reader(self) -> SessionReader:
+        """Gives events their codes."""
+        return SessionReader(self.vocabulary)
 
     def start(self) -> ProfileState:
         """State of a user who has done nothing yet."""

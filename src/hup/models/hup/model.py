@@ -22,7 +22,7 @@ from hup.models.hup.output import COUNTED, Output
 from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import LevelScores, Scores
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank, reasons
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -135,7 +135,7 @@ class HUP(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Losses of the output by level, over the targets that count there."""
-        return {**self.output.losses(histories, targets)}
+        return {str(level): loss for level, loss in self.output.losses(histories, targets).items()}
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Group what is trained as the output wants it."""
@@ -147,12 +147,13 @@ class HUP(TrainedRecommender):
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score every candidate of a level; to ask for several levels, :meth:`scores` computes what they share once."""
-        self._check_level(level)
-        return self.output.scores(histories)[level]
+        of_level = self._check_level(level)
+        return self.output.scores(histories)(of_level)
 
     def scores(self, histories: Histories) -> LevelScores:
         """Score every candidate of every level: cosine with its target vector, or the mixture's probability."""
-        return self.output.scores(histories)
+        score = self.output.scores(histories)
+        return LevelScores(lambda level: score(self._check_level(level)))
 
     def item_vectors(self) -> Tensor:
         """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
@@ -178,10 +179,6 @@ class HUP(TrainedRecommender):
             None for a user who has done nothing yet. It is not changed.
         event : Event or mapping
             Not older than the one before.
-
-        Returns
-        -------
-        ProfileState
         """
         live = self.output.live
         state = live.start() if state is None else state
@@ -244,9 +241,7 @@ class HUP(TrainedRecommender):
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         own = own_candidates(self.vocabulary, state.items, level)
         answer = self.output.answer(state, Level(level), own, now)
-        current = state.pending[-1].item
-        ranked = rank(
-            self.vocabulary, state.items, current, level, answer.known, answer.own, own, k, origins=answer.origins
-        )
-        why = reasons(state.items, answer.visited, level, answer.weights)
+        items, current = state.items, state.pending[-1].item
+        ranked = rank(self.vocabulary, items, current, level, answer.known, answer.own, own, k, answer.origins)
+        why = reasons(items, answer.visited, level, answer.weights)
         return Recommendations(level, ranked, why, self.output.basis)

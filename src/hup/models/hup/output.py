@@ -12,7 +12,7 @@ from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.models.hup.live import LiveProfiles, ProfileState
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import LevelScores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -95,8 +95,8 @@ class Output(Protocol):
         """Losses of a batch by level, over the targets that count there."""
         ...
 
-    def scores(self, histories: Histories) -> LevelScores:
-        """Score the candidates of all levels at the end of every history."""
+    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
+        """Ask at the end of every history: what is returned makes the scores of each level from the same answer."""
         ...
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -19,12 +20,13 @@ from hup.models.trained.next_code import (
     NextCodeNetwork,
     NextCodeRecommender,
     Steps,
+    steps_of,
 )
-from hup.models.trained.user_states import UserStates
 from hup.nn.ragged import run_gru
-from hup.sessions.batches import Histories
+from hup.sessions.batches import Histories, histories_and_targets
 
 Mode = Literal["init", "all"]
+SESSIONS_PER_BATCH = 512
 
 
 class SHRNNNetwork(NextCodeNetwork):
@@ -41,6 +43,81 @@ class SHRNNConfig(NextCodeConfig):
     """Options of S-HRNN."""
 
     network: SHRNNNetwork = SHRNNNetwork()
+
+
+class UserStates(nn.Module):
+    """What is remembered of every user.
+
+    Attributes
+    ----------
+    final : Tensor
+        ``(users, 2, H)``: the user's state before the last training session, and that session's last hidden state;
+        zeros for a user without one. Part of the model's weights file.
+    """
+
+    final: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("final", torch.zeros(0, 2, size))
+        self._of_session = torch.zeros(0, 2, size)
+
+    def reserve(self, users: int) -> None:
+        """Make place for users."""
+        self.final = torch.zeros(users, 2, self.size)
+
+    def before(self, histories: Histories, cell: nn.GRUCell) -> Tensor:
+        """State of each history's user before it, ``(B, H)``: the user GRU's step after the session before.
+
+        A training session has the states of the sessions before it, any other those of all training sessions.
+        """
+        if histories.user is None or not len(self.final):
+            return self.final.new_zeros(len(histories), self.size)
+        known = (histories.user >= 0) & (histories.user < len(self.final))
+        pair = torch.where(known.view(-1, 1, 1), self.final[torch.where(known, histories.user, 0)], 0)
+        if histories.index is not None and len(self._of_session):
+            inside = histories.index < len(self._of_session)
+            own = self._of_session[torch.where(inside, histories.index, 0)]
+            pair = torch.where(inside.view(-1, 1, 1), own, pair)
+        earlier, last = pair.unbind(1)
+        has_one = last.abs().sum(dim=1, keepdim=True) > 0
+        stepped: Tensor = cell(last, earlier)
+        return torch.where(has_one, stepped, torch.zeros_like(stepped))
+
+    def refresh(
+        self, dataset: Dataset, sessions: NDArray[np.int64], most: int, after: Callable[[Histories], Tensor]
+    ) -> None:
+        """Go through the training sessions of all users, the first of everyone, then the second, and so on.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        sessions : ndarray
+            Training sessions, oldest first.
+        most : int
+            Sessions of a user that are looked at, the newest.
+        after : callable
+            Gives what histories leave to their users, ``(B, 2, H)``, as in :attr:`final`.
+        """
+        users = dataset.user_codes[sessions]
+        named = users >= 0
+        if not named.any():
+            return
+        self._of_session = torch.zeros(int(sessions[-1]) + 1, 2, self.size)
+        self.final.zero_()
+        order = np.flatnonzero(named)[np.argsort(users[named], kind="stable")]
+        starts = np.searchsorted(users[order], users[order])
+        turn = np.arange(len(order)) - starts
+        count = np.bincount(users[named])[users[order]]
+        turn = turn - np.maximum(count - most, 0)  # below 0: too old to be looked at
+        for number in range(int(turn.max()) + 1):
+            at = sessions[order[turn == number]]
+            for start in range(0, len(at), SESSIONS_PER_BATCH):
+                chunk = at[start : start + SESSIONS_PER_BATCH]
+                codes = torch.from_numpy(dataset.user_codes[chunk])
+                self._of_session[torch.from_numpy(chunk)] = self.final[codes]
+                self.final[codes] = after(histories_and_targets(dataset, chunk)[0])
 
 
 class SHRNNLevel(LevelNetwork):
@@ -103,6 +180,20 @@ class SHRNNLevel(LevelNetwork):
         flat = torch.cat(parts).index_select(0, torch.argsort(torch.cat(places)))
         return flat, user, flat.index_select(0, steps.ends)
 
+    def refresh_states(self, dataset: Dataset, sessions: NDArray[np.int64], level: str, most: int) -> None:
+        """Work the users' states out anew from these training sessions; of a user the newest ``most`` ones."""
+
+        def after(histories: Histories) -> Tensor:
+            steps = steps_of(histories, level, self.tables.n_known)
+            _, user, last = self.walk(steps, self.states.before(histories, self.user))
+            return torch.stack([user, last], dim=1)
+
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            self.states.refresh(dataset, sessions, most, after)
+        self.train(was_training)
+
     def _rounds(self, steps: Steps) -> Tensor:
         """Count the sub-sessions of its history that lie before each step, ``(S,)``."""
         ends_one = (steps.runs.interval > self.gap).long()  # NaN, not known yet, ends nothing
@@ -156,7 +247,7 @@ class SHRNN(NextCodeRecommender):
         sessions = np.asarray(self._dataset.sessions("train"), dtype=np.int64)
         for level in self.levels:
             network: SHRNNLevel = self._level(level)
-            network.states.refresh(self._dataset, sessions, level, network, self.config.network.user_sessions)
+            network.refresh_states(self._dataset, sessions, level, self.config.network.user_sessions)
 
     def end_training(self) -> None:
         """Work out the users' states at the end of training."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from hup.models.hup.mixture.probabilities import Distribution, Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import LevelScores, Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -63,7 +63,7 @@ class MixtureOutput:
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
         """Count the neighbours of every code in the training split."""
         items, offsets = training_runs(dataset, ITEM)
-        counts = {}
+        counts: dict[str, Tensor] = {}
         for level in ranked_levels(vocabulary.levels):
             codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
             counted = count_co_visits(
@@ -90,15 +90,15 @@ class MixtureOutput:
         """Negative log-likelihood of what came next."""
         return mixture_losses(self.network, self.config, self.live.buckets, histories, targets)
 
-    def scores(self, histories: Histories) -> LevelScores:
+    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
         """Score by probability."""
         asked = self.ask(histories)
 
-        def score(level: str) -> Scores:
+        def score(level: Level) -> Scores:
             with torch.inference_mode():
-                return _padded(histories, level, asked.of(Level(level)))
+                return _padded(histories, level, asked.of(level))
 
-        return LevelScores(score)
+        return score
 
     def ask(self, histories: Histories) -> Probabilities:
         """Mix for the end of every history, at all levels."""

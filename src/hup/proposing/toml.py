@@ -27,10 +27,10 @@ def proposal_toml(proposal: Proposal, source: str, command: str) -> str:
     str
         TOML that `load_mapping` reads, unless `proposal.mapping` is None: then lines are to be filled in first.
     """
-    lines = [f"# A mapping for {_in_one_line(source)}, proposed from a sample. Check it, then:", f"#   {command}"]
+    lines = [f"# A mapping for {_printable(source)}, proposed from a sample. Check it, then:", f"#   {command}"]
     if proposal.known_as is not None:
         lines.append(f"# The columns are those of {_known(proposal.known_as)}.")
-    lines += [f"# {_in_one_line(remark)}" for remark in proposal.remarks]
+    lines += [f"# {_printable(remark)}" for remark in proposal.remarks]
     by_role = {choice.role: choice for choice in proposal.choices}
     for title, keys in mapping_sections(dict(proposal.tree)):
         lines += ["", *([title] if title else [])]
@@ -51,7 +51,7 @@ def _known(name: str) -> str:
 
 
 def _with_remark(line: str, choice: Choice) -> str:
-    return f"{line.ljust(_REMARK_COLUMN)}  # {_in_one_line(choice.why)}: {_in_one_line(choice.examples)}"
+    return f"{line.ljust(_REMARK_COLUMN)}  # {_printable(choice.why)}: {_printable(choice.examples)}"
 
 
 def _not_found(choices: Iterable[Choice]) -> list[str]:
@@ -66,7 +66,7 @@ def _not_found(choices: Iterable[Choice]) -> list[str]:
 
 def _category_lines(choice: Choice) -> list[str]:
     if choice.columns:
-        return [f"# {_in_one_line(choice.why)}: {_in_one_line(choice.examples)}"]
+        return [f"# {_printable(choice.why)}: {_printable(choice.examples)}"]
     return [
         f"# No category was found{_others(choice)}. One of these, instead of none:",
         '# columns = ["coarse", "fine"]',
@@ -77,8 +77,8 @@ def _category_lines(choice: Choice) -> list[str]:
 
 
 def _others(choice: Choice) -> str:
-    return f"; columns left: {', '.join(map(_in_one_line, choice.candidates))}" if choice.candidates else ""
+    return f"; columns left: {', '.join(map(_printable, choice.candidates))}" if choice.candidates else ""
 
 
-def _in_one_line(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from hup.proposing.column_names import category_number, name_fit
 from hup.proposing.column_profile import ColumnProfile
+from hup.proposing.synonyms import category_number, name_fit
 
-_DELIMITERS = (" > ", ">", "::", " / ", "/", "|", ".", ", ", ";")
+_PATH_DELIMITERS = (" > ", ">", "::", " / ", "/", "|", ".", ", ", ";")
 _LEAST_SHARE = 0.5
 _NESTED = 0.95
 
@@ -71,7 +71,7 @@ def guess_categories(profiles: Sequence[ColumnProfile], sample: pa.Table) -> Cat
 
 def _path(profile: ColumnProfile) -> CategoryGuess | None:
     """See whether most values are paths, and from which end."""
-    for delimiter in _DELIMITERS:
+    for delimiter in _PATH_DELIMITERS:
         paths = {text: count for text, count in profile.counts.items() if delimiter in text}
         if sum(paths.values()) < _LEAST_SHARE * len(profile.texts) or profile.is_number:
             continue
