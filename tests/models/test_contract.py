@@ -26,7 +26,8 @@ from hup.errors import HupError
 from hup.evaluation import evaluate
 from hup.models.hup.ablations import ABLATIONS
 from hup.models.hup.model import HUP
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.recommender.kinds import KINDS, load, model_class
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.events import Event

@@ -17,10 +17,9 @@ from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
 from hup.recommender.base import Recommender
-from hup.recommender.excluded import excluded_codes
+from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
-from hup.recommender.target_ranks import refuse_other_candidates, target_ranks, widened
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
 from hup.sessions.levels import ranked_levels
 

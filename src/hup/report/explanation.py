@@ -12,10 +12,9 @@ import torch
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.recommender.attention import HasAttention
-from hup.recommender.base import Recommender, Scores
-from hup.recommender.excluded import excluded_code, has_no_category
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, excluded_code, has_no_category, target_ranks
 from hup.recommender.recommendations import Recommendation, own_candidates, rank
-from hup.recommender.target_ranks import target_ranks
 from hup.recommender.vocabulary import Seen, SessionReader
 from hup.report.case import Case
 from hup.sessions.batches import Histories
@@ -227,7 +226,8 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
         histories = replace(histories, user=torch.tensor([case.user]), index=torch.tensor([case.index]))
     # Unknown codes follow first appearance, so those of the whole session go on from those of its history.
     target, items = reader.items(case.events)[case.events[-1].item], reader.items(case.history)
-    ranks, top = {}, {}
+    ranks: dict[str, Rank] = {}
+    top: dict[str, tuple[Recommendation, ...]] = {}
     with torch.no_grad():
         answer = model.scores(histories)
     for level in model.levels:

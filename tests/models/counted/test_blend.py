@@ -31,10 +31,9 @@ from hup.models.counted.blend import (
 from hup.models.counted.item_knn import ItemKNN
 from hup.models.counted.stan import STAN
 from hup.models.counted.vsknn import VSKNN
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores, target_ranks
 from hup.recommender.kinds import load
 from hup.recommender.recency import Recency
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import histories_and_targets
 
 from ...helpers.neighbor_sessions import N_KNOWN, Sessions, histories, log_of

@@ -23,9 +23,9 @@ from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, target_ranks
 from hup.recommender.popularity import popularity_grades
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.levels import Level
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
 from hup.training.trained import LevelLoss, TrainedRecommender
@@ -137,7 +137,7 @@ class NextCodeRecommender(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Mean loss of the next code over all item runs whose next code is known and a category."""
-        losses = {}
+        losses: dict[str, LevelLoss] = {}
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known
