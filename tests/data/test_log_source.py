@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from hup.data.engines.reader import SourceFile, TableSource
-from hup.data.engines.remote_target import local_twin
+from hup.data.engines.remote_folder import local_twin
 from hup.data.log_source import LogSource
 from hup.data.prepare import prepare
 from hup.errors import HupError

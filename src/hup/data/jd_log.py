@@ -17,8 +17,7 @@ from hup.behaviors import JD_BEHAVIORS
 from hup.data.append import item_paths
 from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import SourceFile
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import SourceFile, quoted_name, quoted_text
 from hup.data.jd_lines import LineReader
 from hup.data.manifest import Preparation
 from hup.data.progress import Progress

@@ -17,7 +17,7 @@ from hup.data.dataset import MANIFEST, Dataset
 from hup.data.dataset_writer import DatasetPlan, check_rejects, write_dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.engines.reader import is_uri
-from hup.data.engines.remote_target import check_remote, local_twin, remote_target, send
+from hup.data.engines.remote_folder import check_target, local_twin, remote_target, upload_folder
 from hup.data.jd_log import jd_log
 from hup.data.log_source import LogFormat, LogSource, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
@@ -149,13 +149,13 @@ def prepare(
             open_engine(engine, work, memory_limit, spark_master) as running,
         ):
             if target is not None:
-                check_remote(running, target, overwrite)
+                check_target(running, target, overwrite)
             plan = DatasetPlan(folder, _clear_kept_rejects(place), method, max_reject_share)
             log = _read(source, running, work, options, progress)
             write_dataset(log, check_rejects(log, plan, progress), plan, progress)
             if target is not None:
                 progress.phase(f"Copying to {target}")
-                send(running, folder, target, overwrite)
+                upload_folder(running, folder, target, overwrite)
         return Dataset.open(place)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, SourceFile, TableSource
-from hup.data.engines.sql_text import quoted_name
+from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping

@@ -30,13 +30,17 @@ def as_source():
 
 @pytest.fixture
 def read_rows(engine, as_source):
-    """Reads files and gives rows as dicts, sorted by place, and the raw table."""
+    """Reads files, or another source, and gives rows as dicts, sorted by place, and the raw table."""
+    default = engine
 
-    def read(paths, columns, dialect=None, progress=None):
+    def read(paths, columns, dialect=None, progress=None, engine=default):
         paths = [paths] if isinstance(paths, Path) else paths
-        raw = engine.reader.read(as_source(*paths), dialect or Dialect(), columns, progress or Progress())
+        source = paths if isinstance(paths, TableSource) else as_source(*paths)
+        raw = engine.reader.read(source, dialect or Dialect(), columns, progress or Progress())
         engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
-        return engine.collect("SELECT * FROM rows ORDER BY hup_file, hup_row").to_pylist(), raw
+        rows = engine.collect("SELECT * FROM rows ORDER BY hup_file, hup_row")
+        engine.drop("rows")
+        return rows.to_pylist(), raw
 
     return read
 

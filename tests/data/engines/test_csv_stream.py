@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hup.data import line_blocks
 from hup.data.engines import csv_parser
-from hup.data.engines.csv_stream import CsvStream, csv_head
+from hup.data.engines.csv_stream import csv_head
 from hup.data.engines.reader import Dialect, SourceFile
+from hup.data.engines.text_files import TextStream, text_rows
 from hup.data.progress import Progress
 
 BLOCKS = st.sampled_from([1, 7, 40, 4 << 20])
@@ -25,9 +26,8 @@ def read(path, wanted, block=4 << 20, dialect=None):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_blocks, "BLOCK_BYTES", block)
         patch.setattr(line_blocks, "_PACKED_BYTES", block)
-        rejects = []
-        stream = CsvStream([file], [csv_head(file, dialect)], dialect, wanted, Progress(), rejects)
-        table = pa.Table.from_batches(stream.batches(), stream.schema)
+        rows, rejects = text_rows("csv", [file], dialect, wanted)
+        table = pa.Table.from_batches(TextStream([file], rows, Progress(), rejects).batches(), rows.schema)
     assert set(table["hup_file"].to_pylist()) <= {0}
     rows = [
         (row["hup_row"], *(row[name] for name in wanted), row["hup_problem"], row["hup_text"])

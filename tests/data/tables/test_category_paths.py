@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.data.tables.categories import SEPARATOR, build_tree, resolve_paths
-from hup.data.tables.mapping import CategoryRules
+from hup.data.tables.mapping_rules import CategoryRules
 
 DOTTED = {"column": "category_code", "delimiter": "."}
 PLACE = {"column": "city", "delimiter": ",", "finest_first": True}

@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.data.tables.mapping import Mapping, builtin_mappings, find_column, load_mapping, standard_mapping, to_toml
-from hup.data.tables.mapping_rules import BehaviorRules, CategoryRules, SequenceRules, TableMapping, TimestampRule
+from hup.data.tables.mapping import Mapping, builtin_mappings, load_mapping, standard_mapping, to_toml
+from hup.data.tables.mapping_rules import (
+    BehaviorRules,
+    CategoryRules,
+    SequenceRules,
+    TableMapping,
+    TimestampRule,
+    find_column,
+)
 from hup.errors import HupError
 
 TABLE = {"user": "u", "item": "i", "timestamp": "t", "behavior": "b"}

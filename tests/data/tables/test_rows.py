@@ -7,10 +7,13 @@ import decimal
 import uuid
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, sql_types, typed_batches, typed_schema
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, sql_types
+from hup.data.engines.spark_workers import TableRows, Typing, unpacked
+from hup.data.progress import Progress
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.rows import COLUMNS, typed_rows, typing_sql
@@ -145,6 +148,20 @@ def test_missing_numbers(engine):
     assert [row["item"] for row in column(engine, "i", [1.0, None, float("nan"), float("inf")], pa.float64())] == [
         "1", None, None, None]  # fmt: skip
     assert column(engine, "i", [None], pa.null())[0]["reason"] == "item is missing"
+
+
+def test_nan_in_parquet_is_missing(engine, tmp_path):
+    """Bounds of columns, which Parquet files state, say nothing of NaN."""
+    columns = {name: [value] * 4 for name, value in GOOD.items()} | {"t": [float(SECOND)] * 3 + [float("nan")]}
+    pq.write_table(pa.table({**columns, "i": [1.0, 2.5, float("nan"), 4.0]}), tmp_path / "log.parquet")
+    mapping = Mapping.validated({"tables": TABLE, "categories": {"columns": ["c"]}})
+    source = TableSource(files=(SourceFile(tmp_path / "log.parquet", "log.parquet", 1),))
+    raw = engine.reader.read(source, Dialect(), list(GOOD), Progress())
+    typed = typed_rows(raw, mapping.tables[0], mapping, engine, NOW)
+    found = engine.collect(f'SELECT item, time_ms, reason FROM ({typed.sql}) ORDER BY "row"').to_pylist()
+    assert [row["item"] for row in found] == ["1", "2.5", None, "4"]
+    assert [row["time_ms"] for row in found] == [SECOND * 1000] * 3 + [None]
+    assert [row["reason"] for row in found] == [None, None, "item is missing", "timestamp is missing"]
 
 
 def test_event_ids_sort_as_numbers(engine):
@@ -392,7 +409,12 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     bound = mapping.tables[0].bind(raw.types, mapping.categories)
     typing = typing_sql(raw.types, bound, mapping.tables[0], mapping, "log.csv")
     rows = engine.collect("SELECT * FROM raw_rows ORDER BY hup_row")
-    batches = list(typed_batches(typing, rows.to_batches(max_chunksize=2)))
-    assert len(batches) == 3
-    assert {batch.schema for batch in batches} == {typed_schema(typing, rows.schema)}
+    seen = rows.drop(["hup_problem", "hup_text"])
+    worker = Typing(TableRows(tuple(seen.schema)[:-2], raw.types), typing)
+    batches = [
+        batch
+        for packed in worker(iter(seen.to_batches(max_chunksize=2)))
+        for batch in unpacked(packed["rows"][0].as_py())
+    ]
+    assert {batch.schema for batch in batches} == {worker.schema()}
     assert pa.Table.from_batches(batches) == engine.collect(f'SELECT * FROM ({typing}) ORDER BY "row"')

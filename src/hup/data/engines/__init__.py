@@ -1,1 +1,1 @@
-"""Engines that run the Ibis expressions of preparation: DuckDB in this process, Spark on a cluster."""
+"""The engine of preparation, DuckDB in this process, and what reads tables for it: here, or by Spark on a cluster."""

@@ -1,28 +1,21 @@
-"""Delimited text as a stream of Arrow record batches, each row with its line."""
+"""Delimited text: what headers say, and lines as Arrow batches."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import pyarrow as pa
 
-from hup.data.engines.csv_parser import CsvParser, Records, grammar, split_records
+from hup.data.engines.csv_parser import CsvParser, grammar, split_records
 from hup.data.engines.reader import Dialect, SourceFile, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns, first_lines
-from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, utf8_problem, whole_lines
-from hup.data.progress import Progress
+from hup.data.line_blocks import utf8_problem
 from hup.data.rejects import FileReject
 from hup.errors import HupError
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-_THREADS = max(1, min(4, os.cpu_count() or 1))
 _OTHER_DELIMITERS = "\t;|,"
 
 
@@ -87,7 +80,7 @@ def _names(file: SourceFile, line: bytes, delimiter: str) -> tuple[str, ...]:
         ) from None
 
 
-def check_csv_columns(file: SourceFile, head: CsvHead, wanted: Sequence[str], delimiter: str) -> None:
+def _check_columns(file: SourceFile, head: CsvHead, wanted: Sequence[str], delimiter: str) -> None:
     """Refuse a file whose header lacks wanted columns; says so where another delimiter seems to be meant."""
     hint = ""
     if len(head.names) == 1:
@@ -96,9 +89,9 @@ def check_csv_columns(file: SourceFile, head: CsvHead, wanted: Sequence[str], de
     check_columns(str(file.path), head.names, wanted, hint)
 
 
-@dataclass
-class CsvStream:
-    """Reads wanted columns of delimited files as text, once, in order.
+@dataclass(frozen=True)
+class CsvRows:
+    """Wanted columns of delimited files as text.
 
     A row with another number of fields than the header, an empty line, an open quote or a wanted value that is not
     UTF-8 becomes a problem row. Empty values are null unless quoted. ``hup_row`` is the line on which a record begins,
@@ -106,71 +99,76 @@ class CsvStream:
 
     Attributes
     ----------
-    files : sequence of SourceFile
-        All files; ``hup_file`` is the index into it.
-    heads : sequence of CsvHead
-        Of each file; those rejected are not read.
-    dialect : Dialect
-        How they are written.
-    wanted : sequence of str
-        Columns to read; each file has each of them.
-    progress : Progress
-        Told the bytes read.
-    file_rejects : list of FileReject
-        Gets the compressed files that break off.
+    delimiter : str
+        Between fields.
+    names : dict of int to tuple of str
+        Columns of each file that has rows, by its number.
+    wanted : tuple of str
+        Columns to give; each file has each of them.
+    header_lines : int
+        Lines at the beginning of each file that are left out: 0 or 1.
     """
 
-    files: Sequence[SourceFile]
-    heads: Sequence[CsvHead]
-    dialect: Dialect
-    wanted: Sequence[str]
-    progress: Progress
-    file_rejects: list[FileReject]
+    delimiter: str
+    names: dict[int, tuple[str, ...]]
+    wanted: tuple[str, ...]
+    header_lines: int
+
+    @property
+    def files(self) -> list[int]:
+        """Numbers of the files that have rows."""
+        return list(self.names)
 
     @property
     def schema(self) -> pa.Schema:
         """Wanted columns, all string, and the place of each row."""
         return with_place_fields([pa.field(name, pa.string()) for name in self.wanted])
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield batches of `schema`."""
-        for batches in in_order(lambda task: task[0].batches(task[1]), self._tasks()):
-            yield from batches
+    def sql(self, table: str) -> str:
+        """Give SQL for the rows out of a table of `schema`."""
+        return f"SELECT * FROM {table}"
 
-    def _tasks(self) -> Iterator[tuple[CsvParser, Records | int]]:
-        header_lines = 0 if self.dialect.header is not None else 1
-        for number, (file, head) in enumerate(zip(self.files, self.heads, strict=True)):
-            if head.reject is not None:
-                self.progress.advance(file.bytes)
-                continue
-            rules = grammar(self.dialect.delimiter, len(head.names))
-            columns = [head.names.index(name) for name in self.wanted]
-            parser = CsvParser(number, self.dialect.delimiter, rules, columns, self.schema)
-            blocks = self._blocks(file, header_lines)
-            for records in split_records(blocks, 1 + header_lines, rules):
-                yield parser, records
+    def parts(self, file: int, blocks: Iterator[bytes | None]) -> Iterator[Callable[[], list[pa.RecordBatch]]]:
+        """Yield, for some lines of a file each, what makes batches of `schema`; such may run side by side.
 
-    def _blocks(self, file: SourceFile, header_lines: int) -> Iterator[bytes | None]:
-        """Yield the lines after the header; of a file that breaks off, those before."""
-        lines = 0
-        try:
-            for block in whole_lines(file.path, self.progress.advance, MAX_LINE_BYTES):
-                before, lines = lines, lines + (1 if block is None else block.count(b"\n") + 1)
-                if before >= header_lines:
-                    yield block
-                elif lines > header_lines and block is not None:
-                    yield block.partition(b"\n")[2]
-        except StreamBroken as broken:
-            self.file_rejects.append(FileReject(file.name, lines + 1, str(broken)))
+        Parameters
+        ----------
+        file : int
+            Number of the file.
+        blocks : iterator of bytes or None
+            All its lines, as from `whole_lines`.
+        """
+        names = self.names[file]
+        rules = grammar(self.delimiter, len(names))
+        columns = [names.index(name) for name in self.wanted]
+        parser = CsvParser(file, self.delimiter, rules, columns, self.schema)
+        if self.header_lines:
+            blocks = _after_first_line(blocks)
+        for records in split_records(blocks, 1 + self.header_lines, rules):
+            yield partial(parser.batches, records)
 
 
-def in_order(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-    """Do the work on several tasks at once, and yield results in order."""
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="hup-csv") as workers:
-        for task in tasks:
-            waiting.append(workers.submit(work, task))
-            if len(waiting) > _THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _after_first_line(blocks: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    first = next(blocks, None)
+    if first is not None and b"\n" in first:
+        yield first.partition(b"\n")[2]
+    yield from blocks
+
+
+def csv_rows(
+    files: Sequence[SourceFile], dialect: Dialect, wanted: Sequence[str]
+) -> tuple[CsvRows, list[FileReject | None]]:
+    """Give the rows of `files`, and why those have none that have none.
+
+    Raises
+    ------
+    HupError
+        If a file lacks a column, or as `csv_head`.
+    """
+    heads = [csv_head(file, dialect) for file in files]
+    for file, head in zip(files, heads, strict=True):
+        if head.names:
+            _check_columns(file, head, wanted, dialect.delimiter)
+    names = {number: head.names for number, head in enumerate(heads) if head.reject is None}
+    rows = CsvRows(dialect.delimiter, names, tuple(wanted), 1 if dialect.header is None else 0)
+    return rows, [head.reject for head in heads]

@@ -17,8 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from hup.data.engines.duckdb_reader import DuckDBReader
-from hup.data.engines.reader import Reader
-from hup.data.engines.sql_text import quoted_name
+from hup.data.engines.reader import Reader, quoted_name
 from hup.errors import HupError
 
 EngineName = Literal["duckdb", "spark"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import quoted_name, quoted_text
 from hup.data.engines.table_files import check_columns
 from hup.errors import HupError
 

@@ -12,11 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_columns, common_schema
-from hup.data.engines.csv_stream import CsvStream, check_csv_columns, csv_head
 from hup.data.engines.duckdb_query import DuckDBQueries
-from hup.data.engines.jsonl_stream import JSONL_SCHEMA, JsonlStream, check_jsonl_columns, jsonl_head, jsonl_rows
-from hup.data.engines.reader import PLACE_COLUMNS, Dialect, RawTable, SourceFile, TableSource, sql_types
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import (
+    PLACE_COLUMNS,
+    Dialect,
+    RawTable,
+    SourceFile,
+    TableSource,
+    quoted_name,
+    quoted_text,
+    sql_types,
+)
 from hup.data.engines.table_files import (
     EMPTY,
     NO_ROWS,
@@ -26,8 +32,8 @@ from hup.data.engines.table_files import (
     require_columns,
     require_rows,
     table_format,
-    text_columns,
 )
+from hup.data.engines.text_files import TextStream, text_columns, text_rows
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.errors import HupError
@@ -73,17 +79,13 @@ class DuckDBReader:
                 require_columns([(head.names, head.reject(file)) for file, head in heads])
                 filled = [file for file, head in heads if head.names]
                 return self._engine.types(f"SELECT * FROM {_parquet_scan(filled)}")
-            case "csv":
-                csv_heads = [csv_head(file, dialect) for file in files]
-                return text_columns([(head.names, head.reject) for head in csv_heads])
-            case "jsonl":
-                jsonl_heads = [jsonl_head(file) for file in files]
-                return text_columns([(head.names, head.reject) for head in jsonl_heads])
             case "arrow":
                 arrow_heads = [arrow_head(file) for file in files]
                 schema = common_schema(files, arrow_heads)
                 require_columns([(schema.names, head.reject) for head in arrow_heads])
                 return sql_types(schema)
+            case format:
+                return text_columns(format, files, dialect)
 
     def read(self, source: TableSource, dialect: Dialect, columns: Sequence[str], progress: Progress) -> RawTable:
         """Give the rows of `source`, with the wanted `columns`.
@@ -114,12 +116,12 @@ class DuckDBReader:
         match table_format(files):
             case "parquet":
                 rows, rejects = _parquet(files, wanted)
-            case "csv":
-                rows, rejects = self._csv(files, dialect, wanted, progress)
-            case "jsonl":
-                rows, rejects = self._jsonl(files, wanted, progress)
             case "arrow":
                 rows, rejects = self._arrow(files, wanted, progress)
+            case format:
+                parse, rejects = text_rows(format, files, dialect, wanted)
+                lines = TextStream(files, parse, progress, rejects)
+                rows = parse.sql(self._engine.register_stream(parse.schema, lines.batches()))
         return self._raw(rows, tuple(file.name for file in files), tuple(file.bytes for file in files), rejects)
 
     def _raw(self, rows: str, files: tuple[str, ...], sizes: tuple[int, ...], rejects: list[FileReject]) -> RawTable:
@@ -133,28 +135,6 @@ class DuckDBReader:
 
     def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> str:
         return f"SELECT * FROM {self._engine.register_stream(schema, batches)}"
-
-    def _csv(
-        self, files: Sequence[SourceFile], dialect: Dialect, wanted: Sequence[str], progress: Progress
-    ) -> tuple[str, list[FileReject]]:
-        heads = [csv_head(file, dialect) for file in files]
-        for file, head in zip(files, heads, strict=True):
-            if head.names:
-                check_csv_columns(file, head, wanted, dialect.delimiter)
-        rejects = given_rejects(head.reject for head in heads)
-        require_rows(len(files), rejects)
-        stream = CsvStream(files, heads, dialect, wanted, progress, rejects)
-        return self._stream(stream.schema, stream.batches()), rejects
-
-    def _jsonl(
-        self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
-    ) -> tuple[str, list[FileReject]]:
-        heads = [jsonl_head(file) for file in files]
-        rejects = given_rejects(head.reject for head in heads)
-        require_rows(len(files), rejects)
-        check_jsonl_columns(files, heads, wanted)
-        lines = self._engine.register_stream(JSONL_SCHEMA, JsonlStream(files, heads, progress, rejects).batches())
-        return jsonl_rows(lines, wanted), rejects
 
     def _arrow(
         self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
@@ -178,20 +158,24 @@ def _refuse_uris(source: TableSource) -> None:
 
 @dataclass(frozen=True)
 class ParquetHead:
-    """Columns and rows of a file; no columns where it has no bytes."""
+    """Schema (empty where it has no bytes) and number of rows of a file."""
 
-    names: tuple[str, ...]
+    schema: pa.Schema
     rows: int
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns."""
+        names: list[str] = self.schema.names
+        return names
 
     def reject(self, file: SourceFile) -> FileReject | None:
         """Say why the file has no rows, if it has none."""
-        if self.rows:
-            return None
-        return FileReject(file.name, None, NO_ROWS if self.names else EMPTY)
+        return None if self.rows else FileReject(file.name, None, NO_ROWS if self.names else EMPTY)
 
 
 def parquet_head(file: SourceFile) -> ParquetHead:
-    """Read the footer of `file`.
+    """Read the footer of `file`; types are such as DuckDB takes for those that it gives columns of Parquet files.
 
     Raises
     ------
@@ -199,14 +183,26 @@ def parquet_head(file: SourceFile) -> ParquetHead:
         If it is no Parquet file, or a cut one.
     """
     if file.bytes == 0:
-        return ParquetHead((), 0)
+        return ParquetHead(pa.schema([]), 0)
     try:
-        with pq.ParquetFile(file.path) as opened:
-            return ParquetHead(tuple(opened.schema_arrow.names), opened.metadata.num_rows)
+        with file.path.open("rb") as stream, pq.ParquetFile(stream) as opened:
+            int96 = {column.path for column in opened.schema if column.physical_type == "INT96"}
+            fields = [pa.field(field.name, _plain(field.type, field.name in int96)) for field in opened.schema_arrow]
+            return ParquetHead(pa.schema(fields), opened.metadata.num_rows)
     except (pa.ArrowException, OSError) as error:
         raise HupError(
             f"{file.path} cannot be read as Parquet: {str(error).splitlines()[0]} Is it whole and its ending right?"
         ) from error
+
+
+def _plain(kind: pa.DataType, is_int96: bool) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind.storage_type
+    if pa.types.is_timestamp(kind) and (kind.unit != "ns" or is_int96):
+        return pa.timestamp("us", kind.tz)
+    return kind
 
 
 def _check_parquet_columns(file: SourceFile, head: ParquetHead, wanted: Sequence[str]) -> None:

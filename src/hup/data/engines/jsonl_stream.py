@@ -1,26 +1,34 @@
-"""JSON lines: one object a line, as a stream of texts whose wanted keys SQL takes out."""
+"""JSON lines: one object a line, as texts whose wanted keys SQL takes out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.engines.reader import RAW_TEXT_CHARACTERS, SourceFile, good_rows, problem_rows, shown, with_place_fields
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import (
+    RAW_TEXT_CHARACTERS,
+    SourceFile,
+    good_rows,
+    problem_rows,
+    quoted_name,
+    quoted_text,
+    shown,
+    with_place_fields,
+)
 from hup.data.engines.table_files import EMPTY, check_columns, first_lines
-from hup.data.line_blocks import MAX_LINE_BYTES, StreamBroken, line_problems, split_lines, too_long, whole_lines
-from hup.data.progress import Progress
+from hup.data.line_blocks import MAX_LINE_BYTES, line_problems, split_lines, too_long
 from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 NO_OBJECT = "line is no JSON object"
-JSONL_SCHEMA = with_place_fields([pa.field("hup_json", pa.large_string())])
+_SCHEMA = with_place_fields([pa.field("hup_json", pa.large_string())])
 _LINES_LOOKED_AT = 1_000
 _SPACE = " \t\r"
 
@@ -78,29 +86,55 @@ def _collect_keys(value: dict[str, Any], prefix: str, names: dict[str, None]) ->
             names.setdefault(prefix + key)
 
 
-def jsonl_rows(table: str, wanted: Sequence[str]) -> str:
-    """Give SQL for the `wanted` keys of the texts in `table`, and the places of its rows.
+@dataclass(frozen=True)
+class JsonlRows:
+    """Wanted keys of JSON lines as text: lines as texts in ``hup_json``, out of which SQL takes the keys.
 
-    Values are text: of strings their content, of others their JSON. A dotted name is a key of a nested object, or a
-    key with a dot in it.
+    Lines that are no text are problem rows. Of strings values are their content, of others their JSON. A dotted name is
+    a key of a nested object, or a key with a dot in it.
+
+    Attributes
+    ----------
+    files : list of int
+        Numbers of the files that have rows.
+    wanted : tuple of str
+        Keys.
     """
-    pointers: list[str] = []
-    columns = []
-    for name in wanted:
-        paths = dict.fromkeys([_pointer([name]), _pointer(name.split("."))])
-        places = [f"hup_values[{len(pointers) + place}]" for place in range(1, len(paths) + 1)]
-        pointers += paths
-        columns.append(f"coalesce({', '.join(places)}) AS {quoted_name(name)}, ")
-    listed = ", ".join(map(quoted_text, pointers))
-    is_object = f"ltrim(hup_json, {quoted_text(_SPACE)})[1] = '{{' AND json_valid(hup_json)"
-    return f"""
-        SELECT {"".join(columns)}hup_file, hup_row,
-            coalesce(hup_problem, CASE WHEN hup_object THEN NULL ELSE {quoted_text(NO_OBJECT)} END) AS hup_problem,
-            coalesce(hup_text, CASE WHEN hup_object THEN NULL ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
-        FROM (
-            SELECT *, CASE WHEN hup_object THEN json_extract_string(hup_json, [{listed}]) END AS hup_values
-            FROM (SELECT *, coalesce({is_object}, false) AS hup_object FROM {table})
-        )"""
+
+    files: list[int]
+    wanted: tuple[str, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Lines and their places."""
+        return _SCHEMA
+
+    def sql(self, table: str) -> str:
+        """Give SQL for the rows out of a table of `schema`."""
+        pointers: list[str] = []
+        columns = []
+        for name in self.wanted:
+            paths = dict.fromkeys([_pointer([name]), _pointer(name.split("."))])
+            places = [f"hup_values[{len(pointers) + place}]" for place in range(1, len(paths) + 1)]
+            pointers += paths
+            columns.append(f"coalesce({', '.join(places)}) AS {quoted_name(name)}, ")
+        listed = ", ".join(map(quoted_text, pointers))
+        is_object = f"ltrim(hup_json, {quoted_text(_SPACE)})[1] = '{{' AND json_valid(hup_json)"
+        return f"""
+            SELECT {"".join(columns)}hup_file, hup_row,
+                coalesce(hup_problem, CASE WHEN hup_object THEN NULL ELSE {quoted_text(NO_OBJECT)} END) AS hup_problem,
+                coalesce(hup_text, CASE WHEN hup_object THEN NULL ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
+            FROM (
+                SELECT *, CASE WHEN hup_object THEN json_extract_string(hup_json, [{listed}]) END AS hup_values
+                FROM (SELECT *, coalesce({is_object}, false) AS hup_object FROM {table})
+            )"""
+
+    def parts(self, file: int, blocks: Iterator[bytes | None]) -> Iterator[Callable[[], list[pa.RecordBatch]]]:
+        """Yield, for some lines of a file each, what makes batches of `schema`; parameters as of `CsvRows.parts`."""
+        line = 1
+        for block in blocks:
+            yield partial(_batches, block, file, line)
+            line += 1 if block is None else block.count(b"\n") + 1
 
 
 def _pointer(keys: Sequence[str]) -> str:
@@ -108,79 +142,37 @@ def _pointer(keys: Sequence[str]) -> str:
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-@dataclass
-class JsonlStream:
-    """Reads the lines of `files`, once, in order, as texts in ``hup_json``; lines that are no text are problem rows.
-
-    Attributes
-    ----------
-    files : sequence of SourceFile
-        All files; ``hup_file`` is the index into it.
-    heads : sequence of JsonlHead
-        Of each file; those rejected are not read.
-    progress : Progress
-        Told the bytes read.
-    file_rejects : list of FileReject
-        Gets the compressed files that break off.
-    """
-
-    files: Sequence[SourceFile]
-    heads: Sequence[JsonlHead]
-    progress: Progress
-    file_rejects: list[FileReject]
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield batches of `JSONL_SCHEMA`."""
-        for number, (file, head) in enumerate(zip(self.files, self.heads, strict=True)):
-            if head.reject is None:
-                yield from self._file_batches(number, file)
-            else:
-                self.progress.advance(file.bytes)
-
-    def _file_batches(self, number: int, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        line = 1
-        try:
-            for block in whole_lines(file.path, self.progress.advance, MAX_LINE_BYTES):
-                if block is None:
-                    row = np.array([line], np.int64)
-                    yield problem_rows([too_long(MAX_LINE_BYTES)], [None], number, row, JSONL_SCHEMA)
-                    line += 1
-                    continue
-                lines = split_lines(block)
-                yield from line_batches(lines, block, number, line)
-                line += len(lines)
-        except StreamBroken as broken:
-            self.file_rejects.append(FileReject(file.name, line, str(broken)))
-
-
-def line_batches(lines: pa.LargeBinaryArray, block: bytes, file: int, first: int) -> Iterator[pa.RecordBatch]:
-    """Yield lines of a block as texts of `JSONL_SCHEMA`, and those that are no text as problem rows.
-
-    Parameters
-    ----------
-    lines : LargeBinaryArray
-        The lines of `block`.
-    block : bytes
-        Whole lines, joined by newlines.
-    file : int
-        Index of the file.
-    first : int
-        1-based number of the first line.
-    """
+def _batches(block: bytes | None, file: int, first: int) -> list[pa.RecordBatch]:
+    """Give lines of a block as texts, and those that are no text as problem rows; the first line is number `first`."""
+    if block is None:
+        return [problem_rows([too_long(MAX_LINE_BYTES)], [None], file, np.array([first], np.int64), _SCHEMA)]
+    lines = split_lines(block)
     rows = np.arange(first, first + len(lines), dtype=np.int64)
     reasons = line_problems(lines, block)
-    if reasons is not None:
-        bad = reasons.is_valid()
-        texts = [shown(line) for line in lines.filter(bad).to_pylist()]
-        chosen = bad.to_numpy(zero_copy_only=False)
-        yield problem_rows(reasons.drop_null(), texts, file, rows[chosen], JSONL_SCHEMA)
-        rows, lines = rows[~chosen], lines.filter(pc.invert(bad))
-    if len(rows):
-        yield good_rows([lines.view(pa.large_string())], file, rows, JSONL_SCHEMA)
+    if reasons is None:
+        return [good_rows([lines.view(pa.large_string())], file, rows, _SCHEMA)]
+    bad = reasons.is_valid()
+    chosen = bad.to_numpy(zero_copy_only=False)
+    texts = [shown(line) for line in lines.filter(bad).to_pylist()]
+    good = lines.filter(pc.invert(bad)).view(pa.large_string())
+    return [
+        problem_rows(reasons.drop_null(), texts, file, rows[chosen], _SCHEMA),
+        good_rows([good], file, rows[~chosen], _SCHEMA),
+    ]
 
 
-def check_jsonl_columns(files: Sequence[SourceFile], heads: Sequence[JsonlHead], wanted: Sequence[str]) -> None:
-    """Refuse keys that are in none of the first lines of any file: an object may lack a key, all may not."""
-    existing = list(dict.fromkeys(name for head in heads for name in head.names))
-    place = str(files[0].path) if len(files) == 1 else f"None of the {len(files)} files, such as {files[0].path},"
-    check_columns(place, existing, wanted)
+def jsonl_rows(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[JsonlRows, list[FileReject | None]]:
+    """Give the rows of `files`, and why those have none that have none.
+
+    Raises
+    ------
+    HupError
+        If a key is in none of the first lines of any file (an object may lack a key), or as `jsonl_head`.
+    """
+    heads = [jsonl_head(file) for file in files]
+    if any(head.reject is None for head in heads):
+        existing = list(dict.fromkeys(name for head in heads for name in head.names))
+        place = str(files[0].path) if len(files) == 1 else f"None of the {len(files)} files, such as {files[0].path},"
+        check_columns(place, existing, wanted)
+    numbers = [number for number, head in enumerate(heads) if head.reject is None]
+    return JsonlRows(numbers, tuple(wanted)), [head.reject for head in heads]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -125,30 +125,30 @@ class Reader(Protocol):
         ...
 
 
+def quoted_name(name: str) -> str:
+    """Write `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(text: str) -> str:
+    """Write `text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def select(columns: Mapping[str, str], rows: str) -> str:
+    """Write a SELECT of `columns`, SQL by name, over `rows`."""
+    return f"SELECT {', '.join(f'{value} AS {quoted_name(name)}' for name, value in columns.items())} FROM {rows}"
+
+
 def sql_types(schema: pa.Schema) -> dict[str, str]:
     """Give the SQL types that DuckDB takes Arrow columns for, by name."""
-    with _local() as connection:
+    with local_duckdb() as connection:
         connection.register("raw_rows", schema.empty_table())
         return {name: kind for name, kind, *_ in connection.execute("DESCRIBE raw_rows").fetchall()}
 
 
-def typed_schema(select: str, schema: pa.Schema) -> pa.Schema:
-    """Give the columns of what `typed_batches` makes of batches of `schema`."""
-    with _local() as connection:
-        connection.register("raw_rows", schema.empty_table())
-        return connection.sql(select).to_arrow_table().schema
-
-
-def typed_batches(select: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Run a SELECT over ``raw_rows`` on each batch, in a DuckDB of this process and on one of its cores."""
-    with _local() as connection:
-        for batch in batches:
-            connection.register("raw_rows", pa.table(batch))
-            yield from connection.sql(select).to_arrow_table().to_batches()
-            connection.unregister("raw_rows")
-
-
-def _local() -> duckdb.DuckDBPyConnection:
+def local_duckdb() -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB in this process, on one of its cores."""
     connection = duckdb.connect(":memory:", config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
     return connection

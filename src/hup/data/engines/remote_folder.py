@@ -3,30 +3,63 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hup.data.engines.spark_engine import SparkEngine
+from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName
+from hup.data.engines.reader import is_uri
 from hup.data.engines.spark_errors import in_one_line
 from hup.errors import HupError
 
 MARKER = "manifest.json"
 
 
-def check_target(engine: SparkEngine, uri: str, overwrite: bool, marker: str = MARKER) -> None:
+def remote_target(out: str | Path, engine: EngineName) -> str | None:
+    """Give `out` if it is a URI, else None.
+
+    Raises
+    ------
+    HupError
+        If it is one and the engine is not Spark.
+    """
+    if not is_uri(str(out)):
+        return None
+    if engine != "spark":
+        raise HupError(f"{out} is written by Spark: add --engine spark. DuckDB writes to folders of this machine.")
+    return str(out)
+
+
+@contextmanager
+def local_twin(target: str) -> Iterator[Path]:
+    """Give a temporary place for the folder before it is copied; it stays only if the block ends well.
+
+    Of a block that fails, at most a file beside the folder stays, such as a list of rejects that the error names.
+    """
+    twin = Path(tempfile.mkdtemp(prefix="hup-")) / (PurePosixPath(target).name or "dataset")
+    try:
+        yield twin
+    except BaseException:
+        shutil.rmtree(twin, ignore_errors=True)
+        with suppress(OSError):
+            twin.parent.rmdir()
+        raise
+
+
+def check_target(engine: DuckDBEngine, uri: str, overwrite: bool) -> None:
     """Refuse a place to write to before anyone waits for what is to be written.
 
     Parameters
     ----------
-    engine : SparkEngine
-        Knows the file system.
+    engine : DuckDBEngine
+        Read by Spark, which knows the file system.
     uri : str
         The folder to be made.
     overwrite : bool
-        Whether a folder that is there may be replaced.
-    marker : str
-        A file by which folders are known that may be replaced.
+        Whether a folder that is there may be replaced, if it has a `MARKER`.
 
     Raises
     ------
@@ -34,27 +67,15 @@ def check_target(engine: SparkEngine, uri: str, overwrite: bool, marker: str = M
         If `uri` exists and may not be replaced, or its file system is not known or not reachable.
     """
     with in_one_line(f"{uri} cannot be written"):
-        _RemoteFolder(engine.spark, uri).check(overwrite, marker)
+        _RemoteFolder(engine, uri).check(overwrite)
 
 
-def upload_folder(engine: SparkEngine, folder: Path, uri: str, overwrite: bool, marker: str = MARKER) -> None:
+def upload_folder(engine: DuckDBEngine, folder: Path, uri: str, overwrite: bool) -> None:
     """Copy the files of a finished local folder, not of folders in it, to `uri`: all of them or none.
 
     Files go to ``URI.partial-<pid>``, which is renamed at the end. Where a file system has no renaming of folders
     (object stores), its connector copies file by file, and others may see a part of the folder until that is done.
-
-    Parameters
-    ----------
-    engine : SparkEngine
-        Knows the file system.
-    folder : Path
-        What to copy; it stays. Folders in it are not copied.
-    uri : str
-        The folder to make.
-    overwrite : bool
-        Whether a folder that is there may be replaced; that happens after everything was copied.
-    marker : str
-        A file by which folders are known that may be replaced.
+    Parameters are as for `check_target`; what is replaced goes after everything was copied.
 
     Raises
     ------
@@ -62,15 +83,19 @@ def upload_folder(engine: SparkEngine, folder: Path, uri: str, overwrite: bool, 
         If `uri` exists and may not be replaced, or something fails; then what was at `uri` is there still.
     """
     with in_one_line(f"{uri} cannot be written"):
-        target = _RemoteFolder(engine.spark, uri)
-        target.check(overwrite, marker)
+        target = _RemoteFolder(engine, uri)
+        target.check(overwrite)
         target.fill(folder)
 
 
 class _RemoteFolder:
     """A folder-to-be, and the Java objects that reach it."""
 
-    def __init__(self, spark: Any, uri: str) -> None:
+    def __init__(self, engine: DuckDBEngine, uri: str) -> None:
+        from hup.data.engines.spark_reader import SparkReader
+
+        assert isinstance(engine.reader, SparkReader)
+        spark = engine.reader.spark
         self._uri = uri.rstrip("/")
         self._new_path = spark._jvm.org.apache.hadoop.fs.Path
         self._out = self._new_path(self._uri)
@@ -78,13 +103,13 @@ class _RemoteFolder:
         # On local disks, Hadoop would put a hidden file with check sums beside each.
         self._system.setWriteChecksum(False)
 
-    def check(self, overwrite: bool, marker: str) -> None:
+    def check(self, overwrite: bool) -> None:
         if not self._system.exists(self._out):
             return
         if not overwrite:
             raise HupError(f"{self._uri} exists. Choose another --out, or replace it with --overwrite.")
         is_file = self._system.getFileStatus(self._out).isFile()
-        is_ours = not is_file and self._system.exists(self._new_path(self._out, marker))
+        is_ours = not is_file and self._system.exists(self._new_path(self._out, MARKER))
         if is_file or not (is_ours or len(self._system.listStatus(self._out)) == 0):
             raise HupError(
                 f"{self._uri} exists and was not made by this command; it is not replaced. Choose another --out."
@@ -97,9 +122,8 @@ class _RemoteFolder:
             self._system.delete(partial, True)
             self._system.mkdirs(partial)
             for file in sorted(path for path in folder.iterdir() if path.is_file()):
-                target = self._new_path(partial, file.name)
                 source = self._new_path(f"file://{file.absolute()}")
-                self._system.copyFromLocalFile(False, True, source, target)
+                self._system.copyFromLocalFile(False, True, source, self._new_path(partial, file.name))
             self._publish(partial, replaced)
         finally:
             with suppress(Exception):

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 
 from hup.errors import HupError
 
-INSTALL = "Spark is not installed here. Install it with: pip install 'hup-recsys[spark]' (it needs Java 17 or 21, too)."
 _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _JAVA_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]+(?::\s*|$)")
 _SQL_STATE = re.compile(r"\s*SQLSTATE: \w+$")
@@ -16,20 +15,6 @@ _READING = re.compile(
     r"(?:Encountered error while reading file|reading file:?|[Cc]ould not read (?:footer for )?file:?) (\S+)"
 )
 _LONGEST = 500
-
-
-def require_pyspark() -> None:
-    """Refuse to go on without PySpark, and say how to get it.
-
-    Raises
-    ------
-    HupError
-        If it cannot be imported.
-    """
-    try:
-        import pyspark  # noqa: F401
-    except ImportError as error:
-        raise HupError(INSTALL) from error
 
 
 @contextmanager
@@ -68,7 +53,7 @@ def plain(text: str) -> str:
     file = _READING.search(text)
     causes = [cause for cause in _CAUSE.findall(text) if _shortened(cause)]
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    python = [line for line in lines if re.match(r"^\w*(Error|Exception): ", line)]
+    python = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
     chosen = (causes or python or lines or [text])[-1 if causes or python else 0]
     said = _shortened(chosen) or chosen.strip()
     if file is not None and file[1].rstrip(".") not in said:

@@ -1,4 +1,4 @@
-"""Starting Spark, or taking the session that is there, with the settings on which results depend."""
+"""Spark: started, or taken as it runs, with the settings on which results depend; work on it can be broken off."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hup.data.engines.duckdb_engine import machine_memory_bytes
-from hup.data.engines.spark_errors import plain, require_pyspark
+from hup.data.engines.spark_errors import in_one_line, plain
 from hup.errors import HupError
 
+Result = TypeVar("Result")
+INSTALL = "Spark is not installed here. Install it with: pip install 'hup-recsys[spark]' (it needs Java 17 or 21, too)."
 _JAVA = (
     "Spark needs Java 17 or 21{found}. Install it (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: "
     "brew install openjdk@17), or say where it is: export JAVA_HOME=/path/to/java"
@@ -27,103 +29,136 @@ _SETTINGS = {
     # What overflows or does not convert is an error, as on DuckDB, rather than a null or a wrong number.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "true",
+    # Workers make timestamps of them again: Spark has none in nanoseconds.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.parquet.mergeSchema": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(1 << 16),
+    # What workers typed comes here in parts of some size, however large the files are.
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "64m",
 }
+# No two files in a piece, and none in two.
+_WHOLE_FILES = {"spark.sql.files.maxPartitionBytes": str(1 << 44), "spark.sql.files.openCostInBytes": str(1 << 44)}
 
 
-@dataclass(frozen=True)
-class OpenSession:
-    """A Spark session, whether it is ours to stop, and the file its Java process writes its log to (ours only)."""
-
-    spark: Any
-    is_ours: bool
-    log: Path | None
-
-
-def open_session(master: str | None, folder: Path, settings: Mapping[str, str]) -> OpenSession:
-    """Take the session of this process, or start one.
+class RunningSpark:
+    """A session of Spark: that of this process, which is left running, or else one of our own, which `close` stops.
 
     Parameters
     ----------
-    master : str, optional
-        As in ``spark-submit --master``; by default what ``spark-submit`` or ``spark-defaults.conf`` say, else
-        ``local[*]``.
-    folder : Path
-        For spilled data and the log, on a local master.
-    settings : mapping
-        More settings of Spark, by name; ``spark.driver.memory`` is half of the memory on a local master, else Spark's.
+    master, folder, settings
+        As of `SparkReader`.
+
+    Attributes
+    ----------
+    spark : SparkSession
+        Its settings and names of tables are not those of others on the same context.
+    whole_files : SparkSession
+        Another one, which reads each file in one piece.
 
     Raises
     ------
     HupError
         If PySpark or Java are missing, if Spark does not start, or runs on another master.
     """
-    require_pyspark()
-    from pyspark import SparkContext
-    from pyspark.sql import SparkSession
 
-    if os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
-        raise HupError("HUP cannot run through Spark Connect (SPARK_REMOTE is set). Run it by spark-submit instead.")
-    context = SparkContext._active_spark_context
-    if context is not None:
-        if master is not None and context.master != master:
+    def __init__(self, master: str | None, folder: Path, settings: Mapping[str, str]) -> None:
+        # A start that is broken off leaves Java processes behind; in another thread it goes on to its end.
+        self._worker = ThreadPoolExecutor(1, "hup-spark")
+        self._is_ours = False
+        future = self._worker.submit(self._open, master, folder, settings)
+        try:
+            future.result()
+        except BaseException:
+            wait([future])
+            self.close()
+            raise
+
+    def _open(self, master: str | None, folder: Path, settings: Mapping[str, str]) -> None:
+        try:
+            from pyspark import SparkContext
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise HupError(INSTALL) from error
+        if os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
             raise HupError(
-                f"Spark runs already in this process, on {context.master} rather than {master}. "
-                "Leave the master out, or stop that session first."
+                "HUP cannot run through Spark Connect (SPARK_REMOTE is set). Run it by spark-submit instead."
             )
-        # A session of our own on the same context: settings and names of tables are not those of the caller.
-        spark = SparkSession.builder.getOrCreate().newSession()
-        _configure(spark, settings)
-        return OpenSession(spark, False, None)
-    spark, log = _start(master, folder, settings)
-    _configure(spark, settings)
-    return OpenSession(spark, True, log)
+        context = SparkContext._active_spark_context
+        if context is None:
+            self.spark = _start(master, folder, settings)
+            self._is_ours = True
+        else:
+            if master is not None and context.master != master:
+                raise HupError(
+                    f"Spark runs already in this process, on {context.master} rather than {master}. "
+                    "Leave the master out, or stop that session first."
+                )
+            self.spark = SparkSession.builder.getOrCreate().newSession()
+        _configure(self.spark, settings)
+        self.whole_files = self.spark.newSession()
+        _configure(self.whole_files, {**settings, **_WHOLE_FILES})
+        context, tag = self.spark.sparkContext, f"hup-{os.getpid()}-{id(self)}"
+        context.addJobTag(tag)
+        self._cancel = context.cancelAllJobs if self._is_ours else lambda: context.cancelJobsWithTag(tag)
+
+    def run(self, doing: str, work: Callable[[], Result]) -> Result:
+        """Work in another thread: this one stays free to notice Ctrl-C and to end what Spark is doing.
+
+        Raises
+        ------
+        HupError
+            For every error of Spark: one line that begins with what was being done.
+        """
+
+        def told() -> Result:
+            with in_one_line(doing):
+                return work()
+
+        future = self._worker.submit(told)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            # More than once: work between two jobs has none to cancel, and begins the next.
+            while not future.done():
+                with suppress(Exception):
+                    self._cancel()
+                wait([future], timeout=0.2)
+            raise
+
+    def close(self) -> None:
+        """Stop the session if it is ours."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        # Whatever goes wrong now must not hide what ended the work.
+        with suppress(Exception):
+            if self._is_ours:
+                self.spark.stop()
 
 
 def _configure(spark: Any, settings: Mapping[str, str]) -> None:
-    conf, context = spark.conf, spark.sparkContext
-    own = dict(_SETTINGS)
-    if _is_local(context.master):
-        # 200, the default, costs more than small logs take; more than the cores, so that parts fit into memory.
-        own["spark.sql.shuffle.partitions"] = str(max(8, 4 * context.defaultParallelism))
-    # Files are split by the number of cores; where cores come and go, two reads must still agree on the splits.
-    own["spark.sql.files.minPartitionNum"] = str(context.defaultParallelism)
-    for name, value in {**own, **settings}.items():
-        if conf.isModifiable(name):
-            conf.set(name, value)
+    for name, value in {**_SETTINGS, **settings}.items():
+        if spark.conf.isModifiable(name):
+            spark.conf.set(name, value)
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
-def _is_local(master: str) -> bool:
-    return master.startswith("local")
-
-
-def _start(master: str | None, folder: Path, settings: Mapping[str, str]) -> tuple[Any, Path]:
+def _start(master: str | None, folder: Path, settings: Mapping[str, str]) -> Any:
     from pyspark.sql import SparkSession
 
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "spark.log"
-    builder = SparkSession.builder.appName("hup")
-    if master is not None:
-        builder = builder.master(master)
-    if _is_local(master or "") or (master is None and not _is_submitted()):
-        for name, value in _local_start(folder).items():
-            builder = builder.config(name, value)
-    for name, value in settings.items():
-        builder = builder.config(name, value)
+    is_local = not _is_submitted() if master is None else master.startswith("local")
+    builder = SparkSession.builder.appName("hup").config(map={**(_local_start(folder) if is_local else {}), **settings})
     with _workers_run_this_python(), _errors_into(log):
         try:
-            spark = builder.getOrCreate()
+            spark = (builder if master is None else builder.master(master)).getOrCreate()
         except Exception as error:
             raise HupError(_why_not(error, log, master)) from error
         spark.sparkContext.setLogLevel("ERROR")
-    return spark, log
+    return spark
 
 
 def _is_submitted() -> bool:
@@ -133,18 +168,17 @@ def _is_submitted() -> bool:
 
 
 def _local_start(folder: Path) -> dict[str, str]:
-    chosen = {
+    return {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.maxResultSize": "0",
-        # Java takes it when needed. Its own default, 1 GB, is little for what is sorted here.
-        "spark.driver.memory": f"{machine_memory_bytes() // 2 >> 20}m",
+        # Java takes it when needed; half of the memory is DuckDB's. Its own default, 1 GB, is little for wide files.
+        "spark.driver.memory": f"{machine_memory_bytes() // 4 >> 20}m",
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
     }
-    return chosen
 
 
 @contextmanager

@@ -164,12 +164,6 @@ def require_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) ->
     require_rows(len(heads), [reject for names, reject in heads if reject is not None and not names])
 
 
-def text_columns(heads: Sequence[tuple[Sequence[str], FileReject | None]]) -> dict[str, str]:
-    """Give the columns of text files together, all of them text; parameters and errors as `require_columns`."""
-    require_columns(heads)
-    return {name: "VARCHAR" for names, _reject in heads for name in names}
-
-
 def first_lines(path: Path, count: int) -> tuple[list[bytes], str | None]:
     """Read up to `count` lines from the beginning of a text file, and say whether it breaks off before.
 

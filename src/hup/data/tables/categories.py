@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from hup.data.tables.mapping import CategoryRules
+from hup.data.tables.mapping_rules import CategoryRules
 from hup.data.taxonomy import NO_CATEGORY, extended_path
 
 SEPARATOR = "\x1f"

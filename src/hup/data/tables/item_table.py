@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, quoted_name, quoted_text, select
 from hup.data.log_source import LogSource, find_sources
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.tables.categories import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
-from hup.data.tables.mapping import ItemTable, Mapping, ParentTable, find_column
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.mapping_rules import ItemTable, ParentTable, find_column
 from hup.data.tables.rows import (
     PLACES,
     SHOWN_CATEGORY,
@@ -24,7 +24,6 @@ from hup.data.tables.rows import (
     column_id,
     first_reason,
     row_text,
-    select,
     time_checks,
 )
 from hup.data.tables.timestamps import decide_reading, time_ms

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, SourceFile, TableSource
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import RawTable, SourceFile, TableSource, quoted_name, quoted_text
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.tables.mapping import Mapping, TableMapping
+from hup.data.tables.mapping import Mapping
+from hup.data.tables.mapping_rules import TableMapping
 from hup.data.tables.rows import EVENT_ID_DIGITS, kept_name, typed_rows
 from hup.errors import HupError
 

@@ -15,42 +15,15 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from hup.data.tables.mapping_rules import (
     BehaviorRules,
-    BoundColumns,
     CategoryRules,
-    ItemTable,
     MappingSection,
-    ParentTable,
     SequenceRules,
     TableMapping,
-    TimestampRule,
     Words,
     as_tuple,
-    find_column,
     nearest,
 )
 from hup.errors import HupError
-
-__all__ = [
-    "NULLS",
-    "BehaviorRules",
-    "BoundColumns",
-    "CategoryRules",
-    "ItemTable",
-    "Mapping",
-    "ParentTable",
-    "SequenceRules",
-    "TableMapping",
-    "TimestampRule",
-    "builtin_mappings",
-    "find_column",
-    "load_mapping",
-    "mapping_sections",
-    "nearest",
-    "standard_mapping",
-    "to_toml",
-    "toml_key",
-    "toml_value",
-]
 
 # As a person would tell of a table.
 _TABLE_KEYS = (

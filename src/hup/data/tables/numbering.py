@@ -9,12 +9,11 @@ import pyarrow as pa
 
 from hup.behaviors import Behavior
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.item_table import CategorySource
 from hup.data.tables.log import TableLog
-from hup.data.tables.mapping import BehaviorRules
-from hup.data.tables.rows import select
+from hup.data.tables.mapping_rules import BehaviorRules
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255

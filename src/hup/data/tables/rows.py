@@ -7,8 +7,7 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable
-from hup.data.engines.sql_text import quoted_name, quoted_text
+from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
@@ -153,11 +152,6 @@ def typing_sql(
 
 
 PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
-
-
-def select(columns: AnyMapping[str, str], rows: str) -> str:
-    """Write a SELECT of `columns`, SQL by name, over `rows`."""
-    return f"SELECT {', '.join(f'{value} AS {quoted_name(name)}' for name, value in columns.items())} FROM {rows}"
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.engines.reader import select
 from hup.data.tables.mapping_rules import TimestampRule
 from hup.data.tables.values import DAY_MS
 from hup.errors import HupError
@@ -57,19 +58,22 @@ class TimeReading:
 
 @dataclass(frozen=True)
 class _Counted:
-    """What one aggregation counted in a column.
+    """How many values of a kind a column has, the first and the last of them, and how many lie in the future."""
 
-    `size` has, by unit, the number of times that have its magnitude, the first and last of them, and how many of them
-    lie in the future; for walls `zoned` are those that name a zone.
-    """
+    n: int
+    first: int | None
+    last: int | None
+    future: int
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What is in a column: numbers, those of the magnitude of each unit among them, walls, and those with a zone."""
 
     numbers: int
-    walls: int
+    units: dict[NumberUnit, _Counted]
+    walls: _Counted
     zoned: int
-    first_wall: int | None
-    last_wall: int | None
-    future_walls: int
-    size: dict[NumberUnit, tuple[int, int | None, int | None, int]] = field(default_factory=dict)
 
 
 def decide_reading(
@@ -104,20 +108,20 @@ def decide_reading(
     HupError
         If the stated unit makes nonsense of most numbers, or they are too small to guess a unit.
     """
-    counted = _look(rows, parts, engine, now_ms)
+    met = _look(rows, parts, engine, now_ms + DAY_MS)
     if "time_number" in parts:
-        _check_kind(rule, counted, column, where)
+        _check_kind(rule, met, column, where)
     guesses: list[str] = []
     least_ms = LEAST_MS
     unit: NumberUnit | None = None if rule.unit == "auto" or rule.unit == "iso" else rule.unit
-    if counted.numbers and rule.unit != "iso":
-        likely = max(_PER_SECOND, key=lambda unit: counted.size[unit][0])
-        if counted.size[likely][0] * 2 >= counted.numbers:
-            _check_unit(likely, rule, counted, column, where)
+    if met.numbers and rule.unit != "iso":
+        likely = max(_PER_SECOND, key=lambda unit: met.units[unit].n)
+        if met.units[likely].n * 2 >= met.numbers:
+            _check_unit(likely, rule, met.units[likely].first or 0, column, where)
             unit = likely
-            guesses += _unit_guesses(likely, counted, column)
-        elif unit is None and counted.walls >= counted.numbers:
-            guesses.append(f"{column}: {counted.numbers:,} numbers among dates are times of no unit; not used.")
+            guesses += _unit_guesses(likely, met, column)
+        elif unit is None and met.walls.n >= met.numbers:
+            guesses.append(f"{column}: {met.numbers:,} numbers among dates are times of no unit; not used.")
         elif unit is None:
             raise HupError(
                 f"{where}: most numbers in {column!r} are in no unit a time after 1973, so that none can be guessed. "
@@ -127,66 +131,51 @@ def decide_reading(
             least_ms = 0
             guesses.append(f"{column}: most numbers are shortly after 1970 when read as {_NAMES[unit]}, as stated.")
     reads_walls = rule.unit in ("auto", "iso") or "time_number" not in parts
-    if counted.walls and reads_walls:
-        guesses += _wall_guesses(counted, rule, column)
+    if met.walls.n and reads_walls:
+        guesses += _wall_guesses(met, rule.zone, column)
     return TimeReading(
         unit=unit,
         reads_walls=reads_walls,
         zone=rule.zone,
         # What lies outside is refused for its year, whatever its zone; 9999-12-31 often means "never".
-        first_wall=max(counted.first_wall or 0, LEAST_MS - 2 * DAY_MS),
-        last_wall=min(counted.last_wall or 0, now_ms + 2 * DAY_MS),
+        first_wall=max(met.walls.first or 0, LEAST_MS - 2 * DAY_MS),
+        last_wall=min(met.walls.last or 0, now_ms + 2 * DAY_MS),
         least_ms=least_ms,
         guesses=tuple(guesses),
     )
 
 
-def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, now_ms: int) -> _Counted:
-    latest = now_ms + DAY_MS
-    counts: dict[str, str] = {}
-    if "time_number" in parts:
-        counts["numbers"] = "count(time_number)"
-        for unit, per_second in _PER_SECOND.items():
-            least = _SMALLEST_SECONDS * per_second
-            inside = f"time_number >= {least} AND time_number < {least * 1000}"
-            future = f"{inside} AND time_number > {latest // 1000 * per_second}"
-            counts[f"{unit}_n"] = f"count(*) FILTER (WHERE {inside})"
-            counts[f"{unit}_first"] = f"min(time_number) FILTER (WHERE {inside})"
-            counts[f"{unit}_last"] = f"max(time_number) FILTER (WHERE {inside})"
-            counts[f"{unit}_future"] = f"count(*) FILTER (WHERE {future})"
-    if "time_wall" in parts:
-        counts |= {"walls": "count(time_wall)", "first_wall": "min(time_wall)", "last_wall": "max(time_wall)"}
-        counts["future_walls"] = f"count(*) FILTER (WHERE time_wall > {latest})"
-        if "time_zone" in parts:
-            counts["zoned"] = "count(*) FILTER (WHERE time_wall IS NOT NULL AND time_zone IS NOT NULL)"
-    chosen = ", ".join(f"{count} AS {name}" for name, count in counts.items())
-    row: dict[str, Any] = engine.collect(f"SELECT {chosen} FROM {rows}").to_pylist()[0]
-    return _Counted(
-        numbers=row.get("numbers", 0),
-        walls=row.get("walls", 0),
-        zoned=row.get("zoned", 0),
-        first_wall=row.get("first_wall"),
-        last_wall=row.get("last_wall"),
-        future_walls=row.get("future_walls", 0),
-        size={
-            unit: (row[f"{unit}_n"], row[f"{unit}_first"], row[f"{unit}_last"], row[f"{unit}_future"])
-            for unit in _PER_SECOND
-            if f"{unit}_n" in row
-        },
+def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, latest_ms: int) -> _Met:
+    number, wall, zone = (
+        part if part in parts else "NULL::BIGINT" for part in ("time_number", "time_wall", "time_zone")
     )
 
+    def counted(value: str, condition: str, latest: int) -> str:
+        met = f"FILTER (WHERE {condition})"
+        future = f"count(*) FILTER (WHERE {condition} AND {value} > {latest})"
+        return f"{{n: count({value}) {met}, first: min({value}) {met}, last: max({value}) {met}, future: {future}}}"
 
-def _check_kind(rule: TimestampRule, counted: _Counted, column: str, where: str) -> None:
-    if rule.unit == "iso" and counted.numbers > counted.walls:
+    counts = {"numbers": f"count({number})", "zoned": f"count({zone}) FILTER (WHERE {wall} IS NOT NULL)"}
+    for unit, per_second in _PER_SECOND.items():
+        least = _SMALLEST_SECONDS * per_second
+        inside = f"{number} >= {least} AND {number} < {least * 1000}"
+        counts[unit] = counted(number, inside, latest_ms // 1000 * per_second)
+    counts["walls"] = counted(wall, "true", latest_ms)
+    row: dict[str, Any] = engine.collect(select(counts, rows)).to_pylist()[0]
+    units = {unit: _Counted(**row[unit]) for unit in _PER_SECOND}
+    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"])
+
+
+def _check_kind(rule: TimestampRule, met: _Met, column: str, where: str) -> None:
+    if rule.unit == "iso" and met.numbers > met.walls.n:
         raise HupError(f'{where}: most times in {column!r} are numbers, not dates as text: set unit = "auto".')
-    if rule.unit not in ("auto", "iso") and counted.walls > counted.numbers:
+    if rule.unit not in ("auto", "iso") and met.walls.n > met.numbers:
         raise HupError(f'{where}: most times in {column!r} are dates as text, not numbers: set unit = "iso".')
 
 
-def _check_unit(likely: NumberUnit, rule: TimestampRule, counted: _Counted, column: str, where: str) -> None:
+def _check_unit(likely: NumberUnit, rule: TimestampRule, first: int, column: str, where: str) -> None:
     if rule.unit in ("auto", likely):
         return
-    first = counted.size[likely][1] or 0
     when = _year_or_month(first // _PER_SECOND[rule.unit])  # type: ignore[index]
     raise HupError(
         f"{where}: times in {column!r} lie in {when} when read as {rule.unit}; they look like {_NAMES[likely]}: "
@@ -194,31 +183,28 @@ def _check_unit(likely: NumberUnit, rule: TimestampRule, counted: _Counted, colu
     )
 
 
-def _unit_guesses(unit: NumberUnit, counted: _Counted, column: str) -> list[str]:
-    n, first, last, future = counted.size[unit]
-    days = [_day((bound or 0) * 1000 // _PER_SECOND[unit]) for bound in (first, last)]
+def _unit_guesses(unit: NumberUnit, met: _Met, column: str) -> list[str]:
+    counted = met.units[unit]
+    days = [_day((bound or 0) * 1000 // _PER_SECOND[unit]) for bound in (counted.first, counted.last)]
     guesses = [f"{column}: numbers are {_NAMES[unit]} since 1970, {_span(days)}."]
-    if n < counted.numbers:
-        guesses.append(
-            f"{column}: {counted.numbers - n:,} of {counted.numbers:,} numbers are of another size; not used."
-        )
-    return guesses + _future_guess(column, future, counted.numbers)
+    if others := met.numbers - counted.n:
+        guesses.append(f"{column}: {others:,} of {met.numbers:,} numbers are of another size; not used.")
+    return guesses + _future_guess(column, counted.future, met.numbers)
 
 
-def _wall_guesses(counted: _Counted, rule: TimestampRule, column: str) -> list[str]:
-    span = _span([_day(counted.first_wall or 0), _day(counted.last_wall or 0)])
-    zoned, naive = counted.zoned, counted.walls - counted.zoned
-    if zoned and naive:
-        guesses = [
-            f"{column}: {zoned:,} times name a zone and {naive:,} do not: these are read in {rule.zone}; {span}."
-        ]
-    elif zoned:
-        guesses = [f"{column}: times with a zone, {span}."]
+def _wall_guesses(met: _Met, zone: str, column: str) -> list[str]:
+    span = _span([_day(bound or 0) for bound in (met.walls.first, met.walls.last)])
+    if not met.zoned:
+        what = f"times without a zone, read in {zone}, {span}"
+    elif met.zoned == met.walls.n:
+        what = f"times with a zone, {span}"
     else:
-        guesses = [f"{column}: times without a zone, read in {rule.zone}, {span}."]
-    if counted.numbers:
-        guesses.append(f"{column}: {counted.numbers:,} values are numbers, {counted.walls:,} are dates.")
-    return guesses + _future_guess(column, counted.future_walls, counted.walls)
+        naive = met.walls.n - met.zoned
+        what = f"{met.zoned:,} times name a zone and {naive:,} do not: these are read in {zone}; {span}"
+    guesses = [f"{column}: {what}."]
+    if met.numbers:
+        guesses.append(f"{column}: {met.numbers:,} values are numbers, {met.walls.n:,} are dates.")
+    return guesses + _future_guess(column, met.walls.future, met.walls.n)
 
 
 def _future_guess(column: str, future: int, n: int) -> list[str]:

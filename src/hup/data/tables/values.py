@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from hup.data.engines.sql_text import quoted_text
+from hup.data.engines.reader import quoted_text
 from hup.data.tables.mapping_rules import SecondsRule
 from hup.errors import HupError
 

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hup.data.engines.reader import Dialect, TableSource, is_uri
-from hup.data.engines.spark_sources import list_uris
-from hup.data.progress import Progress
+from hup.data.engines.spark_files import list_uris
 from hup.errors import HupError
 
 
@@ -36,25 +35,25 @@ def folder(tmp_path):
 @pytest.mark.slow
 def test_folders_files_and_globs(spark, folder):
     names = ["a.csv", "b/1.csv", "b/2 é%20.csv"]
-    files = list_uris(spark.spark, [f"file://{folder}"])
+    files = list_uris(spark.reader.spark, [f"file://{folder}"])
     assert [file.name for file in files] == names
     assert [file.bytes for file in files] == [len((folder / "a.csv.gz").read_bytes()), 14, 14]
-    assert [file.name for file in list_uris(spark.spark, [f"file://{folder}/b/*.csv", f"file://{folder}/b/1.csv"])] == [
+    assert [
+        file.name for file in list_uris(spark.reader.spark, [f"file://{folder}/b/*.csv", f"file://{folder}/b/1.csv"])
+    ] == [
         "1.csv",
         "2 é%20.csv",
     ]
-    assert [file.name for file in list_uris(spark.spark, [f"file://{folder}/b/1.csv"])] == ["1.csv"]
+    assert [file.name for file in list_uris(spark.reader.spark, [f"file://{folder}/b/1.csv"])] == ["1.csv"]
 
 
 @pytest.mark.slow
-def test_rows_and_columns(spark, folder, as_source):
+def test_rows_and_columns(spark, folder, as_source, read_rows):
     source = TableSource(uris=(f"file://{folder}",))
-    assert list(spark.columns(source, Dialect())) == ["item", "user"]
-    raw = spark.read(source, Dialect(), ["user", "item"], Progress())
-    local = spark.read(as_source(folder), Dialect(), ["user", "item"], Progress())
-    rows = [spark.collect(each.table.order_by("hup_file", "hup_row")).to_pylist() for each in (raw, local)]
-    assert rows[0] == rows[1]
-    assert [(row["user"], row["item"], row["hup_file"], row["hup_row"]) for row in rows[0]] == [
+    assert list(spark.reader.columns(source, Dialect())) == ["item", "user"]
+    (there, raw), (here, local) = (read_rows(each, ["user", "item"], engine=spark) for each in (source, folder))
+    assert there == here
+    assert [(row["user"], row["item"], row["hup_file"], row["hup_row"]) for row in there] == [
         ("4", "3", 0, 2),
         ("6", "5", 0, 3),
         ("1", "2", 1, 2),
@@ -64,14 +63,14 @@ def test_rows_and_columns(spark, folder, as_source):
 
 
 @pytest.mark.slow
-def test_parquet(spark, tmp_path):
+def test_parquet(spark, tmp_path, read_rows):
     pq.write_table(pa.table({"a": [3, 4]}), tmp_path / "x y.parquet")
     source = TableSource(uris=(f"file://{tmp_path}/x y.parquet",))
-    raw = spark.read(source, Dialect(), ["a"], Progress())
-    assert [tuple(row.values())[:3] for row in spark.collect(raw.table).to_pylist()] == [(3, 0, 1), (4, 0, 2)]
+    rows, _ = read_rows(source, ["a"], engine=spark)
+    assert [tuple(row.values())[:3] for row in rows] == [(3, 0, 1), (4, 0, 2)]
     (tmp_path / "x y.parquet").write_bytes(b"PAR1 and more, but no footer")
     with pytest.raises(HupError, match=r"file:///.*x y\.parquet cannot be read as Parquet"):
-        spark.columns(source, Dialect())
+        spark.reader.columns(source, Dialect())
 
 
 @pytest.mark.slow
@@ -85,4 +84,4 @@ def test_parquet(spark, tmp_path):
 )
 def test_uris_that_lead_nowhere(spark, uri, words):
     with pytest.raises(HupError, match=words):
-        spark.columns(TableSource(uris=(uri,)), Dialect())
+        spark.reader.columns(TableSource(uris=(uri,)), Dialect())
