@@ -20,8 +20,8 @@ from hup.data.dataset import Dataset
 from hup.data.manifest import Manifest, Split, SplitBounds, TrainVocabulary
 from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
-from hup.recommender.base import Recommender, Scores
-from hup.recommender.target_ranks import target_ranks
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, target_ranks
 from hup.sessions.batches import Histories
 
 EVENTS_PER_SESSION = 57

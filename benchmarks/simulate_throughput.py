@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hup.simulator import SimulatorConfig, simulate, simulate_chunks
-from hup.simulator.writers import ENDINGS
+from hup.simulator.writers import LOG_ENDINGS
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     events = sum(chunk.events for chunk in simulate_chunks(config))
     _print("arrays in memory", events, time.perf_counter() - began, 0)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        for format, endings in ENDINGS.items():
+        for format, endings in LOG_ENDINGS.items():
             for ending in endings:
                 out = Path(folder) / f"log{ending}"
                 began = time.perf_counter()

@@ -41,10 +41,9 @@ OPPOSITE |= {there: here for here, there in OPPOSITE.items() if here not in ("se
 DROPPED = {"clamp", "abs", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid", "normalize", "dropout", "unique"}
 DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t", "sort", "sorted", "minimum", "maximum"}
 #: Of these a change is no other behaviour, or one that nobody sees.
-QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "capsize"}
-QUIET_NAMES = re.compile(
-    r"_AT_ONCE$|BLOCK|CHUNK|^__all__$|^seed$|^tuning$"
-)  # how much at a time, which draws, what is tried
+QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "kind"}
+#: How much is worked on at a time, which draws are drawn, which settings are tried.
+QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|BATCH|CHUNK|^__all__$|^seed$|^tuning$")
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
 QUIET_CALLS = {"Table", "add_column", "cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
 QUIET_LAST = ("to", "contiguous", "__init__")  # where a tensor lies; what nothing works without
@@ -93,6 +92,8 @@ def _walk(node: ast.AST) -> Iterator[Change]:
         return
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and QUIET_NAMES.search(ast.unparse(_target(node))):
         return
+    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
+        return  # the default of an option
     yield from _changes(node)
     quiet = _quiet_defaults(node) if isinstance(node, ast.arguments) else []
     for name, value in ast.iter_fields(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -16,20 +17,17 @@ PICKLE = re.compile(
     re.MULTILINE,
 )
 TEXT = {".py", ".md", ".toml", ".sh", ".cfg", ".yml", ".yaml", ".json", ""}
-NOT_OURS = {".git", ".venv", ".venv-ci", "demo", "build", "dist", "site", "__pycache__"}
+NOT_OURS = {".git", ".hypothesis", ".venv", ".venv-ci", "demo", "build", "dist", "site", "__pycache__"}
 
 
 def ours(root: Path) -> list[Path]:
     """Text files of the project, without what tools and commands make."""
-    return [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and path.suffix in TEXT
-        and not any(part in NOT_OURS or part.endswith("_cache") for part in path.relative_to(root).parts[:-1])
-        and not path.name.startswith(".")
-        and ".hypothesis" not in path.parts
-    ]
+    files = []
+    for folder, below, names in os.walk(root):
+        # Not even looked into: an environment has tens of thousands of files.
+        below[:] = [part for part in below if part not in NOT_OURS and not part.endswith("_cache")]
+        files += [Path(folder, name) for name in names if not name.startswith(".") and Path(name).suffix in TEXT]
+    return sorted(files)
 
 
 def sources(root: Path) -> list[Path]:

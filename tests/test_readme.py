@@ -36,6 +36,8 @@ INSTALLS = re.compile(r"(git clone|cd|make|pip install|python3? -m (venv|pip)|so
 
 PACKAGED = re.compile(r"\[[^\]]*\]\((?!https?:|#)(?P<target>[^)#]+)")
 
+MAKE = re.compile(r"(?:^|`)(?:[A-Z_]+=\S+ )*make(?: [A-Z_]+=(?:\"[^\"]*\"|\S+))* ([a-z][a-z-]*)", re.MULTILINE)
+
 MOST_LINES = 180
 
 
@@ -88,6 +90,13 @@ def test_links_lead_somewhere(root):
         if not (root / page).parent.joinpath(link["target"]).exists()
     ]
     assert not missing
+
+
+def test_make_has_the_targets_that_pages_name(root):
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {(page, name) for page, text in pages(root).items() for name in MAKE.findall(text)}
+    assert {"demo", "docs", "mutants", "report", "venv"} <= {name for _, name in named}
+    assert not [(page, name) for page, name in named if name not in targets]
 
 
 @pytest.mark.slow

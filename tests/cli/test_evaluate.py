@@ -92,7 +92,7 @@ def test_options_reach_the_protocol_and_standard_output_is_only_json(folder):
 def test_a_model_below_recency_is_told_in_plain_words(folder, monkeypatch):
     import torch
 
-    from hup.recommender.base import Scores
+    from hup.recommender.candidates import Scores
 
     def flat(self, histories, level):
         """All ties, so every target is last."""

@@ -9,7 +9,7 @@ import torch
 import hup
 from hup.config import Config
 from hup.evaluation.calibration import LISTED, calibration, reliability
-from hup.recommender.base import LevelScores, Scores
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 

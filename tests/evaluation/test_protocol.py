@@ -16,7 +16,8 @@ from hup.data.statistics import split_bounds
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.recommender.recency import Recency
 from hup.sessions.batches import Histories
 

@@ -17,7 +17,7 @@ def toy_log(
 ) -> Any:
     """What counting models read of a dataset; the first ``train`` sessions are its training split."""
     items = [item for session in sessions for item in session]
-    log = SimpleNamespace(
+    return SimpleNamespace(
         levels=len(n_categories),
         n_train_items=n_items,
         n_train_categories=n_categories,
@@ -31,10 +31,9 @@ def toy_log(
             names=tuple([str(code) for code in range(n)] for n in n_categories),
             parents=tuple(np.full(n, -1) if k == 0 else np.zeros(n, dtype=int) for k, n in enumerate(n_categories)),
         ),
+        item_names=[str(code) for code in range(n_items)],
         sessions=lambda split: {"train": range(train)}[split],
     )
-    log.item_names = lambda: [str(code) for code in range(n_items)]
-    return log
 
 
 def toy_histories(rows: Sequence[Sequence[int]], paths: np.ndarray, seconds: float = 1.0) -> Histories:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.recommender.excluded import excluded_code, excluded_codes, has_no_category
-from hup.recommender.vocabulary import SessionReader, Vocabulary
+from hup.recommender.candidates import excluded_code, excluded_codes, has_no_category
+from hup.recommender.vocabulary import SessionReader
 from hup.sessions.events import Event
 from hup.sessions.levels import ranked_levels
 
-
-def vocabulary_of(paths: dict[str, tuple[str, ...]]) -> Vocabulary:
-    """Items by name with their paths of two names."""
-
-    coarse = list(dict.fromkeys(path[0] for path in paths.values()))
-    fine = list(dict.fromkeys(paths.values()))
-    codes = np.array([[coarse.index(path[0]), fine.index(path)] for path in paths.values()])
-    names = (coarse, [path[-1] for path in fine])
-    parents = (np.full(len(coarse), -1), np.array([coarse.index(path[0]) for path in fine]))
-    ones = {
-        level: np.ones(n, int) for level, n in zip(ranked_levels(2), (len(paths), len(fine), len(coarse)), strict=True)
-    }
-    return Vocabulary(list(paths), codes, names, parents, [], ones)
-
+from ..helpers.vocabularies import vocabulary_of
 
 NONE = (NO_CATEGORY, NO_CATEGORY)
 ALL_IN_ONE = {"a": ("x", "p"), "b": ("x", "q"), "c": ("y", "p")}

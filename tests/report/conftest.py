@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hup.evaluation.metrics import recall, reciprocal_rank
-from hup.experiment.results import Cost, LevelResult, Metric, Part, Results, RowResult
+from hup.experiment.results import Cost, LevelResult, Metric, PartResult, Results, RowResult
 from hup.experiment.run_folder import RunFolder
 
 LEVELS = {"item": 20, "category_1": 5}
@@ -36,7 +36,7 @@ def _row(folder: RunFolder, name: str, ranks: np.ndarray) -> RowResult:
     levels = {}
     for level, k in LEVELS.items():
         figures = [float(measure(ranks, k).mean()) for measure in (recall, reciprocal_rank)]
-        part = Part(len(ranks), *figures)
+        part = PartResult(len(ranks), *figures)
         found = [Metric(value, (max(0.0, value - 0.05), min(1.0, value + 0.05)), (value,)) for value in figures]
         levels[level] = LevelResult(level, k, len(ranks), 1.0, *found, part, part)
     group = "hup" if name == "hup" else "variant" if name.startswith("hup-") else "critic"

@@ -8,8 +8,8 @@ import pytest
 import hup
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.recommender.candidates import target_ranks
 from hup.recommender.kinds import model_class
-from hup.recommender.target_ranks import target_ranks
 from hup.report import case_from_dataset, case_from_events, case_from_text, choose_case, explain
 from hup.report.case_table import case_grid
 from hup.sessions.batches import histories_and_targets

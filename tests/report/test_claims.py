@@ -9,7 +9,7 @@ from hup.report.agreement import agreement
 from hup.report.claims import CLAIMS, FAILS, HOLDS, UNSURE, judge
 from hup.report.paired import PairedTests
 from hup.report.paper import PAPER_ROWS, paper_figure
-from hup.report.summary import summary
+from hup.report.summary import summary_sentences
 
 SESSIONS = 300
 BEST, GOOD, POOR = (np.full(SESSIONS, rank, dtype=float) for rank in (1.0, 4.0, 30.0))
@@ -96,7 +96,7 @@ def _paper(row: str) -> float:
 
 def test_the_summary_says_who_loses(results_of):
     results = results_of({"hup": POOR, "recency": BEST, "hup-lstm": GOOD}, failed=("rib",))
-    told = " ".join(summary(results, judge(results), ["item"]))
+    told = " ".join(summary_sentences(results, judge(results), ["item"]))
     assert "Items: RECENCY is best in Recall@20 with 100.0 %" in told
     assert "HUP comes 3rd of 3 by Recall@20" in told
     assert "HUP loses to Recency" in told

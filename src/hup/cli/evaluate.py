@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hup.evaluation import Evaluation
 
-REFERENCE = "recency"
+BASELINE = "recency"
 
 
 class SplitChoice(StrEnum):
@@ -124,11 +124,11 @@ def _show(evaluation: Evaluation, split: str, out: Console) -> None:
 
 
 def _warn(evaluation: Evaluation, name: str) -> None:
-    below = evaluation.below(name, REFERENCE)
+    below = evaluation.below(name, BASELINE)
     if not below:
         return
     error_console.print(
-        f"[bold yellow]Below {REFERENCE}.[/] Listing what the session visited, last seen first, needs no training and "
+        f"[bold yellow]Below {BASELINE}.[/] Listing what the session visited, last seen first, needs no training and "
         f"did better than {name} here:",
         highlight=False,
     )

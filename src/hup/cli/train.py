@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from hup.recommender.base import Recommender
 
-NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 MANY_SESSIONS = 10_000  # on so many small batches are not needed for enough steps
 LARGE_BATCH = 128
 
@@ -149,15 +148,21 @@ def _epoch_line(record: dict[str, Any]) -> str:
 
 
 def _number(value: float | None, form: str) -> str:
+    from hup.evaluation.figures import NOTHING
+
     return NOTHING if value is None else format(value, form)
 
 
 def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{100 * value:.1f} %"
+    from hup.evaluation.figures import percent
+
+    return percent(value) if value is None else f"{percent(value)} %"
 
 
 def _summary(metrics: dict[str, Any]) -> Table:
     from rich.table import Table
+
+    from hup.evaluation.figures import NOTHING
 
     validation = metrics["validation"] or {}
     if validation:

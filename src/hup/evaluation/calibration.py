@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hup.data.dataset import Dataset
 from hup.recommender.base import Recommender
-from hup.recommender.excluded import excluded_codes
+from hup.recommender.candidates import excluded_codes
 from hup.sessions.batches import LastInterval, histories_and_targets
+from hup.sessions.levels import Level
 
 LISTED = 5  # recommendations of every session whose probabilities are looked at
 BINS = 10
@@ -97,7 +98,7 @@ def calibration(
     dict of str to Calibration
         By level.
     """
-    found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {level: [] for level in model.levels}
+    seen: dict[Level, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {level: [] for level in model.levels}
     for start in range(0, len(sessions), _BATCH):
         histories, targets = histories_and_targets(dataset, sessions[start : start + _BATCH], last_interval)
         answer = model.scores(histories)
@@ -109,9 +110,9 @@ def calibration(
             best = scores.topk(min(LISTED, scores.shape[1]), dim=1)
             listed = best.values > -torch.inf
             hit = best.indices == targets.codes(level).unsqueeze(1)
-            found[level].append((best.values[listed].double().numpy(), hit[listed].numpy()))
-    out = {}
-    for level, parts in found.items():
+            seen[level].append((best.values[listed].double().numpy(), hit[listed].numpy()))
+    out: dict[str, Calibration] = {}
+    for level, parts in seen.items():
         probabilities, hits = zip(*parts, strict=True)
         made = reliability(np.concatenate(probabilities), np.concatenate(hits))
         if made is not None:

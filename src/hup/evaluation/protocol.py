@@ -17,10 +17,9 @@ from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
 from hup.recommender.base import Recommender
-from hup.recommender.excluded import excluded_codes
+from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
-from hup.recommender.target_ranks import refuse_other_candidates, target_ranks, widened
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
 from hup.sessions.levels import ranked_levels
 
@@ -143,14 +142,14 @@ def evaluate(
                     refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
                     scores = widened(scores, size)
                 refuse_other_candidates(scores, histories, level, size, row)
-                found = target_ranks(
+                target_rank = target_ranks(
                     scores,
                     targets.codes(level),
                     excluded=excluded_codes(histories, level, dataset.taxonomy.no_category),
                     candidates=allowed,
                     name=row,
                 )
-                ranks[row][level][place] = np.where(counts, found, np.nan)
+                ranks[row][level][place] = np.where(counts, target_rank, np.nan)
         if progress is not None:
             progress(len(place))
     return Evaluation(

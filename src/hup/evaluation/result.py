@@ -148,15 +148,15 @@ class Evaluation:
         """
         if row == reference or row not in self.rows or reference not in self.rows:
             return []
-        found = []
+        weaker = []
         for level in self.levels:
             for metric, title in (("recall", "Recall"), ("mrr", "MRR")):
                 key = f"{metric}@{cutoff(level)}"
                 ours, theirs = self.rows[row][level][key], self.rows[reference][level][key]
                 if ours is not None and theirs is not None and ours < theirs:
                     name = f"{level} {title}@{cutoff(level)}"
-                    found.append(f"{name}: {row} {100 * ours:.1f} %, {reference} {100 * theirs:.1f} %")
-        return found
+                    weaker.append(f"{name}: {row} {100 * ours:.1f} %, {reference} {100 * theirs:.1f} %")
+        return weaker
 
 
 def _repeated(value: str, length: int) -> pa.DictionaryArray:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich import box
 from rich.table import Table
 
+from hup.evaluation.figures import percent, percent_pair, percent_with_interval
 from hup.evaluation.metrics import cutoff
 from hup.evaluation.result import Evaluation
-
-NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 
 
 def level_tables(evaluation: Evaluation) -> list[Table]:
@@ -25,7 +22,7 @@ def _level_table(evaluation: Evaluation, level: str) -> Table:
     k = cutoff(level)
     first = next(iter(evaluation.rows.values()))[level]
     table = Table(
-        title=f"{level}: {first['sessions']:,} sessions, ceiling {_percent(first['ceiling'])} %",
+        title=f"{level}: {first['sessions']:,} sessions, ceiling {percent(first['ceiling'])} %",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,  # so that the widest figures fit into 80 columns
@@ -40,22 +37,7 @@ def _level_table(evaluation: Evaluation, level: str) -> Table:
         row = by_level[level]
         table.add_row(
             name,
-            *(_with_interval(row, f"{metric}@{k}") for metric in ("recall", "mrr")),
-            *(_pair(row[part], k) for part in ("repeat", "explore")),
+            *(percent_with_interval(row[key], row[f"{key}_interval"]) for key in (f"recall@{k}", f"mrr@{k}")),
+            *(percent_pair(row[part][f"recall@{k}"], row[part][f"mrr@{k}"]) for part in ("repeat", "explore")),
         )
     return table
-
-
-def _with_interval(row: dict[str, Any], key: str) -> str:
-    if row[key] is None:
-        return NOTHING
-    low, high = row[f"{key}_interval"]
-    return f"{_percent(row[key])} ({_percent(low)}–{_percent(high)})"  # noqa: RUF001 (a range)
-
-
-def _pair(part: dict[str, Any], k: int) -> str:
-    return f"{_percent(part[f'recall@{k}'])} / {_percent(part[f'mrr@{k}'])}"
-
-
-def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{100 * value:.1f}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hup.errors import HupError
 from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
 from hup.evaluation.significance import bootstrap_mean, holm, paired_t_test
-from hup.experiment.results import Cost, Difference, LevelResult, Metric, Part, Results, RowResult
+from hup.experiment.results import Cost, Difference, LevelResult, Metric, PartResult, Results, RowResult
 from hup.experiment.run_folder import Request, RunFolder
 from hup.sessions.levels import Level
 
@@ -112,9 +112,9 @@ def _level(by_seed: list[tuple[Floats, NDArray[np.bool_]]], level: str) -> tuple
     values = {"recall": recall(ranks, k), "mrr": reciprocal_rank(ranks, k)}
     means = {name: value.mean(axis=0) for name, value in values.items()}
 
-    def part(mask: NDArray[np.bool_]) -> Part:
+    def part(mask: NDArray[np.bool_]) -> PartResult:
         n = int(mask.sum())
-        return Part(n, *(float(means[name][mask].mean()) if n else None for name in ("recall", "mrr")))
+        return PartResult(n, *(float(means[name][mask].mean()) if n else None for name in ("recall", "mrr")))
 
     def metric(name: str) -> Metric:
         if not len(repeat):

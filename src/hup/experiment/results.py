@@ -27,7 +27,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartResult:
     """The sessions whose target was (*repeat*) or was not (*explore*) in their history: how many, and the figures."""
 
     sessions: int
@@ -45,8 +45,8 @@ class LevelResult:
     ceiling: float | None
     recall: Metric
     mrr: Metric
-    repeat: Part
-    explore: Part
+    repeat: PartResult
+    explore: PartResult
 
 
 @dataclass(frozen=True)

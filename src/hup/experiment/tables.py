@@ -5,10 +5,9 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from hup.experiment.results import LevelResult, Metric, Results, RowResult
+from hup.evaluation.figures import NOTHING, percent_pair, percent_with_interval
+from hup.experiment.results import Metric, Results, RowResult
 from hup.experiment.rows import GROUPS
-
-NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
 
 
 def grid_tables(results: Results) -> list[Table]:
@@ -57,20 +56,8 @@ def _cells(results: Results, row: RowResult, level: str, best: dict[str, float])
     out = [row.title]
     for name in ("recall", "mrr"):
         metric: Metric = getattr(figures, name)
-        text = _with_interval(metric)
+        text = percent_with_interval(metric.value, metric.interval)
         if results.stars.get(level, {}).get(name) == row.row:
             text = f"{text} *"
         out.append(f"[bold]{text}[/]" if metric.value is not None and metric.value == best[name] else text)
-    return [*out, _pair(figures, "repeat"), _pair(figures, "explore")]
-
-
-def _with_interval(metric: Metric) -> str:
-    if metric.value is None or metric.interval is None:
-        return NOTHING
-    low, high = metric.interval
-    return f"{100 * metric.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"  # noqa: RUF001 (a range)
-
-
-def _pair(figures: LevelResult, part: str) -> str:
-    measured = getattr(figures, part)
-    return " / ".join(NOTHING if value is None else f"{100 * value:.1f}" for value in (measured.recall, measured.mrr))
+    return [*out, *(percent_pair(part.recall, part.mrr) for part in (figures.repeat, figures.explore))]

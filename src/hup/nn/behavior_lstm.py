@@ -197,9 +197,9 @@ class BehaviorLSTM(nn.Module):
 
 def _require(name: str, signal: Tensor | None, size: int) -> None:
     if (signal is None) != (size == 0):
-        found = "none was given" if signal is None else "one was given"
+        given = "none was given" if signal is None else "one was given"
         raise ValueError(
-            f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {found}"
+            f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {given}"
         )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,6 +14,7 @@ from hup.config import Section
 from hup.data.dataset import Behavior, Dataset
 from hup.data.manifest import SplitBounds
 from hup.errors import HupError
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.model_folder import (
     CONFIG,
     FORMAT_VERSION,
@@ -32,51 +32,6 @@ from hup.sessions.events import Event, check_now, in_time_order
 from hup.sessions.levels import Level, ranked_levels
 
 Part = TypeVar("Part")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one level for ``B`` histories; higher is better.
-
-    Attributes
-    ----------
-    known : Tensor
-        ``(B, n_known)``, every code of the training vocabulary.
-    own : Tensor
-        ``(B, U)``, the history's own codes that the vocabulary lacks.
-    own_codes : Tensor
-        ``(B, U)`` int64, their codes, ``-1`` = padding.
-    """
-
-    known: Tensor
-    own: Tensor
-    own_codes: Tensor
-
-
-class LevelScores:
-    """What a model answers for one batch: ``answer[level]`` gives the :class:`Scores` of a level, made on demand.
-
-    Scores of all levels at once would fill the memory of a large shop. What they are made of is settled when the batch
-    is asked about, so an answer never changes, and threads that ask about different batches do not meet.
-
-    Parameters
-    ----------
-    score : callable
-        Makes the scores of a level.
-    """
-
-    def __init__(self, score: Callable[[str], Scores]) -> None:
-        self._score = score
-
-    def __getitem__(self, level: str) -> Scores:
-        """Score every candidate of a level.
-
-        Raises
-        ------
-        HupError
-            The model has no such level.
-        """
-        return self._score(level)
 
 
 class Recommender(ABC):

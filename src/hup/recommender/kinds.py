@@ -40,8 +40,8 @@ def model_class(kind: str) -> type[Recommender]:
     if kind not in KINDS:
         raise HupError(f"There is no model {kind!r}. Models: {', '.join(sorted(KINDS))}.")
     module, name = KINDS[kind]
-    found: type[Recommender] = getattr(importlib.import_module(module), name)
-    return found
+    of_kind: type[Recommender] = getattr(importlib.import_module(module), name)
+    return of_kind
 
 
 def load(folder: str | Path) -> Recommender:

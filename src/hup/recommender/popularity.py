@@ -11,7 +11,8 @@ from torch import Tensor
 
 from hup.config import Section
 from hup.data.dataset import Dataset
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 

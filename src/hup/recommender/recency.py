@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.popularity import EXACT_IN_FLOAT32, Popularity
 from hup.sessions.batches import Histories
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hup.recommender.excluded import excluded_code, has_no_category
+from hup.recommender.candidates import excluded_code, has_no_category
 from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.levels import Level
 

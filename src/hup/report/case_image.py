@@ -63,9 +63,9 @@ def write_case_image(explanation: Explanation, path: str | Path, *, last: int | 
             text = f"{grid.n_folded} earlier events" if place == 0 else cell.text
             _cell(axes, edges, place, 3, GridCell(text, 1, cell.kind))
         for number, row in enumerate(grid.rows):
-            for place, cell in enumerate(row):
-                if cell is not None:
-                    _cell(axes, edges, place, 3 + n_folded + number, cell, truth=number >= grid.target)
+            for place, of_row in enumerate(row):
+                if of_row is not None:
+                    _cell(axes, edges, place, 3 + n_folded + number, of_row, truth=number >= grid.target)
         below = f"{explanation.source}. Attention in % of the history; the last rows are the ground truth, with ranks."
         _text(axes, 0, lines + 0.6, below, color="#444444")
         with warnings.catch_warnings():

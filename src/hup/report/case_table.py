@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hup.report.explanation import Column, EventRow, Explanation, Rank
-from hup.report.wording import ordinal, percent, seconds
+from hup.evaluation.figures import percent
+from hup.report.explanation import EventRow, Explanation, HeatColumn, Rank
+from hup.report.wording import duration, ordinal
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def case_grid(explanation: Explanation, last: int | None = None) -> CaseGrid:
         _spans(shown, lambda event: event.item, lambda event: event.item, cut - start),
         [GridCell(event.behavior) for event in shown],
         _dwells(shown),
-        [GridCell("" if event.interval is None else seconds(event.interval), kind="number") for event in shown],
+        [GridCell("" if event.interval is None else duration(event.interval), kind="number") for event in shown],
     ]
     folded = [GridCell("")] * 5
     heads = []
@@ -139,13 +140,13 @@ def _dwells(shown: Sequence[EventRow]) -> list[GridCell | None]:
     return [
         None
         if cell is None
-        else GridCell("" if event.dwell is None else seconds(event.dwell), cell.span, kind="number")
+        else GridCell("" if event.dwell is None else duration(event.dwell), cell.span, kind="number")
         for cell, event in zip(cells, shown, strict=True)
     ]
 
 
 def _heat(
-    column: Column, level: str, start: int, cut: int, n_shown: int, rank: Rank | None
+    column: HeatColumn, level: str, start: int, cut: int, n_shown: int, rank: Rank | None
 ) -> tuple[list[GridCell | None], GridCell]:
     """Cells of one column beside the shown events, and the sum of the weights before them."""
     kind = level.partition("_")[0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hup.evaluation.figures import NOTHING
 from hup.evaluation.metrics import cutoff
 from hup.experiment.results import Results
 from hup.report.agreement import Agreement
 from hup.report.claims import FAILS, HOLDS, UNSURE, JudgedClaim, Verdict
-from hup.report.table import NOTHING, Cell, Group, Table
+from hup.report.table import Cell, Group, Table
 from hup.report.wording import SPEARMAN, level_title, metric_title, p_value, points
 
 _MARKS = {HOLDS: "good", FAILS: "bad", UNSURE: "unsure"}

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hup.evaluation.significance import holm
+from hup.experiment.read_results import SIGNIFICANT
 from hup.experiment.results import Results
 from hup.report.paired import Comparison, PairedTests
 from hup.report.paper import paper_figure
 from hup.sessions.levels import Level
-
-SIGNIFICANT = 0.01
 
 CONVENTIONAL = ("popularity", "bpr-mf", "item-knn", "word2vec", "word2vec-avg")
 RECURRENT = ("rib", "time-lstm", "s-hrnn")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hup.errors import HupError
+from hup.evaluation.figures import NOTHING, percent
 from hup.experiment.results import Metric, Results, RowResult
 from hup.report.result_tables import METRICS
-from hup.report.table import NOTHING, Cell, Group, Table
-from hup.report.wording import SPEARMAN, level_title, metric_title, percent, percent_range
+from hup.report.table import Cell, Group, Table
+from hup.report.wording import SPEARMAN, level_title, metric_title, percent_range
 from hup.sessions.levels import ITEM, Level
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from hup.evaluation.figures import NOTHING, percent, percent_pair
 from hup.evaluation.metrics import cutoff
-from hup.experiment.results import Difference, Part, Results, RowResult
-from hup.report.claims import SIGNIFICANT
+from hup.experiment.read_results import SIGNIFICANT
+from hup.experiment.results import Difference, Results, RowResult
 from hup.report.result_tables import METRICS, grouped, shown_levels
-from hup.report.table import NOTHING, Cell, Group, Table
+from hup.report.table import Cell, Group, Table
 from hup.report.wording import (
     RANGE,
-    count,
+    duration,
     level_title,
     metric_title,
     p_value,
-    percent,
     points,
     points_range,
-    seconds,
+    with_separators,
 )
 
 
@@ -57,7 +57,7 @@ def parts_table(results: Results) -> Table:
         for row in results.rows:
             if row.levels:
                 parts = [part for level in levels for part in (row.levels[level].repeat, row.levels[level].explore)]
-                cells[row.row] = (Cell(row.title), *(Cell(_pair(part)) for part in parts))
+                cells[row.row] = (Cell(row.title), *(Cell(percent_pair(part.recall, part.mrr)) for part in parts))
             else:
                 cells[row.row] = (Cell(row.title), Cell(NOTHING, mark="reason", span=2 * len(levels)))
     note = (
@@ -65,10 +65,6 @@ def parts_table(results: Results) -> Table:
         "explore: it was not. They are different tasks, and a row may be good at one alone."
     )
     return Table("Repeat and explore", head, grouped(results, cells), note)
-
-
-def _pair(part: Part) -> str:
-    return f"{percent(part.recall)} / {percent(part.mrr)}"
 
 
 def significance_table(results: Results) -> Table:
@@ -131,13 +127,13 @@ def cost_table(results: Results) -> Table:
     for row in results.rows:
         cost = row.cost
         figures = (
-            seconds(cost.fit_seconds),
-            seconds(cost.tune_seconds),
+            duration(cost.fit_seconds),
+            duration(cost.tune_seconds),
             str(len(row.trials)) if row.trials else NOTHING,
             NOTHING if cost.epochs is None else f"{cost.epochs:.0f}",
-            count(cost.events_per_second),
-            count(cost.sessions_per_second),
-            count(cost.parameters),
+            with_separators(cost.events_per_second),
+            with_separators(cost.sessions_per_second),
+            with_separators(cost.parameters),
             str(len(row.seeds)) if row.seeds else NOTHING,
         )
         cells[row.row] = (Cell(row.title), *map(Cell, figures))

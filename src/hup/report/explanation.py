@@ -12,16 +12,15 @@ import torch
 from hup.data.taxonomy import extended_path
 from hup.errors import HupError
 from hup.recommender.attention import HasAttention
-from hup.recommender.base import Recommender, Scores
-from hup.recommender.excluded import excluded_code, has_no_category
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, excluded_code, has_no_category, target_ranks
 from hup.recommender.recommendations import Recommendation, own_candidates, rank
-from hup.recommender.target_ranks import target_ranks
 from hup.recommender.vocabulary import Seen, SessionReader
 from hup.report.case import Case
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level, ranked_levels
 
-LISTED = 5  # recommendations of every model
+SHOWN = 5  # recommendations of every model
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Column:
+class HeatColumn:
     """Attention of one level of one model; the weights cover the history and sum to 1."""
 
     weights: tuple[Weight, ...]
@@ -69,7 +68,7 @@ class ModelView:
     Attributes
     ----------
     name : str
-    columns : dict of str to Column
+    columns : dict of str to HeatColumn
         By level: ``"micro"``, ``"item"``, ``"category_k"``; empty for models without attention.
     ranks : dict of str to Rank
         By level: ``"item"``, ``"category_K"`` …
@@ -78,7 +77,7 @@ class ModelView:
     """
 
     name: str
-    columns: dict[str, Column]
+    columns: dict[str, HeatColumn]
     ranks: dict[str, Rank]
     top: dict[str, tuple[Recommendation, ...]]
 
@@ -227,7 +226,8 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
         histories = replace(histories, user=torch.tensor([case.user]), index=torch.tensor([case.index]))
     # Unknown codes follow first appearance, so those of the whole session go on from those of its history.
     target, items = reader.items(case.events)[case.events[-1].item], reader.items(case.history)
-    ranks, top = {}, {}
+    ranks: dict[str, Rank] = {}
+    top: dict[str, tuple[Recommendation, ...]] = {}
     with torch.no_grad():
         answer = model.scores(histories)
     for level in model.levels:
@@ -260,14 +260,14 @@ def _best(
     by_code = dict(zip(scores.own_codes[0].tolist(), scores.own[0].tolist(), strict=True))
     own_scores = scores.known.new_tensor([by_code[candidate.code] for candidate in own])
     current = case.history[-1].item
-    return rank(model.vocabulary, items, current, level, scores.known[0].clone(), own_scores, own, LISTED)
+    return rank(model.vocabulary, items, current, level, scores.known[0].clone(), own_scores, own, SHOWN)
 
 
-def _columns(model: Recommender, histories: Histories) -> dict[str, Column]:
+def _columns(model: Recommender, histories: Histories) -> dict[str, HeatColumn]:
     if not isinstance(model, HasAttention):
         return {}
     columns = {}
     for column in model.attention(histories):
         spans = zip(column.first.tolist(), column.last.tolist(), column.weights.tolist(), strict=True)
-        columns[column.level] = Column(tuple(Weight(*span) for span in sorted(spans)), column.trained)
+        columns[column.level] = HeatColumn(tuple(Weight(*span) for span in sorted(spans)), column.trained)
     return columns

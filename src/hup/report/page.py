@@ -23,7 +23,7 @@ from hup.report.detail_tables import detail_tables
 from hup.report.explanation import Explanation
 from hup.report.rank_table import rank_table
 from hup.report.result_tables import main_table, shown_levels, statistics_table
-from hup.report.summary import summary
+from hup.report.summary import summary_sentences
 from hup.report.table import Table
 from hup.report.wording import level_title
 from hup.sessions.levels import Level
@@ -133,7 +133,7 @@ def _section(results: Results, paper: str | None, number: int) -> RunSection:
     return RunSection(
         results=results,
         anchor=f"run-{number}",
-        sentences=summary(results, claims, shown_levels(results)),
+        sentences=summary_sentences(results, claims, shown_levels(results)),
         main=main_table(results, paper),
         agreement=None if paper is None else agreement_table(agreement(results, paper), results.dataset["levels"]),
         claims=claims_table(claims, results) if claims else None,

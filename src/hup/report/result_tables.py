@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hup.evaluation.figures import NOTHING, percent
 from hup.experiment.results import LevelResult, Metric, Results, RowResult
 from hup.experiment.rows import GROUPS
 from hup.report.paper import STATISTICS, paper_figure
-from hup.report.table import NOTHING, Cell, Group, Table
-from hup.report.wording import count, level_title, metric_title, percent, percent_range
+from hup.report.table import Cell, Group, Table
+from hup.report.wording import level_title, metric_title, percent_range, with_separators
 from hup.sessions.levels import Level
 
 FULL_DATA = "paper, measured on the full data"
@@ -45,7 +46,7 @@ def statistics_table(runs: Sequence[Results], papers: Sequence[str | None]) -> T
             done.add(paper)
             theirs = STATISTICS[paper]
             figures = [None, theirs.users, theirs.products, theirs.categories, theirs.events, None, None]
-            muted = [Cell(count(value), mark="muted") for value in figures]
+            muted = [Cell(with_separators(value), mark="muted") for value in figures]
             columns.append((Cell(theirs.title, "paper", "muted"), muted))
     names = (
         "Sessions",
@@ -64,12 +65,12 @@ def statistics_table(runs: Sequence[Results], papers: Sequence[str | None]) -> T
 def _facts(facts: dict[str, object]) -> list[Cell]:
     categories, users, share = facts.get("categories"), facts.get("users"), facts.get("target_repeat_share")
     splits = [facts.get(f"{split}_sessions") for split in ("train", "validation", "test")]
-    known = [count(value) if isinstance(value, int) else NOTHING for value in splits]
+    known = [with_separators(value) if isinstance(value, int) else NOTHING for value in splits]
     return [
         _whole(facts.get("sessions")),
         _whole(users) if isinstance(users, int) else Cell("not named by the log"),
         _whole(facts.get("items")),
-        Cell(" / ".join(map(count, categories)) if isinstance(categories, Sequence) else NOTHING),
+        Cell(" / ".join(map(with_separators, categories)) if isinstance(categories, Sequence) else NOTHING),
         _whole(facts.get("events")),
         Cell(" / ".join(known)),
         Cell(f"{percent(share)} %" if isinstance(share, float) else NOTHING),
@@ -77,7 +78,7 @@ def _facts(facts: dict[str, object]) -> list[Cell]:
 
 
 def _whole(value: object) -> Cell:
-    return Cell(count(value) if isinstance(value, int) else NOTHING)
+    return Cell(with_separators(value) if isinstance(value, int) else NOTHING)
 
 
 def main_table(results: Results, paper: str | None = None) -> Table:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hup.evaluation.figures import percent
+from hup.experiment.read_results import SIGNIFICANT
 from hup.experiment.results import Difference, LevelResult, Results, RowResult
-from hup.report.claims import FAILS, HOLDS, SIGNIFICANT, JudgedClaim
-from hup.report.wording import level_title, listed, metric_title, ordinal, percent, percent_range, points
+from hup.report.claims import FAILS, HOLDS, JudgedClaim
+from hup.report.wording import level_title, listed, metric_title, ordinal, percent_range, points
 
-HUP = "hup"
+HUP_ROW = "hup"
 
 
-def summary(results: Results, claims: Sequence[JudgedClaim], levels: Sequence[str]) -> list[str]:
+def summary_sentences(results: Results, claims: Sequence[JudgedClaim], levels: Sequence[str]) -> list[str]:
     """Say who is best at every level, where HUP stands, whom it beats and by whom it is beaten, and what failed.
 
     Parameters
@@ -51,11 +53,11 @@ def _level(results: Results, level: str, measured: list[RowResult]) -> list[str]
         best += f", {by_mrr[0].title} in {mrr} with {_figure(by_mrr[0], level, 'mrr')}."
     sentences = [best]
     names = [row.row for row in by_recall]
-    if HUP in names:
-        place = names.index(HUP) + 1
+    if HUP_ROW in names:
+        place = names.index(HUP_ROW) + 1
         hup = by_recall[place - 1]
         standing = f"HUP comes {ordinal(place)} of {len(names)} by {recall}, with {_figure(hup, level, 'recall')},"
-        standing += f" and {ordinal([row.row for row in by_mrr].index(HUP) + 1)} by {mrr}."
+        standing += f" and {ordinal([row.row for row in by_mrr].index(HUP_ROW) + 1)} by {mrr}."
         sentences.append(standing)
         sentences += _recency(hup, measured, level, recall, mrr)
         sentences += _tested(results, level, recall)
@@ -82,7 +84,7 @@ def _recency(hup: RowResult, measured: list[RowResult], level: str, recall: str,
 
 def _tested(results: Results, level: str, recall: str) -> list[str]:
     """Count the rows that HUP is surely better or worse than."""
-    if results.reference != HUP:
+    if results.reference != HUP_ROW:
         return []
     of = [d for d in results.differences if d.level == level and d.metric == "recall"]
     titles = {row.row: row.title for row in results.rows}

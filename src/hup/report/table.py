@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NOTHING = "–"  # noqa: RUF001 (what stands where there is nothing to measure)
-
 
 @dataclass(frozen=True)
 class Cell:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hup.report.table import NOTHING
+from hup.evaluation.figures import NOTHING
 from hup.sessions.levels import Level
 
 MINUS, RANGE = "−", "–"  # noqa: RUF001 (the signs of typeset numbers)
 SPEARMAN = "Spearman's ρ"  # noqa: RUF001 (a Greek letter)
-
-
-def percent(value: float | None) -> str:
-    """Write a share in percent, one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
 
 
 def percent_range(interval: tuple[float, float] | None) -> str:
@@ -37,12 +32,12 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
-def count(value: float | None) -> str:
+def with_separators(value: float | None) -> str:
     """Write a whole number with separators."""
     return NOTHING if value is None else f"{round(value):,}"
 
 
-def seconds(value: float | None) -> str:
+def duration(value: float | None) -> str:
     """Write a time in the unit that suits it."""
     if value is None:
         return NOTHING

@@ -18,7 +18,7 @@ from hup.simulator.formats import EventTable, JdLines, LogFile, ShopNames
 
 SimulatedFormat = Literal["jd", "events"]
 
-ENDINGS: dict[SimulatedFormat, tuple[str, ...]] = {
+LOG_ENDINGS: dict[SimulatedFormat, tuple[str, ...]] = {
     "jd": (".txt", ".txt.gz", ".txt.zst"),
     "events": (".parquet", ".csv", ".csv.gz", ".csv.zst"),
 }
@@ -86,12 +86,12 @@ def simulate(
     >>> simulate(SimulatorConfig(sessions=1000, items=500, levels=3), "clicks.txt.gz")  # doctest: +SKIP
     """
     out = Path(out) if Path(out).name else Path(out).resolve()
-    if format not in ENDINGS:
+    if format not in LOG_ENDINGS:
         raise HupError(f"simulator: format is {format!r}; expected jd or events.")
     if sessions_per_file < 1:
         raise HupError(f"simulator: sessions_per_file is {sessions_per_file}; expected at least 1.")
     is_folder = out.is_dir() or not out.suffix
-    ending = ENDINGS[format][0] if is_folder else _ending(out, format)
+    ending = LOG_ENDINGS[format][0] if is_folder else _ending(out, format)
     _refuse_existing(out, overwrite)
     shop = build_catalogue(config)
     names = ShopNames(shop)
@@ -111,10 +111,10 @@ def simulate(
 
 
 def _ending(out: Path, format: SimulatedFormat) -> str:
-    fitting = [ending for ending in ENDINGS[format] if out.name.endswith(ending) and out.name != ending]
+    fitting = [ending for ending in LOG_ENDINGS[format] if out.name.endswith(ending) and out.name != ending]
     if not fitting:
         raise HupError(
-            f"{out}: the ending does not fit --format {format}; expected one of {', '.join(ENDINGS[format])}, "
+            f"{out}: the ending does not fit --format {format}; expected one of {', '.join(LOG_ENDINGS[format])}, "
             "or a path without an ending for a folder of parts."
         )
     return fitting[0]

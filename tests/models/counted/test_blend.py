@@ -20,7 +20,7 @@ from hup.models.counted.blend import (
     DEFAULT_RECENCY,
     POPULARITY_SHARE,
     Blend,
-    Shares,
+    ComponentShares,
     STANItemKNNRecency,
     VSKNNRecency,
     recency_shares,
@@ -31,10 +31,9 @@ from hup.models.counted.blend import (
 from hup.models.counted.item_knn import ItemKNN
 from hup.models.counted.stan import STAN
 from hup.models.counted.vsknn import VSKNN
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores, target_ranks
 from hup.recommender.kinds import load
 from hup.recommender.recency import Recency
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import histories_and_targets
 
 from ...helpers.neighbor_sessions import N_KNOWN, Sessions, histories, log_of
@@ -171,7 +170,7 @@ shares_of_a_row = st.lists(st.sampled_from([0.0, 0.0, 0.0, 1e-9, 0.3, 0.5, 1.0])
 )
 def test_the_shortlist_gives_the_ranks_within_the_cutoff(rows, popularity, weights, n):
     first, recency, targets, excluded = zip(*rows, strict=True)
-    shares = Shares(
+    shares = ComponentShares(
         known=[torch.tensor(first), torch.tensor(recency)],
         popularity=torch.tensor(popularity),
         own=torch.tensor([[0.3, 1.0, 0.0]]).repeat(len(rows), 1),
@@ -187,14 +186,16 @@ def test_the_shortlist_gives_the_ranks_within_the_cutoff(rows, popularity, weigh
 
 def test_the_shortlist_holds_the_next_popular_code_where_the_first_is_no_candidate():
     nothing, none = torch.zeros(1, 3), torch.zeros(1, 0)
-    shares = Shares([nothing, nothing], torch.tensor([0.3, 1.0, 0.6]), none, none.long())
+    shares = ComponentShares([nothing, nothing], torch.tensor([0.3, 1.0, 0.6]), none, none.long())
     assert shortlist(shares, 1)[0].tolist() == [[1, 2]]
 
 
 def test_the_shortlist_of_an_empty_vocabulary():
     nothing = torch.zeros(2, 0)
     own = torch.tensor([[1.0, 0.5], [1.0, 0.0]])
-    codes, listed = shortlist(Shares([nothing, nothing], torch.zeros(0), own, torch.tensor([[4, 3], [3, -1]])), 20)
+    codes, listed = shortlist(
+        ComponentShares([nothing, nothing], torch.zeros(0), own, torch.tensor([[4, 3], [3, -1]])), 20
+    )
     assert codes.tolist() == [[4, 3], [3, -1]]
     assert [share.tolist() for share in listed] == [[[0, 0], [0, 0]], own.tolist(), [[0, 0], [0, 0]]]
 

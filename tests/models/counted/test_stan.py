@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, sqrt
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from hup.errors import HupError
 from hup.models.counted.stan import STAN, STANConfig
-from hup.recommender.kinds import load
 
 from ...helpers.neighbor_sessions import (
     N_KNOWN,
@@ -120,17 +118,6 @@ def test_what_training_never_saw_has_no_neighbours_and_comes_last():
     assert (scores.own < scores.known.min()).all()
     assert (scores.known[0] < 1).all()
     assert scores.known[1, 3] > 1
-
-
-def test_a_saved_model_scores_the_same(tmp_path: Path):
-    model = STAN(STANConfig(neighbors=2, session_decay=0.5)).fit(log_of([[1, 3, 1], [2, 0], [4, 5, 0], [0, 1]]))
-    model.save_pretrained(tmp_path / "model")
-    opened = load(tmp_path / "model")
-    assert isinstance(opened, STAN)
-    assert opened.config == model.config
-    for level in model.levels:
-        rows = histories([[1, 0, 9], [5]])
-        assert torch.equal(opened.score(rows, level).known, model.score(rows, level).known)
 
 
 def test_faults_are_told():

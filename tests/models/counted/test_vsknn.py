@@ -2,17 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, log2
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hup.errors import HupError
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig, decayed
-from hup.recommender.kinds import load
 
 from ...helpers.neighbor_sessions import (
     N_KNOWN,
@@ -161,17 +158,6 @@ def test_what_training_never_saw_has_no_neighbours_and_comes_last():
     # What is not known counts as a run all the same: 1 is one run back here, so the session is less alike.
     found = model.evidence(histories([[1, 9], [1]]), "item")
     assert 0 < found[0, 3] < found[1, 3]
-
-
-def test_a_saved_model_scores_the_same(tmp_path: Path):
-    model = VSKNN(VSKNNConfig(neighbors=2, newest=3)).fit(log_of([[1, 3, 1], [2, 0], [4, 5, 0], [0, 1]]))
-    model.save_pretrained(tmp_path / "model")
-    opened = load(tmp_path / "model")
-    assert isinstance(opened, VSKNN)
-    assert opened.config == model.config
-    for level in model.levels:
-        rows = histories([[1, 0, 9], [5]])
-        assert torch.equal(opened.score(rows, level).known, model.score(rows, level).known)
 
 
 def test_faults_are_told():

@@ -73,7 +73,7 @@ class Losses(Observer):
 @pytest.mark.parametrize("overrides", [(), ("network.loss='bpr_max'",), ("network.negatives=20", "network.tied=false")])
 def test_gru4rec_learns(dataset, overrides):
     watched = Losses()
-    made(GRU4Rec, *overrides, "training.epochs=6").fit(dataset, observer=watched)
+    made(GRU4Rec, *overrides, "training.epochs=3").fit(dataset, observer=watched)
     assert watched.records[-1] < watched.records[0] - 0.1
 
 
@@ -85,12 +85,12 @@ def test_time_lstm_and_s_hrnn_learn(dataset, kind, variant):
         SHRNN: [("network.mode='init'",), ("network.mode='all'",), ("network.idle_gap_seconds=20.0",)],
     }[kind][variant]
     watched = Losses()
-    made(kind, *options, "training.epochs=6").fit(dataset, observer=watched)
+    made(kind, *options, "training.epochs=3").fit(dataset, observer=watched)
     assert watched.records[-1] < watched.records[0] - 0.1
 
 
 def test_a_learned_model_beats_popularity(shops):
-    model = made(GRU4Rec, "network.hidden=32", "training.epochs=15", "training.patience=5").fit(shops[3])
+    model = made(GRU4Rec, "network.hidden=32", "training.epochs=8").fit(shops[3])
     found = evaluate(model, shops[3], rows=("popularity",))
     assert found.rows["gru4rec"]["category_3"]["mrr@5"] > found.rows["popularity"]["category_3"]["mrr@5"] + 0.2
 

@@ -23,9 +23,9 @@ from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores, excluded_codes, target_ranks
 from hup.recommender.popularity import popularity_grades
-from hup.recommender.target_ranks import target_ranks
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.levels import Level
 
@@ -64,7 +64,7 @@ class BlendConfig(Section):
 
 
 @dataclass(frozen=True)
-class Shares:
+class ComponentShares:
     """What the weights multiply at one level, for ``B`` histories.
 
     Attributes
@@ -148,7 +148,7 @@ class Blend(Recommender):
                 rank = target_ranks(
                     Scores(nothing, weighted(shares, [*weights, POPULARITY_SHARE]), codes),
                     targets.codes(level),
-                    excluded=_no_candidate(histories, level, none),
+                    excluded=excluded_codes(histories, level, none),
                     name=self.name,
                 )[wanted]
                 total[place] += ((rank <= length) / rank).sum()
@@ -162,14 +162,14 @@ class Blend(Recommender):
         self._check_level(level)
         return self._shares(histories, level).blended(self.weights[level])
 
-    def _shares(self, histories: Histories, level: str) -> Shares:
-        excluded = _no_candidate(histories, level, self.vocabulary.no_category)
+    def _shares(self, histories: Histories, level: str) -> ComponentShares:
+        excluded = excluded_codes(histories, level, self.vocabulary.no_category)
         evidence = [_without(part.evidence(histories, level), excluded) for part in self._components.values()]
         recency, own, own_codes = recency_shares(
             histories, level, self.vocabulary.size(level), self.config.recency_power
         )
         popularity = share_of_highest(popularity_grades(self.vocabulary, level)[None])[0].float()
-        return Shares([*map(share_of_highest, evidence), recency], popularity, own, own_codes)
+        return ComponentShares([*map(share_of_highest, evidence), recency], popularity, own, own_codes)
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the components, and the weights."""
@@ -254,7 +254,7 @@ def weighted(shares: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return total
 
 
-def shortlist(shares: Shares, length: int) -> tuple[Tensor, list[Tensor]]:
+def shortlist(shares: ComponentShares, length: int) -> tuple[Tensor, list[Tensor]]:
     """Gather the codes that can be among the first ``length`` of a history, whatever the weights.
 
     They are those with a share of any component, and the most popular ones: whatever has no share is behind these, and
@@ -320,13 +320,6 @@ def recency_shares(histories: Histories, level: str, n_known: int, power: float)
         match = own_codes[rows[outside]] == codes[outside].unsqueeze(1)
         own[rows[outside], match.long().argmax(dim=1)] = share[outside]
     return known, own, own_codes
-
-
-def _no_candidate(histories: Histories, level: str, no_category: Sequence[int]) -> Tensor:
-    """Code that is no candidate of each history, ``(B,)``: the item the user is on, or "no category" (-1: unknown)."""
-    if level == "item":
-        return histories.current("item")
-    return torch.full((len(histories),), no_category[int(level.removeprefix("category_")) - 1])
 
 
 def _without(evidence: Tensor, excluded: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import history_matrix
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories
 from hup.sessions.runs import session_matrix, training_runs
 

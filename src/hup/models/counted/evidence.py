@@ -7,7 +7,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.recommender.popularity import popularity_grades
 from hup.sessions.batches import Histories
 

@@ -156,7 +156,7 @@ class SessionIndex:
         return index
 
 
-def nearest(neighbors: Neighbors, similarity: FloatArray, n: int, n_sessions: int) -> tuple[Neighbors, FloatArray]:
+def most_similar(neighbors: Neighbors, similarity: FloatArray, n: int, n_sessions: int) -> tuple[Neighbors, FloatArray]:
     """Keep the ``n`` most similar sessions of every history; of equal ones the newest."""
     order = np.lexsort((n_sessions - neighbors.session, -similarity, neighbors.row))
     row = neighbors.row[order]

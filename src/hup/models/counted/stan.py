@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from hup.config import Section
-from hup.models.counted.session_index import last_visits, nearest, summed
+from hup.models.counted.session_index import last_visits, most_similar, summed
 from hup.models.counted.vsknn import SessionKNN, SessionKNNConfig
 from hup.sessions.batches import Histories
 
@@ -63,7 +63,7 @@ class STAN(SessionKNN):
         sizes = np.diff(index.offsets)[neighbors.session] * visits.length[neighbors.row]
         age = (index.n_sessions - 1 - neighbors.session) / max(index.n_sessions, 1)
         similarity = neighbors.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
-        neighbors, similarity = nearest(neighbors, similarity, config.neighbors, index.n_sessions)
+        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors, index.n_sessions)
         pair, code, place = index.entries(neighbors)
         value = similarity[pair] * _fading(np.abs(place - neighbors.place[pair]), config.item_decay)
         return summed(neighbors.row[pair], code, value, (len(histories), index.n_known))

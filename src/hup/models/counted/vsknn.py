@@ -13,7 +13,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.session_index import LastVisits, Neighbors, SessionIndex, last_visits, nearest, summed
+from hup.models.counted.session_index import LastVisits, Neighbors, SessionIndex, last_visits, most_similar, summed
 from hup.sessions.batches import Histories
 from hup.sessions.runs import training_runs
 
@@ -68,7 +68,7 @@ class SessionKNN(EvidenceRecommender):
         They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
         """
         sharing = index.neighbors(visits, weight)
-        return nearest(sharing, sharing.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
+        return most_similar(sharing, sharing.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
 
 
 class VSKNNConfig(SessionKNNConfig):
@@ -115,7 +115,7 @@ class VSKNN(SessionKNN):
             rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
         weight = decayed(visits.back, config.decay, config.span) * rarity[visits.code]
         neighbors = self._candidates(index, visits, weight)
-        neighbors, similarity = nearest(neighbors, neighbors.similarity, config.neighbors, index.n_sessions)
+        neighbors, similarity = most_similar(neighbors, neighbors.similarity, config.neighbors, index.n_sessions)
         pair, code, _ = index.entries(neighbors)
         value = similarity * decayed(neighbors.back, config.item_decay, config.span)
         return summed(neighbors.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))

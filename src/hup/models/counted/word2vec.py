@@ -16,7 +16,8 @@ from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import event_count_matrix, history_matrix
 from hup.models.skipgram import word2vec_vectors
-from hup.recommender.base import Recommender, Scores
+from hup.recommender.base import Recommender
+from hup.recommender.candidates import Scores
 from hup.recommender.popularity import popularity_grades
 from hup.sessions.batches import Histories
 

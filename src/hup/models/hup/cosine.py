@@ -16,7 +16,7 @@ from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -88,7 +88,7 @@ class CosineOutput:
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5."""
-        return {level: profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by cosine; the reasons are the level's attention."""

@@ -22,7 +22,7 @@ from hup.models.hup.output import COUNTED, Output
 from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import LevelScores, Scores
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank, reasons
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -135,7 +135,7 @@ class HUP(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Losses of the output by level, over the targets that count there."""
-        return {**self.output.losses(histories, targets)}
+        return {str(level): loss for level, loss in self.output.losses(histories, targets).items()}
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Group what is trained as the output wants it."""

@@ -12,7 +12,7 @@ from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.models.hup.live import LiveProfiles, ProfileState
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets

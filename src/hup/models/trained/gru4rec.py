@@ -55,14 +55,6 @@ class GRU4Rec(NextCodeRecommender):
     kind: ClassVar[str] = "gru4rec"
     options: ClassVar[type[Section]] = GRU4RecConfig
     config: GRU4RecConfig
-    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
-        (),
-        ("training.learning_rate=0.003",),
-        ("network.dropout=0.3",),
-        ("network.hidden=200",),
-        ("training.batch_size=32",),
-        ("network.tied=false",),
-    )
 
     def level_network(self, n_known: int) -> GRULevel:
         """Make the GRU of a level."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
 from hup.training.trained import LevelLoss, TrainedRecommender
@@ -121,6 +121,14 @@ class NextCodeRecommender(TrainedRecommender):
 
     options: ClassVar[type[Section]] = NextCodeConfig
     config: NextCodeConfig
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (),
+        ("training.learning_rate=0.003",),
+        ("network.dropout=0.3",),
+        ("network.hidden=200",),
+        ("training.batch_size=32",),
+        ("network.tied=false",),
+    )
 
     @abstractmethod
     def level_network(self, n_known: int) -> LevelNetwork:
@@ -137,7 +145,7 @@ class NextCodeRecommender(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Mean loss of the next code over all item runs whose next code is known and a category."""
-        losses = {}
+        losses: dict[str, LevelLoss] = {}
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known

@@ -17,7 +17,7 @@ from hup.nn.losses import cosine_proximity
 from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Level, ranked_levels
 from hup.sessions.steps import Buckets, number_of_bucket, whole_milliseconds
@@ -190,7 +190,7 @@ class RIB(TrainedRecommender):
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Negative cosine between prediction and target, over the targets with a category."""
-        losses = {}
+        losses: dict[str, LevelLoss] = {}
         for level in self.levels:
             network = self._level(level)
             vector, _ = network(histories, self.buckets)

@@ -69,14 +69,6 @@ class TimeLSTM(NextCodeRecommender):
     kind: ClassVar[str] = "time-lstm"
     options: ClassVar[type[Section]] = TimeLSTMConfig
     config: TimeLSTMConfig
-    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
-        (),
-        ("training.learning_rate=0.003",),
-        ("network.dropout=0.3",),
-        ("network.hidden=200",),
-        ("training.batch_size=32",),
-        ("network.tied=false",),
-    )
 
     def level_network(self, n_known: int) -> TimeLSTMLevel:
         """Make the Time-LSTM of a level."""

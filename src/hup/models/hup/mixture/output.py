@@ -19,7 +19,7 @@ from hup.models.hup.mixture.probabilities import Distribution, Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.base import Scores
+from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -63,7 +63,7 @@ class MixtureOutput:
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
         """Count the neighbours of every code in the training split."""
         items, offsets = training_runs(dataset, ITEM)
-        counts = {}
+        counts: dict[str, Tensor] = {}
         for level in ranked_levels(vocabulary.levels):
             codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
             counted = count_co_visits(

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from hup.errors import HupError
-from hup.recommender.base import Scores
-from hup.recommender.target_ranks import target_ranks
+from hup.recommender.candidates import Scores, target_ranks
 
 INF = float("inf")
 

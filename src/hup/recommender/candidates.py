@@ -1,15 +1,108 @@
-"""From scores to the rank of each session's target, and holding models to the candidates of the protocol."""
+"""What is a candidate, what a model says of candidates, and the rank of each session's target among them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.data.taxonomy import NO_CATEGORY
 from hup.errors import HupError
-from hup.recommender.base import Scores
+from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one level for ``B`` histories; higher is better.
+
+    Attributes
+    ----------
+    known : Tensor
+        ``(B, n_known)``, every code of the training vocabulary.
+    own : Tensor
+        ``(B, U)``, the history's own codes that the vocabulary lacks.
+    own_codes : Tensor
+        ``(B, U)`` int64, their codes, ``-1`` = padding.
+    """
+
+    known: Tensor
+    own: Tensor
+    own_codes: Tensor
+
+
+class LevelScores:
+    """What a model answers for one batch: ``answer[level]`` gives the :class:`Scores` of a level, made on demand.
+
+    Scores of all levels at once would fill the memory of a large shop. What they are made of is settled when the batch
+    is asked about, so an answer never changes, and threads that ask about different batches do not meet.
+
+    Parameters
+    ----------
+    score : callable
+        Makes the scores of a level.
+    """
+
+    def __init__(self, score: Callable[[str], Scores]) -> None:
+        self._score = score
+
+    def __getitem__(self, level: str) -> Scores:
+        """Score every candidate of a level.
+
+        Raises
+        ------
+        HupError
+            The model has no such level.
+        """
+        return self._score(level)
+
+
+def excluded_codes(histories: Histories, level: str, no_category: Sequence[int]) -> Tensor:
+    """Code that is no candidate of each history, ``(B,)`` int64; -1 = there is none.
+
+    Parameters
+    ----------
+    histories : Histories
+    level : str
+        ``"item"`` or ``"category_k"``.
+    no_category : sequence of int
+        Of the vocabulary or the taxonomy, for level 1 … K.
+    """
+    level = Level(level)
+    if level.is_category:
+        return torch.full((len(histories),), no_category[level.k - 1])
+    return histories.current(level)
+
+
+def excluded_code(vocabulary: Vocabulary, items: Mapping[str, Seen], current: str, level: str) -> int:
+    """Code that is no candidate of one live session; -1 = there is none.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    items : mapping of str to Seen
+        Those of the session by name. Where training saw every item in a category, one without has a code of its own.
+    current : str
+        The item that the user is on.
+    level : str
+        ``"item"`` or ``"category_k"``.
+    """
+    level = Level(level)
+    if not level.is_category:
+        return items[current].code
+    own = (seen.path[level.k - 1] for seen in items.values() if has_no_category(seen, level))
+    return next(own, vocabulary.no_category[level.k - 1])
+
+
+def has_no_category(seen: Seen, level: str) -> bool:
+    """Tell whether an item has no category at a level; at the levels of items none lacks one."""
+    k = Level(level).k
+    return k > 0 and seen.names[:k] == (NO_CATEGORY,) * k
 
 
 def target_ranks(
