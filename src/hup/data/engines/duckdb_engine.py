@@ -98,7 +98,10 @@ class DuckDBEngine:
         self._folder = folder
         # In memory rather than in a file: rows are written once and read twice, compressing them costs more than it
         # saves, and what does not fit is spilled all the same.
-        limits = {"memory_limit": for_duckdb, "temp_directory": str(folder)}
+        limits: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": for_duckdb,
+            "temp_directory": str(folder),
+        }
         self._connection = duckdb.connect(":memory:", config=limits)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hup-engine")
         self.reader: Reader = DuckDBReader(self)
