@@ -20,11 +20,10 @@ from hup.data.manifest import TimeRange
 from hup.data.prepare import check_options
 from hup.data.progress import Progress
 from hup.data.rejects import DROPPED, NOTED, FileReject, RejectTally
-from hup.data.tables.categories import SEPARATOR
-from hup.data.tables.item_table import category_source
+from hup.data.tables.categories import SEPARATOR, resolve_paths
 from hup.data.tables.log import BAD_COLUMNS, read_log
 from hup.data.tables.mapping import Mapping
-from hup.data.tables.read import bad_rows, chosen_mapping
+from hup.data.tables.read import bad_rows, category_source, chosen_mapping
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _of_tables(
     beside = (bad_rows(side.files, side.rows, engine, NOTED) for side in categories.bad)
     tally = _tallied(chain(bad, *beside), [*log.file_rejects, *categories.file_rejects])
     raw = engine.collect(f"SELECT DISTINCT category FROM ({categories.of_events(good)}) ORDER BY category")["category"]
-    resolved = categories.resolve(raw.to_pylist(), mapping, levels)
+    resolved = resolve_paths(raw.to_pylist(), mapping.categories, levels, categories.tree)
     whole = f"SELECT min(time_ms) AS first, max(time_ms) AS last, count(DISTINCT item) AS items FROM ({good})"
     span = engine.collect(whole).to_pylist()[0]
     by_session = mapping.sequence_by == "session"

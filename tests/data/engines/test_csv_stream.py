@@ -141,7 +141,7 @@ def test_header_given(tmp_path):
 
 @pytest.mark.parametrize("block", [100_000, 4 << 20])
 def test_lines_too_long_are_left_out(tmp_path, block, monkeypatch):
-    monkeypatch.setattr("hup.data.engines.csv_stream.MAX_LINE_BYTES", 5_000_000)
+    monkeypatch.setattr("hup.data.engines.text_files.MAX_LINE_BYTES", 5_000_000)
     path = tmp_path / "f.csv"
     path.write_bytes(b'a,b\n1,2\n3,"open\n' + b"x" * 12_000_000 + b"\n5,6\n")
     rows, _ = read(path, ["a"], block)

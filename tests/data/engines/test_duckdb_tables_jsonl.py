@@ -145,7 +145,7 @@ def test_files_that_are_no_table(tmp_path, engine, as_source, told, content, mes
 
 
 def test_lines_too_long(tmp_path, read_rows, monkeypatch):
-    monkeypatch.setattr("hup.data.engines.jsonl_stream.MAX_LINE_BYTES", 5_000_000)
+    monkeypatch.setattr("hup.data.engines.text_files.MAX_LINE_BYTES", 5_000_000)
     path = write(tmp_path / "a.jsonl", {"user": "u1"}, {"user": "x" * 12_000_000}, {"user": "u3"})
     rows, _ = read_rows(path, ["user"])
     assert [(row["hup_row"], row["user"]) for row in rows] == [(1, "u1"), (2, None), (3, "u3")]

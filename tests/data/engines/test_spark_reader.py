@@ -23,9 +23,9 @@ from hup.errors import HupError
 ALL = "SELECT * FROM raw_rows"
 
 
-def numbers(engine, n):
-    engine.reader.spark.range(0, n, 1, 5).createOrReplaceTempView("numbers")
-    return TableSource(query="SELECT id FROM numbers")
+def numbers(engine, n, name="numbers"):
+    engine.reader.spark.range(0, n, 1, 5).createOrReplaceTempView(name)
+    return TableSource(query=f"SELECT id FROM {name}")
 
 
 def read(engine, source, select=ALL, columns=("id",)):
@@ -131,8 +131,8 @@ def test_a_session_that_is_there_is_used_and_left_as_it_was(spark, tmp_path):
         with DuckDBEngine(tmp_path) as engine, SparkReader(engine, None, tmp_path) as engine.reader:
             assert engine.reader.spark.sparkContext is outer.sparkContext
             assert engine.reader.spark.conf.get("spark.sql.session.timeZone") == "UTC"
-            assert read(engine, numbers(engine, 3)).num_rows == 3
-            assert not outer.catalog.tableExists("numbers")
+            assert read(engine, numbers(engine, 3, "own_numbers")).num_rows == 3
+            assert not outer.catalog.tableExists("own_numbers")
         assert outer.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
         assert outer.range(3).count() == 3
         assert not outer.sparkContext._jsc.getPersistentRDDs()

@@ -11,7 +11,7 @@ from hup.data.engines.reader import TableSource
 from hup.data.log_source import LogSource
 from hup.data.progress import Progress
 from hup.data.tables.categories import SEPARATOR
-from hup.data.tables.item_table import category_source, side_files
+from hup.data.tables.item_table import read_category_tables, side_files
 from hup.data.tables.mapping import Mapping
 from hup.errors import HupError
 
@@ -46,7 +46,7 @@ def read(engine, tmp_path):
         categories = {"items": items or ONE, **({"parents": parents} if parents else {})}
         mapping = Mapping.validated({"tables": TABLE, "categories": categories})
         source = LogSource("events", TableSource(), mapping, (tmp_path,))
-        return category_source(source, mapping, engine, Progress(), NOW)
+        return read_category_tables(source, mapping, engine, Progress(), NOW)
 
     return read
 

@@ -290,8 +290,8 @@ class CsvParser:
     def _n_fields(self, record: bytes) -> int:
         n, place = 0, -1
         while place < len(record):
-            found = self.rules.field.match(record, place + 1)
-            n, place = n + 1, found.end() if found else len(record)
+            field = self.rules.field.match(record, place + 1)
+            n, place = n + 1, field.end() if field else len(record)
         return n
 
     def _wrong_number(self, n: int) -> str:

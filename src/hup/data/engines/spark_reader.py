@@ -152,7 +152,11 @@ class SparkReader:
 
         def work() -> Any:
             with pickled_by_value():
-                packed = [frame.mapInArrow(typing, "rows binary") for frame, typing in parts]
+                # By places: of names with backticks PySpark makes none of its columns.
+                packed = [
+                    frame.toDF(*(f"c{place}" for place in range(len(frame.columns)))).mapInArrow(typing, "rows binary")
+                    for frame, typing in parts
+                ]
             # Pieces of one size stay on the disks of the workers until they are fetched, however large files are.
             numbered = reduce(lambda first, second: first.union(second), packed).withColumn(
                 "number", functions.monotonically_increasing_id()

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from hup.data.rejects import FileReject
 from hup.data.tables.mapping_rules import CategoryRules
 from hup.data.taxonomy import NO_CATEGORY, extended_path
 
@@ -335,3 +336,55 @@ def _listed(examples: Iterable[str]) -> str:
 def _circle(cycle: Sequence[str]) -> str:
     inner = list(cycle[:_SHOWN_CYCLE]) + ["…"] * (len(cycle) > _SHOWN_CYCLE)
     return " > ".join([*inner, cycle[0]])
+
+
+@dataclass(frozen=True)
+class SideRejects:
+    """Rows of a table of items or of parents that cannot be used.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Names of the files.
+    rows : str
+        Name under which the engine keeps ``file`` int32 (index into `files`), ``row`` int64, ``text`` and ``reason``,
+        strings.
+    """
+
+    files: tuple[str, ...]
+    rows: str
+
+
+@dataclass(frozen=True)
+class CategorySource:
+    """Where raw categories come from.
+
+    Attributes
+    ----------
+    assigned : str or None
+        Name under which the engine keeps ``item``, ``category``, and since (inclusive) and until (exclusive) when,
+        ``since_ms`` and ``until_ms``; None: events state their categories themselves.
+    tree : CategoryTree or None
+        Where raw categories hang; None: they are paths.
+    notes : tuple of str
+        What was odd, in sentences.
+    bad : tuple of SideRejects
+        Rows that cannot be used, for each table that the mapping names.
+    file_rejects : tuple of FileReject
+        Whole files of these tables that could not be used, or not to their end.
+    """
+
+    assigned: str | None = None
+    tree: CategoryTree | None = None
+    notes: tuple[str, ...] = ()
+    bad: tuple[SideRejects, ...] = ()
+    file_rejects: tuple[FileReject, ...] = ()
+
+    def of_events(self, good: str) -> str:
+        """Give usable rows, a SELECT, with the raw category (null: none) that their item had at their time."""
+        if self.assigned is None:
+            return good
+        return f"""
+            SELECT event.* REPLACE (held.category AS category)
+            FROM ({good}) AS event LEFT JOIN {self.assigned} AS held
+                ON event.item = held.item AND event.time_ms >= held.since_ms AND event.time_ms < held.until_ms"""

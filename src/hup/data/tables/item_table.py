@@ -1,11 +1,10 @@
-"""Which category each event's item was in: as the event says, or as a table of items says for its time."""
+"""Tables of items and of parents: which category an item was in at which time, and which category lies in which."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
@@ -13,7 +12,7 @@ from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, 
 from hup.data.log_source import LogSource, find_sources
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
-from hup.data.tables.categories import CategoryTree, ResolvedPaths, build_tree, resolve_paths, shown_path
+from hup.data.tables.categories import CategorySource, CategoryTree, SideRejects, build_tree, shown_path
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import ItemTable, ParentTable, find_column
 from hup.data.tables.rows import (
@@ -35,63 +34,7 @@ NEVER = 2**62
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class SideRejects:
-    """Rows of a table of items or of parents that cannot be used.
-
-    Attributes
-    ----------
-    files : tuple of str
-        Names of the files.
-    rows : str
-        Name under which the engine keeps ``file`` int32 (index into `files`), ``row`` int64, ``text`` and ``reason``,
-        strings.
-    """
-
-    files: tuple[str, ...]
-    rows: str
-
-
-@dataclass(frozen=True)
-class CategorySource:
-    """Where raw categories come from.
-
-    Attributes
-    ----------
-    assigned : str or None
-        Name under which the engine keeps ``item``, ``category``, and since (inclusive) and until (exclusive) when,
-        ``since_ms`` and ``until_ms``; None: events state their categories themselves.
-    tree : CategoryTree or None
-        Where raw categories hang; None: they are paths.
-    notes : tuple of str
-        What was odd, in sentences.
-    bad : tuple of SideRejects
-        Rows that cannot be used, for each table that the mapping names.
-    file_rejects : tuple of FileReject
-        Whole files of these tables that could not be used, or not to their end.
-    """
-
-    assigned: str | None
-    tree: CategoryTree | None
-    notes: tuple[str, ...] = ()
-    bad: tuple[SideRejects, ...] = ()
-    file_rejects: tuple[FileReject, ...] = ()
-
-    def resolve(self, raw: Sequence[str | None], mapping: Mapping, levels: int | None) -> ResolvedPaths:
-        """Give each raw category its path of K names."""
-        return resolve_paths(raw, mapping.categories, levels, self.tree)
-
-    def of_events(self, good: str) -> str:
-        """Give usable rows, a SELECT, with the raw category (null: none) that their item had at their time."""
-        if self.assigned is None:
-            return good
-        return f"""
-            SELECT event.* REPLACE (held.category AS category)
-            FROM ({good}) AS event LEFT JOIN {self.assigned} AS held
-                ON event.item = held.item AND event.time_ms >= held.since_ms AND event.time_ms < held.until_ms"""
-
-
-def category_source(
+def read_category_tables(
     source: LogSource, mapping: Mapping, engine: DuckDBEngine, progress: Progress, now_ms: int
 ) -> CategorySource:
     """Read the tables of items and of parents that the mapping names.

@@ -215,8 +215,8 @@ def _explain(error: Any) -> str:
     if error["type"] == "missing":
         return f"key {key} is missing."
     message = re.sub("^Value error, ", "", error["msg"])
-    found = f" (found {error['input']!r})" if error["type"] != "value_error" else ""
-    return f"{key}: {message}{found}." if key else f"{message}."
+    given = f" (found {error['input']!r})" if error["type"] != "value_error" else ""
+    return f"{key}: {message}{given}." if key else f"{message}."
 
 
 def _section_at(location: Sequence[int | str]) -> type[BaseModel]:
@@ -231,4 +231,4 @@ def _section_at(location: Sequence[int | str]) -> type[BaseModel]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)

@@ -145,7 +145,7 @@ class TableMapping(_Delimited):
         """
         there = list(columns)
 
-        def found(names: Column | None, role: str) -> str | None:
+        def column(names: Column | None, role: str) -> str | None:
             return None if names is None else find_column(names, there, f"{where}: {role}")
 
         paths: list[Column] = [(name,) for name in categories.columns]
@@ -154,13 +154,13 @@ class TableMapping(_Delimited):
         return BoundColumns(
             item=find_column(self.item, there, f"{where}: item"),
             timestamp=find_column(self.timestamp.column, there, f"{where}: timestamp"),
-            offset=found(self.timestamp.offset, "timestamp.offset"),
-            behavior=found(self.behavior.column, "behavior"),
-            user=found(self.user, "user"),
-            session=found(self.session, "session"),
-            event_id=found(self.event_id, "event_id"),
-            interval=found(self.interval.column if self.interval else None, "interval"),
-            dwell=found(self.dwell.column if self.dwell else None, "dwell"),
+            offset=column(self.timestamp.offset, "timestamp.offset"),
+            behavior=column(self.behavior.column, "behavior"),
+            user=column(self.user, "user"),
+            session=column(self.session, "session"),
+            event_id=column(self.event_id, "event_id"),
+            interval=column(self.interval.column if self.interval else None, "interval"),
+            dwell=column(self.dwell.column if self.dwell else None, "dwell"),
             categories=tuple(find_column(names, there, f"{where}: category") for names in paths)
             if self.categorised
             else (),

@@ -10,8 +10,7 @@ import pyarrow as pa
 from hup.behaviors import Behavior
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import quoted_name, quoted_text, select
-from hup.data.tables.categories import SEPARATOR
-from hup.data.tables.item_table import CategorySource
+from hup.data.tables.categories import SEPARATOR, CategorySource
 from hup.data.tables.log import TableLog
 from hup.data.tables.mapping_rules import BehaviorRules
 from hup.errors import HupError

@@ -22,10 +22,10 @@ from hup.data.rejects import DROPPED, NOTED, SCHEMA
 from hup.data.session_log import SessionLog
 from hup.data.statistics import split_bounds
 from hup.data.tables import numbering
-from hup.data.tables.categories import SEPARATOR, CategoryTree
+from hup.data.tables.categories import SEPARATOR, CategorySource, CategoryTree, resolve_paths
 from hup.data.tables.histories import HistoryRules
 from hup.data.tables.item_paths import ItemPairs, ItemPaths, choose_paths, count_pairs
-from hup.data.tables.item_table import CategorySource, category_source
+from hup.data.tables.item_table import read_category_tables
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping, standard_mapping
 from hup.data.tables.numbering import NumberedLog, number
@@ -111,7 +111,7 @@ def table_log(
     names = numbered.items
     known_of = known_paths(base, names, SEPARATOR) if base is not None else ()
     pairs, raw = _used_categories(pairs, numbered.categories)
-    resolved = categories.resolve(raw, mapping, options.levels)
+    resolved = resolve_paths(raw, mapping.categories, options.levels, categories.tree)
     paths = choose_paths(pairs, resolved, len(names), known_of)
     for note in (*categories.notes, *resolved.notes):
         progress.note(note)
@@ -152,6 +152,16 @@ def chosen_mapping(source: LogSource, engine: DuckDBEngine, sequence: dict[str, 
                 f"`hup map {source.words} --out mapping.toml`, look it over, and add --map mapping.toml."
             )
     return mapping.with_sequence(**sequence) if sequence else mapping
+
+
+def category_source(
+    source: LogSource, mapping: Mapping, engine: DuckDBEngine, progress: Progress, now_ms: int
+) -> CategorySource:
+    """Tell where categories come from; tables of items and of parents are read, if the mapping names some."""
+    rules = mapping.categories
+    if rules.items is None and rules.parents is None:
+        return CategorySource()
+    return read_category_tables(source, mapping, engine, progress, now_ms)
 
 
 def _rules(mapping: Mapping) -> HistoryRules:

@@ -325,13 +325,13 @@ def _text_parts(rows: str) -> str:
     shaped = f"""
         SELECT *,
             CASE WHEN regexp_full_match(told_time, '{_ISO}') THEN told_time END AS iso_text,
-            CASE WHEN regexp_full_match(told_time, '{_DECIMAL_NUMBER}') THEN told_time END AS number_text
+            CASE WHEN regexp_full_match(told_time, '{_DECIMAL_NUMBER}') THEN told_time END AS told_number
         FROM ({rows})"""
     # Of "+0200" and "+02:00" the digits are 0200; those of "Z" and "UTC" are none.
     zone = f"regexp_extract(iso_text[11:], '{_ZONE}$', 1)"
     zone_digits = f"replace(ltrim({zone}, '+-ZUTCGM'), ':', '')"
     parts = f"""
-        SELECT * EXCLUDE (iso_text, number_text), number_text AS told_number,
+        SELECT * EXCLUDE (iso_text),
             TRY_CAST(iso_text[:10] AS DATE) AS iso_date,
             {_digits("iso_text[12:13]")} AS iso_hour,
             {_digits("iso_text[15:16]")} AS iso_minute,
