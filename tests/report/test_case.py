@@ -77,30 +77,30 @@ def test_no_session_beyond_the_dataset(dataset):
 def test_ranks_of_a_case_are_those_of_the_evaluation(dataset, models):
     indices = np.asarray(dataset.sessions("test"))[:12]
     for index in indices.tolist():
-        found = explain(models, case_from_dataset(dataset, index))
+        explanation = explain(models, case_from_dataset(dataset, index))
         histories, targets = histories_and_targets(dataset, np.asarray([index]))
-        for model, view in zip(models, found.models, strict=True):
+        for model, view in zip(models, explanation.models, strict=True):
             excluded = histories.current("item")
             expected = target_ranks(model.score(histories, "item"), targets.item, excluded=excluded)[0]
             assert (view.ranks["item"].rank or np.inf) == expected, (model.name, index)
 
 
 def test_attention_covers_the_history_and_sums_to_one(dataset, models):
-    found = explain(models, choose_case(dataset))
-    for view in found.models:
+    explanation = explain(models, choose_case(dataset))
+    for view in explanation.models:
         for column in view.columns.values():
             assert sum(weight.value for weight in column.weights) == pytest.approx(1, abs=1e-5)
-            assert all(0 <= weight.first <= weight.last < found.cut for weight in column.weights)
-    by_name = {view.name: view for view in found.models}
+            assert all(0 <= weight.first <= weight.last < explanation.cut for weight in column.weights)
+    by_name = {view.name: view for view in explanation.models}
     assert not by_name[models[2].name].columns, "recency looks at nothing"
     assert not by_name[models[0].name].columns["micro"].trained, "no loss reached the micro level"
 
 
 @pytest.mark.parametrize("last", [None, 2, 5, 9, 1000])
 def test_cells_of_the_grid_cover_every_row_once(dataset, models, last):
-    found = explain(models, choose_case(dataset))
-    grid = case_grid(found, last)
-    assert len(grid.rows) == len(found.events) - grid.n_folded
+    explanation = explain(models, choose_case(dataset))
+    grid = case_grid(explanation, last)
+    assert len(grid.rows) == len(explanation.events) - grid.n_folded
     for column in zip(*grid.rows, strict=True):
         covered = 0
         for place, cell in enumerate(column):
@@ -126,5 +126,5 @@ def test_models_with_one_name_or_other_levels_do_not_stand_side_by_side(dataset,
 
 
 def test_a_training_session_is_marked(dataset, models):
-    found = explain(models, case_from_dataset(dataset, dataset.sessions("train").start))
-    assert "learned from this session" in found.note
+    explanation = explain(models, case_from_dataset(dataset, dataset.sessions("train").start))
+    assert "learned from this session" in explanation.note

@@ -28,14 +28,14 @@ def swept(results_of, ranks: list[float]):
 
 
 def test_a_sweep_is_four_curves_in_the_order_of_its_values(results_of):
-    found = sweep_curves(swept(results_of, [8, 4, 2, 1]))
-    assert [title for title, _ in found.panels][:2] == ["Items: Recall@20, %", "Items: MRR@20, %"]
-    assert len(found.panels) == 4
-    ((line,),) = {lines for title, lines in found.panels if title == "Items: MRR@20, %"}
+    curves = sweep_curves(swept(results_of, [8, 4, 2, 1]))
+    assert [title for title, _ in curves.panels][:2] == ["Items: Recall@20, %", "Items: MRR@20, %"]
+    assert len(curves.panels) == 4
+    ((line,),) = {lines for title, lines in curves.panels if title == "Items: MRR@20, %"}
     assert line.x == pytest.approx((0.1, 0.2, 0.3, 0.4))
     assert [metric.value for metric in line.metrics] == pytest.approx([1 / 8, 1 / 4, 1 / 2, 1])
-    assert any("Items, MRR@20, rises with loss.lambda_item" in sentence for sentence in found.sentences)
-    assert any("Items, Recall@20: 100.0 % throughout" in sentence for sentence in found.sentences)
+    assert any("Items, MRR@20, rises with loss.lambda_item" in sentence for sentence in curves.sentences)
+    assert any("Items, Recall@20: 100.0 % throughout" in sentence for sentence in curves.sentences)
 
 
 def test_a_run_that_swept_nothing_is_no_sweep(results_of):
@@ -48,10 +48,10 @@ def test_learning_curves_say_from_which_size_hup_is_ahead(results_of):
         results_of({"hup": rank(hup), "recency": rank(3), "rib": rank(1)}, train_sessions=size, label="SIMULATED")
         for size, hup in ((100, 9), (1000, 4), (10_000, 2))
     ]
-    found = learning_curves(runs[::-1])
-    assert "By MRR@20 HUP is ahead of Recency from 10,000 training sessions on." in found.sentences
-    assert {line.name for line in found.panels[0][1]} == {"HUP", "RECENCY"}, "others are not drawn"
-    assert "simulated" in found.table.note
+    curves = learning_curves(runs[::-1])
+    assert "By MRR@20 HUP is ahead of Recency from 10,000 training sessions on." in curves.sentences
+    assert {line.name for line in curves.panels[0][1]} == {"HUP", "RECENCY"}, "others are not drawn"
+    assert "simulated" in curves.table.note
 
 
 def test_one_size_makes_no_curve(results_of):
@@ -61,9 +61,9 @@ def test_one_size_makes_no_curve(results_of):
 
 
 def test_charts_are_part_of_a_page_and_the_same_every_time(results_of):
-    found = sweep_curves(swept(results_of, [8, 4, 2]))
-    titles, lines = zip(*found.panels, strict=True)
-    first, again = (panels(titles, lines, found.x_title, log=False, number="a") for _ in range(2))
+    curves = sweep_curves(swept(results_of, [8, 4, 2]))
+    titles, lines = zip(*curves.panels, strict=True)
+    first, again = (panels(titles, lines, curves.x_title, log=False, number="a") for _ in range(2))
     assert first == again
     tree = ElementTree.fromstring(first)
     assert tree.tag == "svg"

@@ -64,9 +64,9 @@ def test_evidence_is_that_of_the_plain_method(training, rows, newest, history_de
     config = STANConfig(newest=newest, history_decay=history_decay, session_decay=session_decay, item_decay=item_decay)
     model = STAN(config).fit(log_of(training))
     for level, n_known in (("item", N_KNOWN), ("category_1", 3)):
-        found = model.evidence(histories(rows), level)
+        scored = model.evidence(histories(rows), level)
         expected = [plain(config, codes_of(training, level), history, n_known) for history in codes_of(rows, level)]
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(scored.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def evidence(sessions: Sessions, history: Sequence[int], **options: float) -> list[float]:
@@ -76,27 +76,27 @@ def evidence(sessions: Sessions, history: Sequence[int], **options: float) -> li
 
 
 def test_without_decays_it_is_the_cosine():
-    found = evidence([[1, 3], [1, 2, 4, 5]], [1, 2])
-    assert found == pytest.approx([0, 1 / 2 + 2 / sqrt(8), 2 / sqrt(8), 1 / 2, 2 / sqrt(8), 2 / sqrt(8), 0])
+    scored = evidence([[1, 3], [1, 2, 4, 5]], [1, 2])
+    assert scored == pytest.approx([0, 1 / 2 + 2 / sqrt(8), 2 / sqrt(8), 1 / 2, 2 / sqrt(8), 2 / sqrt(8), 0])
 
 
 def test_the_first_decay_is_over_the_history():
     # 1 is two runs back, 3 none.
-    found = evidence([[1, 0], [3, 4]], [1, 2, 3], history_decay=2.0)
-    assert found[0] / found[4] == pytest.approx(exp(-2 / 2))
+    scored = evidence([[1, 0], [3, 4]], [1, 2, 3], history_decay=2.0)
+    assert scored[0] / scored[4] == pytest.approx(exp(-2 / 2))
 
 
 def test_the_second_decay_is_over_the_training_sessions():
     # Three of four sessions came after the first one, one after the third.
-    found = evidence([[1, 0], [6], [1, 4], [6]], [1], session_decay=0.5)
-    assert found[0] / found[4] == pytest.approx(exp(-(3 - 1) / 4 / 0.5))
+    scored = evidence([[1, 0], [6], [1, 4], [6]], [1], session_decay=0.5)
+    assert scored[0] / scored[4] == pytest.approx(exp(-(3 - 1) / 4 / 0.5))
 
 
 def test_the_third_decay_is_over_the_neighbours_runs_on_both_sides():
     # Around 3, the latest shared code; 1 is shared, too, but earlier in the history.
-    found = evidence([[1, 0, 3, 4, 5]], [1, 3], item_decay=2.0)
+    scored = evidence([[1, 0, 3, 4, 5]], [1, 3], item_decay=2.0)
     similarity = 2 / sqrt(2 * 5)
-    assert found == pytest.approx(
+    assert scored == pytest.approx(
         [similarity * weight for weight in (exp(-1 / 2), exp(-2 / 2), 0, 1, exp(-1 / 2), exp(-2 / 2), 0)]
     )
 
@@ -104,8 +104,8 @@ def test_the_third_decay_is_over_the_neighbours_runs_on_both_sides():
 def test_only_the_nearest_count_and_of_equal_ones_the_newest():
     sessions = [[1, 3], [1, 4], [1, 5]]
     model = STAN(STANConfig(neighbors=1)).fit(log_of(sessions))
-    found = model.evidence(histories([[1]]), "item")[0]
-    assert torch.nonzero(found).flatten().tolist() == [1, 5]
+    scored = model.evidence(histories([[1]]), "item")[0]
+    assert torch.nonzero(scored).flatten().tolist() == [1, 5]
     older = STAN(STANConfig(neighbors=1, newest=3)).fit(log_of([[1], *sessions]))
     assert torch.nonzero(older.evidence(histories([[1]]), "item")[0]).flatten().tolist() == [1, 5]
     older = STAN(STANConfig(neighbors=1, newest=4)).fit(log_of([[1], *sessions]))

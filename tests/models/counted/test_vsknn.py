@@ -76,9 +76,9 @@ def test_evidence_is_that_of_the_plain_method(training, rows, neighbors, newest,
     )
     model = VSKNN(config).fit(log_of(training))
     for level, n_known in (("item", N_KNOWN), ("category_1", 3)):
-        found = model.evidence(histories(rows), level)
+        scored = model.evidence(histories(rows), level)
         expected = [plain(config, codes_of(training, level), history, n_known) for history in codes_of(rows, level)]
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(scored.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 # ---------------------------------------------------------------------- by hand
@@ -92,15 +92,15 @@ def evidence(sessions: Sessions, history: Sequence[int], level: str = "item", **
 def test_a_case_by_hand():
     # History 0, 1, 1, 2: 2 weighs 1, 1 weighs 1/2, 0 weighs 1/3. Session [1, 3] has 1/2, [2, 0, 4] has 4/3.
     # Their latest shared codes are 1 (one run back: 1 - 1/10) and 2 (none).
-    found = evidence([[1, 3], [2, 0, 4], [5, 6]], [0, 1, 1, 2], idf=False)
-    assert found == pytest.approx([4 / 3, 0.45, 4 / 3, 0.45, 4 / 3, 0, 0])
+    scored = evidence([[1, 3], [2, 0, 4], [5, 6]], [0, 1, 1, 2], idf=False)
+    assert scored == pytest.approx([4 / 3, 0.45, 4 / 3, 0.45, 4 / 3, 0, 0])
 
 
 def test_rare_codes_weigh_more():
     # Both sessions share a code as recent, and hold a code as rare; 1 is in two sessions of four, 2 in one.
-    found = evidence([[1, 3], [2, 4], [1, 5], [0]], [2, 1], decay="constant", item_decay="constant")
-    assert found[3] == pytest.approx(log(1 + 4 / 2) * log(1 + 4 / 1))
-    assert found[4] == pytest.approx(log(1 + 4 / 1) * log(1 + 4 / 1))
+    scored = evidence([[1, 3], [2, 4], [1, 5], [0]], [2, 1], decay="constant", item_decay="constant")
+    assert scored[3] == pytest.approx(log(1 + 4 / 2) * log(1 + 4 / 1))
+    assert scored[4] == pytest.approx(log(1 + 4 / 1) * log(1 + 4 / 1))
 
 
 def test_only_the_nearest_count_and_of_equal_ones_the_newest():
@@ -156,8 +156,8 @@ def test_what_training_never_saw_has_no_neighbours_and_comes_last():
     assert (scores.known[0] < 1).all()
     assert scores.known[1, 3] > 1
     # What is not known counts as a run all the same: 1 is one run back here, so the session is less alike.
-    found = model.evidence(histories([[1, 9], [1]]), "item")
-    assert 0 < found[0, 3] < found[1, 3]
+    scored = model.evidence(histories([[1, 9], [1]]), "item")
+    assert 0 < scored[0, 3] < scored[1, 3]
 
 
 def test_faults_are_told():

@@ -91,8 +91,8 @@ def test_time_lstm_and_s_hrnn_learn(dataset, kind, variant):
 
 def test_a_learned_model_beats_popularity(shops):
     model = made(GRU4Rec, "network.hidden=32", "training.epochs=8").fit(shops[3])
-    found = evaluate(model, shops[3], rows=("popularity",))
-    assert found.rows["gru4rec"]["category_3"]["mrr@5"] > found.rows["popularity"]["category_3"]["mrr@5"] + 0.2
+    result = evaluate(model, shops[3], rows=("popularity",))
+    assert result.rows["gru4rec"]["category_3"]["mrr@5"] > result.rows["popularity"]["category_3"]["mrr@5"] + 0.2
 
 
 class Stop(Observer):
