@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 
 from mutations import Mutation, mutations
 
@@ -227,7 +228,7 @@ def main() -> int:
     for outcome in outcomes(mutants, options.jobs):
         killed += outcome.fate == "killed"
         place = f"{outcome.mutant.path.removeprefix('src/hup/')}:{outcome.mutant.mutation.line}"
-        told = " ".join(outcome.mutant.mutation.told.split())
+        told = shorten(outcome.mutant.mutation.told, 160, placeholder=" …")
         print(f"{outcome.fate:9}{outcome.seconds:6.0f} s  {place:44}  {told}", flush=True)
     print(f"{killed} of {len(mutants)} killed; wanted are {WANTED:.0%}")
     return int(killed < WANTED * len(mutants))

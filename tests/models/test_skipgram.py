@@ -4,7 +4,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
+from gensim.models import Word2Vec
 from torch.nn import functional
 
 from hup.models.skipgram import RunSequences, word2vec_vectors
@@ -45,6 +47,15 @@ def test_the_seed_decides(dataset):
     assert not torch.allclose(first, other)
 
 
+@pytest.mark.parametrize("cbow", [False, True])
+def test_vectors_are_those_of_gensim(dataset, cbow):
+    options = {"negative": 5, "min_count": 1, "sample": 0, "workers": 1, "window": 3, "epochs": 2}
+    sentences = [list(sentence) for sentence in RunSequences(dataset, "item")]
+    expected = Word2Vec(sentences, vector_size=6, sg=int(not cbow), seed=1, **options).wv
+    vectors = word2vec_vectors(dataset, "item", 6, window=3, epochs=2, cbow=cbow)
+    assert vectors.numpy() == pytest.approx(np.stack([expected[str(code)] for code in range(len(vectors))]), abs=1e-6)
+
+
 def test_later_sessions_are_not_read(dataset):
     item = dataset.item.copy()
     item[dataset.offsets[dataset.sessions("train").stop] :] = np.iinfo(np.int32).max
@@ -59,6 +70,7 @@ def test_rows_are_codes_and_companions_come_close():
     sessions = [rng.choice(group, 8, p=(group + 1) / (group + 1).sum()) for group in groups * 150]
     log = SimpleNamespace(
         n_train_items=10,
+        n_train_categories=(1,),
         item=np.concatenate(sessions),
         offsets=np.arange(0, 8 * 301, 8),
         taxonomy=SimpleNamespace(paths=np.zeros((10, 1), dtype=np.int32)),

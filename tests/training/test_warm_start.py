@@ -93,7 +93,7 @@ def test_what_was_learned_is_taken_over_and_the_rest_is_new(days, earlier):
             assert shared_table or torch.equal(tensor, old[name]), name
             continue
         checked.add(level)
-        codes = torch.from_numpy(earlier_codes(model.vocabulary, earlier.vocabulary, level))
+        codes = torch.from_numpy(earlier_codes(model.vocabulary, earlier.vocabulary, Level(level)))
         if "targets" in name:
             assert torch.equal(tensor, vectors[level])
         else:

@@ -269,6 +269,11 @@ def test_behaviors_not_to_keep_are_left_out_without_a_reason(engine):
     assert [row["reason"] for row in found] == [None, None, None, "behavior is missing"]
 
 
+def test_no_behavior_to_keep_leaves_all_out(engine):
+    found, _ = typed(engine, [{}, {"b": ""}], behaviors={"keep": []})
+    assert [row["left_out"] for row in found] == [True, False]
+
+
 def test_behaviors_are_renamed(engine):
     found, _ = typed(engine, [{"b": "pv"}, {"b": "cart"}], behaviors={"names": {"pv": "view"}, "keep": ["pv", "cart"]})
     assert [row["behavior"] for row in found] == ["view", "cart"]

@@ -29,6 +29,10 @@ COLUMNS = (
     *("user", "session", "event_id", "time_ms", "item", "category", "behavior", "interval", "dwell"),
     *("file", "row", "reason", "text", "left_out"),
 )
+PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
+SHOWN_CATEGORY = f"replace(category, {quoted_text(SEPARATOR)}, '/')"
+#: What may be wrong with a row: condition and reason, in SQL.
+Check = tuple[str, str]
 EVENT_ID_DIGITS = 19
 _WHOLE = "0|[1-9][0-9]{0,18}"
 _TEXT_CHARACTERS = 1000
@@ -151,9 +155,6 @@ def typing_sql(
     return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where)
 
 
-PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
-
-
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
     """Give a column of ids as text, or tell where it is that its type is none of ids."""
     try:
@@ -185,36 +186,24 @@ def _judging_sql(
     if bound.offset is not None:
         time += f" + ({number_ms('offset', table.timestamp.offset_unit, ('offset_fraction',))})"
     keep = mapping.behaviors.keep
-    left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(keep)}), false)"
+    left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(('', *keep))}), false)"
     checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
-    columns = {
-        "user": '"user"',
-        "session": "session",
-        # As many digits as the largest number has, so that 9 comes before 10.
-        "event_id": f"CASE WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0') "
-        "ELSE event_id END",
-        "time_ms": "time_ms",
-        "item": "item",
-        "category": "category",
+    # As many digits as the largest number has, so that 9 comes before 10.
+    padded = f"WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0')"
+    columns = {name: quoted_name(name) for name in COLUMNS} | {
+        "event_id": f"CASE {padded} ELSE event_id END",
         "behavior": _renamed(mapping.behaviors.names),
-        "interval": '"interval"' if bound.interval else "NULL::FLOAT",
-        "dwell": "dwell" if bound.dwell else "NULL::FLOAT",
-        "file": "file",
-        "row": '"row"',
-        "reason": "reason",
         "text": f"CASE WHEN reason IS NOT NULL THEN {row_text(_values(bound, parts))} END",
-        "left_out": "left_out",
+        **({} if bound.interval else {"interval": "NULL::FLOAT"}),
+        **({} if bound.dwell else {"dwell": "NULL::FLOAT"}),
     }
     timed = f"SELECT *, {time} AS time_ms, {left_out} AS left_out FROM {kept}"
     judged = f"SELECT *, CASE WHEN left_out THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
     return select(columns, f"({judged})")
 
 
-Check = tuple[str, str]
-
-
 def first_reason(checks: Iterable[Check]) -> str:
-    """Write the branches of a CASE for `checks`: condition and reason, most basic first."""
+    """Write `checks`, most basic first, as the branches of a CASE."""
     return " ".join(f"WHEN {condition} THEN {reason}" for condition, reason in checks)
 
 
@@ -277,9 +266,6 @@ def _values(bound: BoundColumns, parts: Collection[str]) -> dict[str, str]:
         if name:
             shown.setdefault(name, column)
     return shown
-
-
-SHOWN_CATEGORY = f"replace(category, {quoted_text(SEPARATOR)}, '/')"
 
 
 def _listed(texts: Iterable[str]) -> str:
