@@ -155,7 +155,7 @@ def test_threads_and_memory_do_not_matter(tmp_path, log, monkeypatch):
 
     def with_many_threads(self, *arguments):
         begin(self, *arguments)
-        self._backend.raw_sql("SET threads = 7")
+        self._connection.execute("SET threads = 7")
 
     monkeypatch.setattr(DuckDBEngine, "__init__", with_many_threads)
     monkeypatch.setattr("hup.data.line_blocks.BLOCK_BYTES", 1000)

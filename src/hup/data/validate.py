@@ -206,10 +206,10 @@ def _count_keys(good: str, engine: DuckDBEngine, by_session: bool) -> dict[str, 
     """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
     keys = '"user", session' if by_session else '"user"'
     spans = f'SELECT "user", min(item) <> max(item) AS has_target FROM ({good}) GROUP BY {keys}'
-    counts = (
-        f'SELECT count(DISTINCT "user") AS users, count(*) AS keys, count_if(has_target) AS with_target FROM ({spans})'
-    )
-    return {name: int(count) for name, count in engine.collect(counts).to_pylist()[0].items()}
+    counts = 'count(DISTINCT "user") AS users, count(*) AS keys, count(*) FILTER (has_target) AS with_target'
+    return {
+        name: int(count) for name, count in engine.collect(f"SELECT {counts} FROM ({spans})").to_pylist()[0].items()
+    }
 
 
 def _categories(paths: Sequence[Sequence[str]], levels: int) -> list[int]:
