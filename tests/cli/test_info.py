@@ -93,7 +93,7 @@ def test_a_category_that_stands_for_itself_is_drawn_once():
     paths = [("a", "a", "a"), ("b", "b", "c"), ("b", "b", "b"), ("d", "e", "e"), ("f", "f", "g"), ("h", "i", "h")]
     tree = coded(paths).taxonomy
     dataset = SimpleNamespace(
-        taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=lambda: np.arange(60, 0, -10)
+        taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=np.arange(60, 0, -10)
     )
     rows = shown(dataset, 40)
     assert [(depth, name) for depth, name, _items, _events in rows] == [
@@ -131,7 +131,7 @@ def test_a_big_tree_is_cut_to_its_biggest_branches(paths, events, lines, depth):
     tree = coded(paths).taxonomy
     item_events = np.array(events[: len(paths)])
     dataset = SimpleNamespace(
-        taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=lambda: item_events
+        taxonomy=tree, levels=3, n_categories=tuple(map(len, tree.names)), item_events=item_events
     )
     rows = shown(dataset, lines, depth)
     assert len(rows) <= lines
