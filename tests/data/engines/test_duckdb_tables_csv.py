@@ -41,7 +41,7 @@ def test_files_with_columns_in_other_orders(tmp_path, engine, read_rows, told):
         {"user": "u4", "item": "i4", "hup_file": 2, "hup_row": 2, **place},
     ]
     assert raw.types == {"user": "VARCHAR", "item": "VARCHAR"}
-    assert list(engine.types("FROM rows").items()) == [
+    assert list(engine.types(raw.typed("SELECT * FROM raw_rows")).items()) == [
         ("user", "VARCHAR"),
         ("item", "VARCHAR"),
         ("hup_file", "INTEGER"),
