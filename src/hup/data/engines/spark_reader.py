@@ -80,7 +80,7 @@ class SparkReader:
         return self._running.spark
 
     def columns(self, source: TableSource, dialect: Dialect) -> dict[str, str]:
-        """Tell the columns that `source` has and their SQL types; of text formats all are VARCHAR.
+        """Tell the columns that `source` has and their SQL types: of text all are VARCHAR, of a query those of Spark.
 
         Raises
         ------
