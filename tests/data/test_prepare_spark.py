@@ -144,9 +144,12 @@ def test_uris_in_and_out(tmp_path, dirty):
         prepare(source, out=target, engine="spark")
 
 
-def test_what_spark_does_not_do(tmp_path, dirty):
+def test_what_spark_does_not_do(tmp_path):
     (tmp_path / "log.txt").write_text("1+1+2+3+4 2+1+2+3+4\n")
     with pytest.raises(HupError, match="Spark is for event tables"):
         prepare(tmp_path / "log.txt", out=tmp_path / "out", engine="spark")
-    with pytest.raises(HupError, match="--memory-limit is for DuckDB"):
-        prepare(dirty, out=tmp_path / "out", engine="spark", memory_limit="1GB")
+
+
+def test_the_memory_limit_holds_for_what_spark_has_read(tmp_path, dirty):
+    with pytest.raises(HupError, match="Memory limit '1 thing' is not a size"):
+        prepare(dirty, out=tmp_path / "out", engine="spark", memory_limit="1 thing")

@@ -44,7 +44,7 @@ def open_engine(
     work : Path
         For what is kept on disk.
     memory_limit : str, optional
-        For DuckDB.
+        For DuckDB, which sorts what Spark reads, too.
     spark_master : str, optional
         For Spark.
 
@@ -56,9 +56,7 @@ def open_engine(
     if name == "spark":
         from hup.data.engines.spark_reader import SparkReader
 
-        if memory_limit is not None:
-            raise HupError("--memory-limit is for DuckDB; Spark takes spark.driver.memory and spark.executor.memory.")
-        with DuckDBEngine(work / "spill") as engine, SparkReader(engine, spark_master, work) as reader:
+        with DuckDBEngine(work / "spill", memory_limit) as engine, SparkReader(engine, spark_master, work) as reader:
             engine.reader = reader
             yield engine
         return
