@@ -47,10 +47,10 @@ report: $(INSTALLED) ## every model on the JD samples in DATA and on a simulated
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/report.sh report $(DATA)
 
 test: $(INSTALLED) ## all tests but the slow ones
-	@$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)
+	@$(RUN) -m pytest -n 2 --dist worksteal -m "not slow" $(PYTEST)
 
 test-slow: $(INSTALLED) ## the slow tests: README and demo as written, proofs on whole samples
-	@$(RUN) -m pytest -n 2 -m slow $(PYTEST)
+	@$(RUN) -m pytest -n 2 --dist worksteal -m slow $(PYTEST)
 
 mutants: $(INSTALLED) ## change single lines and see whether tests fail: a sample of N drawn by SEED (an hour or more)
 	@$(RUN) scripts/mutants.py --n $(N) --seed $(SEED) --jobs $(JOBS)
