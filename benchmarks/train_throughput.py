@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 import hup
 from hup.nn.losses import cosine_proximity
 from hup.sessions.batches import batches
-from hup.sessions.steps import pyramid_steps
+from hup.sessions.levels import pyramid_steps
 from hup.simulator import SimulatorConfig
 
 

@@ -16,8 +16,7 @@ from hup.models.hup.mixture.own_counts import OwnCounts
 from hup.models.hup.mixture.visits import RunTable, joined, run_table, visits_of
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import Level
-from hup.sessions.steps import pyramid_steps
+from hup.sessions.levels import Level, pyramid_steps
 
 QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hup.nn import BehaviorLSTM
+from hup.nn.behavior_lstm import Packing
 from hup.nn.kernels import fused, reference
-from hup.nn.ragged import Packing
 
 INPUT, HIDDEN, INTERVAL, BEHAVIOR = 4, 3, 2, 5
 

@@ -13,7 +13,7 @@ from hup.config import Config
 from hup.models.hup.ablations import ABLATIONS
 from hup.nn.pyramid import Pyramid
 from hup.sessions.batches import Histories
-from hup.sessions.steps import Buckets, pyramid_steps
+from hup.sessions.levels import Buckets, pyramid_steps
 
 BUCKETS = Buckets(interval=(1, 15, 39, 90), dwell=(14, 39, 96, 599))
 PATHS = torch.tensor([[0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [1, 2, 3]])

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.sessions.batches import Histories, batches, forget_items, histories_and_targets, open_item_run, ragged_arange
+from hup.sessions.batches import Histories, batches, forget_items, histories_and_targets, open_item_run
+from hup.sessions.levels import ragged_arange
 
 N_ITEMS = 6
 PATHS = np.array([[0, 0], [0, 1], [1, 2], [1, 2], [1, 3], [2, 4]], dtype=np.int32)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import hup
 from hup.cli import app
 from hup.sessions.batches import batches, histories_and_targets
-from hup.sessions.steps import pyramid_steps
+from hup.sessions.levels import pyramid_steps
 
 from ..helpers.training import Notes, StopAfter, assert_same, weights
 from .conftest import SMALL

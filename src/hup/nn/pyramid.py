@@ -13,8 +13,7 @@ from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
 from hup.nn.tables import Inputs, VectorTable
 from hup.sessions.batches import Histories
-from hup.sessions.levels import Level, level_names
-from hup.sessions.steps import LevelSteps, PyramidSteps
+from hup.sessions.levels import Level, LevelSteps, PyramidSteps, level_names
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class Pyramid(nn.Module):
         ----------
         histories : Histories
         steps : PyramidSteps
-            From :func:`hup.sessions.steps.pyramid_steps` on the same histories.
+            From :func:`hup.sessions.levels.pyramid_steps` on the same histories.
         levels : sequence of str, optional
             Levels whose profiles are wanted; default all.
         """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hup.nn.ragged import Packing
+from hup.nn.behavior_lstm import Packing
 
 Version = Literal[1, 2, 3]
 State = tuple[Tensor, Tensor]

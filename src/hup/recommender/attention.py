@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hup.nn.pyramid import LevelProfile
 from hup.sessions.batches import Histories
-from hup.sessions.steps import PyramidSteps
+from hup.sessions.levels import PyramidSteps
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hup.data.dataset import Dataset
-from hup.sessions.levels import Level
+from hup.sessions.levels import Level, ragged_arange
 
 LastInterval = Literal["mask", "keep"]
 
@@ -137,13 +137,6 @@ class Targets:
         codes = self.codes(level)
         without = Level(level).pick(None, no_category)
         return torch.ones_like(codes, dtype=torch.bool) if without is None else codes != without
-
-
-def ragged_arange(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Concatenate ``arange(start, start + length)`` over all pairs, ``(sum(lengths),)``."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
 
 
 def histories_and_targets(

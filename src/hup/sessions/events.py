@@ -1,6 +1,6 @@
 """Single micro-behaviors as they arrive, live or from a small file, before any vocabulary has seen them; their times.
 
-Times between events are whole milliseconds, -1 = not known, as everywhere in :mod:`hup.sessions.steps`: what the log
+Times between events are whole milliseconds, -1 = not known, as everywhere in :mod:`hup.sessions.levels`: what the log
 says of them, else the difference of timestamps.
 """
 
@@ -16,7 +16,7 @@ from numbers import Integral
 from typing import Any
 
 from hup.errors import HupError
-from hup.sessions.steps import milliseconds
+from hup.sessions.levels import milliseconds
 
 #: Times beyond are no seconds but milliseconds since 1970 or less; whole milliseconds of these fit 64 bits with ease.
 MOST_SECONDS = 1e12

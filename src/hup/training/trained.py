@@ -18,7 +18,7 @@ from hup.nn.tables import unshared
 from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.steps import Buckets
+from hup.sessions.levels import Buckets
 from hup.training.loop import Observer, train
 
 

@@ -94,6 +94,6 @@ def test_a_model_without_attention_shows_none(dataset):
 
 
 def model_steps(model: HUP, history: Histories):
-    from hup.sessions.steps import pyramid_steps
+    from hup.sessions.levels import pyramid_steps
 
     return pyramid_steps(history, model.buckets)

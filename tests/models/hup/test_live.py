@@ -13,9 +13,9 @@ import hup
 from hup.models.hup.ablations import ABLATIONS
 from hup.models.hup.model import HUP
 from hup.recommender.vocabulary import SessionReader
-from hup.sessions.batches import Histories, open_item_run, ragged_arange
+from hup.sessions.batches import Histories, open_item_run
 from hup.sessions.events import Event
-from hup.sessions.steps import pyramid_steps
+from hup.sessions.levels import pyramid_steps, ragged_arange
 
 from ...helpers.live_sessions import live_events
 

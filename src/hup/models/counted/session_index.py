@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.columns import changes
-from hup.sessions.batches import Histories, ragged_arange
+from hup.sessions.batches import Histories
+from hup.sessions.levels import ragged_arange
 from hup.sessions.runs import runs_of
 
 IntArray = NDArray[np.int64]

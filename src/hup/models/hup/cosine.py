@@ -20,8 +20,7 @@ from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
-from hup.sessions.levels import ITEM, MICRO, Level, ranked_levels
-from hup.sessions.steps import pyramid_steps
+from hup.sessions.levels import ITEM, MICRO, Level, pyramid_steps, ranked_levels
 from hup.training.trained import LevelLoss
 
 

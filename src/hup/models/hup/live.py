@@ -20,7 +20,7 @@ from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
 from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
-from hup.sessions.steps import Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.sessions.levels import Buckets, LevelSteps, PyramidSteps, number_of_bucket
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import Level, ranked_levels
-from hup.sessions.steps import Buckets, number_of_bucket, whole_milliseconds
+from hup.sessions.levels import Buckets, Level, number_of_bucket, ranked_levels, whole_milliseconds
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
 

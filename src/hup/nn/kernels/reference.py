@@ -30,7 +30,7 @@ def behavior_lstm(
     ----------
     gates : Tensor
         ``(S, 4H)``, input part and bias of the gates I, F, C, O, in packed order
-        (:class:`~hup.nn.ragged.Packing`).
+        (:class:`~hup.nn.behavior_lstm.Packing`).
     scale : Tensor or None
         ``(S, H)``, T ⊙ A, which multiplies the input gate; None = 1.
     weight_hidden : Tensor

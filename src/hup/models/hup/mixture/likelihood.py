@@ -17,8 +17,7 @@ from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table
 from hup.nn.mixture import Mixture, log_popularity
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
-from hup.sessions.levels import ITEM, Level
-from hup.sessions.steps import Buckets, pyramid_steps
+from hup.sessions.levels import ITEM, Buckets, Level, pyramid_steps
 from hup.training.trained import LevelLoss
 
 _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target does not count

@@ -23,9 +23,8 @@ from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import ITEM, Level, ranked_levels
+from hup.sessions.levels import ITEM, UNKNOWN, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
-from hup.sessions.steps import UNKNOWN, pyramid_steps
 from hup.training.trained import LevelLoss
 
 _LEAST = 1e-12  # probability of what no part of the mixture knows

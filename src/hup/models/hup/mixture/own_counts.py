@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hup.data.columns import changes
 from hup.models.hup.mixture.co_visits import CoVisits, near_pairs
-from hup.sessions.batches import ragged_arange
+from hup.sessions.levels import ragged_arange
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]

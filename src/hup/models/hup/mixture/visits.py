@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hup.sessions.batches import Histories, ragged_arange
-from hup.sessions.levels import ITEM, Level
+from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level, ragged_arange
 from hup.sessions.runs import runs_of
 
 Ints = NDArray[np.int64]
