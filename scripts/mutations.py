@@ -44,6 +44,7 @@ DROPPED |= {"clone", "copy", "detach", "masked_fill", "nan_to_num", "flip", "t",
 QUIET_KEYWORDS = {"strict", "dtype", "device", "stacklevel", "description", "encoding", "copy", "stable", "kind"}
 #: How much is worked on at a time, which draws are drawn, which settings are tried.
 QUIET_NAMES = re.compile(r"_AT_ONCE$|BLOCK|BATCH|CHUNK|^__all__$|^seed$|^tuning$")
+QUIET_PARTS = {"annotation", "returns", "decorator_list", "bases", "type_comment", "defaults", "kw_defaults"}
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__hash__"}
 QUIET_CALLS = {"Table", "add_column", "cast", "TypeVar", "Field", "warn", "HupError", "ValueError", "KeyError"}
 QUIET_LAST = ("to", "contiguous", "__init__")  # where a tensor lies; what nothing works without
@@ -95,16 +96,15 @@ def _walk(node: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
         return  # the default of an option
     yield from _changes(node)
-    quiet = _quiet_defaults(node) if isinstance(node, ast.arguments) else []
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list", "bases", "type_comment"):
+        if name in QUIET_PARTS:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.keyword) and child.arg in QUIET_KEYWORDS:
                 continue
             if isinstance(child, ast.Subscript) and isinstance(node, (ast.Assign, ast.Call)) and _is_type(child):
                 continue
-            if isinstance(child, ast.AST) and child not in quiet:
+            if isinstance(child, ast.AST):
                 yield from _walk(child)
 
 
@@ -183,13 +183,6 @@ def _with(node: ast.AST, **fields: object) -> Change:
 
 def _told(node: ast.AST, changed: ast.AST) -> str:
     return f"{ast.unparse(node)}  →  {ast.unparse(changed)}"
-
-
-def _quiet_defaults(arguments: ast.arguments) -> list[ast.expr | None]:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    named = [*zip(reversed(positional), reversed(arguments.defaults), strict=False)]
-    named += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    return [default for argument, default in named if QUIET_NAMES.search(argument.arg)]
 
 
 def _name(function: ast.expr) -> str:

@@ -232,38 +232,35 @@ def test_the_company_in_a_batch_changes_nothing(model, dataset):
 # ---------------------------------------------------------------------- what a model does not know
 
 
-def strange(dataset: Dataset, *, path: list[int], behavior: int, times: float) -> Histories:
-    """One history of items that no vocabulary has, 7 events of which the last is alone in its run."""
-    item = torch.tensor([5, 5, 9, 9, 5, 8, 7]) + dataset.n_items
-    n = len(item)
+def strange(dataset: Dataset, rows: list[tuple[list[int], int, float]]) -> Histories:
+    """A history of items that no vocabulary has for each path, behavior and time; the last of 7 events is a run."""
+    items = torch.tensor([5, 5, 9, 9, 5, 8, 7]) + dataset.n_items
+    n = len(items)
+    paths, behaviors, times = (torch.tensor(part).repeat_interleave(n, dim=0) for part in zip(*rows, strict=True))
     return Histories(
-        offsets=torch.tensor([0, n]),
-        item=item,
-        categories=torch.tensor([path] * n),
-        behavior=torch.full((n,), behavior),
-        interval=torch.full((n,), times),
-        dwell=torch.full((n,), times),
+        offsets=torch.arange(len(rows) + 1) * n,
+        item=items.repeat(len(rows)),
+        categories=paths,
+        behavior=behaviors,
+        interval=times,
+        dwell=times,
     )
 
 
 def test_unknown_items_categories_behaviors_and_times(model, dataset):
     unknown = list(dataset.n_categories)
     known = dataset.taxonomy.paths[0].tolist()
-    paths = {
-        "none": [-1] * dataset.levels,
-        "unknown": unknown,
-        "known above": [*known[:-1], unknown[-1]],
-        "known": known,
-    }
+    paths = ([-1] * dataset.levels, unknown, [*known[:-1], unknown[-1]], known)
     thirty_years = 1e9
-    for categories, behavior, times in product(paths, (-1, 0), (float("nan"), 0.0, thirty_years)):
-        given = strange(dataset, path=paths[categories], behavior=behavior, times=times)
-        for level in levels_of(dataset):
-            scores = model.score(given, level)
-            assert finite(scores), (level, categories, behavior, times)
-            own = set(given.codes(level).tolist())
+    rows = list(product(paths, (-1, 0), (float("nan"), 0.0, thirty_years)))
+    given = strange(dataset, rows)
+    for level in levels_of(dataset):
+        scores = model.score(given, level)
+        assert finite(scores), level
+        for row, own_codes in enumerate(scores.own_codes):
+            own = set(given.codes(level)[given.offsets[row] : given.offsets[row + 1]].tolist())
             expected = {code for code in own if code >= sizes(dataset)[level]}
-            assert set(scores.own_codes[scores.own_codes >= 0].tolist()) == expected
+            assert set(own_codes[own_codes >= 0].tolist()) == expected, (level, rows[row])
 
 
 def test_a_history_of_one_event(model, dataset):
