@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from hup.evaluation import significance
 from hup.evaluation.significance import bootstrap_mean, holm, paired_t_test
 
 
@@ -62,3 +63,11 @@ def test_the_bootstrap_is_seeded_and_of_one_value_a_point():
     values = np.array([0.0, 1.0, 1.0, 0.5])
     assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
     assert bootstrap_mean(np.full(5, 0.4)) == pytest.approx((0.4, 0.4))
+
+
+@pytest.mark.parametrize("at_once", [1, 9, 50])
+def test_drawing_some_at_a_time_changes_nothing(monkeypatch, at_once):
+    values = np.random.default_rng(1).choice([0.0, 0.25, 0.5, 1.0], 30)
+    whole = bootstrap_mean(values, resamples=11)
+    monkeypatch.setattr(significance, "_DRAWS_AT_ONCE", at_once)
+    assert bootstrap_mean(values, resamples=11) == whole
