@@ -215,18 +215,26 @@ def test_asking_twice_or_in_another_order_changes_nothing(model, dataset):
 
 def test_the_order_of_a_batch_changes_nothing(model, dataset):
     order = np.random.default_rng(0).permutation(np.asarray(dataset.sessions("test")))
+    in_order, shuffled = model.scores(histories(dataset)), model.scores(histories(dataset, order))
+    start = dataset.sessions("test").start
     for level in levels_of(dataset):
-        straight = by_code(model.score(histories(dataset), level))
-        shuffled = by_code(model.score(histories(dataset, order), level))
-        start = dataset.sessions("test").start
-        assert_same(shuffled, [straight[session - start] for session in order.tolist()])
+        straight = by_code(in_order[level])
+        assert_same(by_code(shuffled[level]), [straight[session - start] for session in order.tolist()])
 
 
-def test_the_company_in_a_batch_changes_nothing(model, dataset):
+def test_all_levels_at_once_are_each_level_by_itself(model, dataset):
+    given = histories(dataset)
+    answer = model.scores(given)
     for level in levels_of(dataset):
-        together = by_code(model.score(histories(dataset), level))[::4]
-        some = dataset.sessions("test")[::4]
-        assert_same(together, [by_code(model.score(histories(dataset, [session]), level))[0] for session in some])
+        assert_same(by_code(answer[level]), by_code(model.score(given, level)))
+
+
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_company_in_a_batch_changes_nothing(model, dataset, every):
+    together = model.scores(histories(dataset))
+    alone = [model.scores(histories(dataset, [session])) for session in dataset.sessions("test")[::every]]
+    for level in levels_of(dataset):
+        assert_same(by_code(together[level])[::every], [by_code(answer[level])[0] for answer in alone])
 
 
 # ---------------------------------------------------------------------- what a model does not know
@@ -254,8 +262,9 @@ def test_unknown_items_categories_behaviors_and_times(model, dataset):
     thirty_years = 1e9
     rows = list(product(paths, (-1, 0), (float("nan"), 0.0, thirty_years)))
     given = strange(dataset, rows)
+    answer = model.scores(given)
     for level in levels_of(dataset):
-        scores = model.score(given, level)
+        scores = answer[level]
         assert finite(scores), level
         for row, own_codes in enumerate(scores.own_codes):
             own = set(given.codes(level)[given.offsets[row] : given.offsets[row + 1]].tolist())
@@ -425,11 +434,13 @@ def events_of(dataset: Dataset, session: int) -> list[Event]:
     ]
 
 
-def test_recommendations_are_the_best_scores(model, dataset):
-    for session in list(dataset.sessions("test"))[:3]:
+@pytest.mark.parametrize("sessions", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_recommendations_are_the_best_scores(model, dataset, sessions):
+    for session in list(dataset.sessions("test"))[:sessions]:
         given = histories(dataset, [session])
+        together = model.scores(given)
         for level in levels_of(dataset):
-            scores = by_code(model.score(given, level))[0]
+            scores = by_code(together[level])[0]
             if level == "item":
                 scores.pop(int(given.item[-1]))
             else:
