@@ -187,3 +187,28 @@ def test_the_command_line_does_not_import_torch_before_it_must():
     script = "import sys, hup.cli; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+LIGHT = """
+import sys
+from hup.cli import app
+try:
+    app(sys.argv[1:], standalone_mode=False)
+finally:
+    print("heavy:", *sorted({"torch", "gensim", "scipy", "matplotlib"} & set(sys.modules)))
+"""
+
+
+def test_commands_on_data_load_nothing_that_models_need(tmp_path):
+    """Torch and the like take seconds to import, and a log is prepared and looked at without them."""
+    hup.simulate(hup.SimulatorConfig(sessions=30, items=20, levels=2, seed=1), tmp_path / "log.csv", format="events")
+    for arguments in (
+        ("map", "log.csv", "--out", "mapping.toml"),
+        ("validate", "log.csv"),
+        ("prepare", "log.csv", "--out", "dataset"),
+        ("info", "dataset"),
+    ):
+        command = [sys.executable, "-c", LIGHT, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "heavy:", arguments

@@ -10,8 +10,9 @@ from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender.candidates import target_ranks
 from hup.recommender.kinds import model_class
-from hup.report import case_from_dataset, case_from_events, case_from_text, choose_case, explain
+from hup.report.case import case_from_dataset, case_from_events, case_from_text, choose_case
 from hup.report.case_table import case_grid
+from hup.report.explanation import explain
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.events import Event
 

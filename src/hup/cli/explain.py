@@ -15,8 +15,8 @@ from hup.errors import HupError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hup.report import Case, Explanation
-    from hup.report.explanation import Rank
+    from hup.report.case import Case
+    from hup.report.explanation import Explanation, Rank
 
 
 def explain(
@@ -45,8 +45,9 @@ def explain(
     their ranks alone. A level that no loss reached, as the micro level with lambda_micro = 0, is marked untrained.
     """
     from hup.recommender.kinds import load
-    from hup.report import explain as explained
-    from hup.report import with_distinct_names, write_explanation
+    from hup.report.explanation import explain as explained
+    from hup.report.explanation import with_distinct_names
+    from hup.report.page import write_explanation
 
     case = _case(session, format, line, dataset, index)
     explanation = explained(with_distinct_names([load(model) for model in models], models), case, level=level)
@@ -67,7 +68,7 @@ def _case(
     session: Path | None, format: SessionFormat, line: int | None, dataset: Path | None, index: int | None
 ) -> Case:
     from hup.data.dataset import Dataset
-    from hup.report import case_from_dataset, case_from_text, choose_case
+    from hup.report.case import case_from_dataset, case_from_text, choose_case
 
     if (session is None) == (dataset is None):
         raise HupError("Name one session: a file with --session, or --dataset with --index.")

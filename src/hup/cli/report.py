@@ -15,7 +15,8 @@ from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.experiment import Results
-    from hup.report import Case, Explanation
+    from hup.report.case import Case
+    from hup.report.explanation import Explanation
 
 #: Rows whose attention the paper shows side by side in Figure 5.
 FIGURE_5 = ("rib", "hup-tlstm", "hup")
@@ -62,7 +63,7 @@ def report(
     needs no network and no scripts, prints, and fits a phone.
     """
     from hup.experiment import read_results
-    from hup.report import write_report
+    from hup.report.page import write_report
 
     all_results = [read_results(run) for run in runs]
     write_report(
@@ -138,7 +139,7 @@ def _cases(
 
 def _session(results: Results, index: int | None) -> Case | None:
     from hup.data.dataset import Dataset
-    from hup.report import case_from_dataset, choose_case
+    from hup.report.case import case_from_dataset, choose_case
 
     path = Path(results.dataset["path"])
     if not path.is_dir():
@@ -153,6 +154,6 @@ def _session(results: Results, index: int | None) -> Case | None:
 
 def _explained(folders: Sequence[Path], case: Case) -> Explanation:
     from hup.recommender.kinds import load
-    from hup.report import explain, with_distinct_names
+    from hup.report.explanation import explain, with_distinct_names
 
     return explain(with_distinct_names([load(folder) for folder in folders], folders), case)
