@@ -71,3 +71,12 @@ def test_drawing_some_at_a_time_changes_nothing(monkeypatch, at_once):
     whole = bootstrap_mean(values, resamples=11)
     monkeypatch.setattr(significance, "_DRAWS_AT_ONCE", at_once)
     assert bootstrap_mean(values, resamples=11) == whole
+
+
+def test_there_are_as_many_draws_as_asked_for():
+    values = np.array([0.0, 1.0, 1.0, 0.5])
+    low, high = bootstrap_mean(values, resamples=1)
+    assert low == high
+    # Of two draws the whole interval spans exactly these.
+    first, second = (np.random.default_rng(0).multinomial(4, [0.25, 0.25, 0.5], size=2) @ [0.0, 0.5, 1.0]) / 4
+    assert bootstrap_mean(values, resamples=2, confidence=1.0) == pytest.approx(sorted((first, second)))

@@ -54,14 +54,14 @@ def test_a_session_in_bpr_mf_is_the_weighted_mean_of_its_factors():
     model = fitted(BPRMF, "factors=4", "iterations=5", "decay=0.5")
     factors = model.tensors()["item"].numpy()
     scores = model.score(histories(*HISTORIES), "item")
-    for row, found in zip(HISTORIES, scores.known.numpy(), strict=True):
+    for row, known in zip(HISTORIES, scores.known.numpy(), strict=True):
         back = last_places(row)
         if back:
             weights = {code: 0.5**runs for code, runs in back.items()}
             profile = sum(w * factors[code, :-1] for code, w in weights.items()) / sum(weights.values())
-            np.testing.assert_allclose(found, factors[:, :-1] @ profile, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(known, factors[:, :-1] @ profile, rtol=1e-4, atol=1e-6)
         else:
-            np.testing.assert_allclose(found, factors[:, -1], rtol=1e-5)  # nothing known: popularity, by the biases
+            np.testing.assert_allclose(known, factors[:, -1], rtol=1e-5)  # nothing known: popularity, by the biases
     assert bool((scores.own[scores.own_codes >= 0] < scores.known.min(dim=1).values.max()).all())
 
 
@@ -80,7 +80,9 @@ def test_word2vec_looks_at_the_last_known_item(dataset):
     strange = dataset.n_items + 3
     given = histories([4, 7, 7], [4, 7, strange], [strange])
     given = type(given)(**{**vars(given), "categories": torch.zeros(7, dataset.levels, dtype=torch.long)})
-    known = model.score(given, "item").known
+    scores = model.score(given, "item")
+    known = scores.known
+    assert bool((scores.own[scores.own_codes >= 0] < known.min()).all())  # what has no vector comes last
     torch.testing.assert_close(known[0], unit @ unit[7], atol=1e-3, rtol=0)
     torch.testing.assert_close(known[1], known[0], atol=1e-3, rtol=0)
     counts = torch.from_numpy(model.vocabulary.counts["item"])
