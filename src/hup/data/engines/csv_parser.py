@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from hup.data.engines.reader import good_rows, problem_rows, shown
+from hup.data.engines.reader import EMPTY_LINE, good_rows, problem_rows, shown
 from hup.data.line_blocks import MAX_LINE_BYTES, is_utf8, too_long, utf8_problem
 
-EMPTY_LINE = "empty line"
 CARRIAGE_RETURN = "carriage return within the line"
 MAX_RECORD_BYTES = 1 << 20
 UNCLOSED = "quote is not closed"

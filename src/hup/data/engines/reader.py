@@ -17,6 +17,8 @@ from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 
 RAW_TEXT_CHARACTERS = 1_000
+#: Problem of a line without anything; such lines say nothing that could be lost.
+EMPTY_LINE = "empty line"
 COMPRESSED = (".gz", ".zst")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _PLACE_FIELDS = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import RawTable, SourceFile, TableSource, quoted_name, quoted_text
+from hup.data.engines.reader import EMPTY_LINE, RawTable, SourceFile, TableSource, quoted_name, quoted_text
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.tables.mapping import Mapping
@@ -18,7 +18,6 @@ from hup.errors import HupError
 
 CHECKED = "checked_rows"
 BAD_COLUMNS = 'file, "row", text, reason'
-EMPTY_LINE = "empty line"
 NOT_LATER = "event is not later than the last one of the dataset"
 NOT_KEPT = "behavior is not one to keep"
 _OPTIONAL = ("event_id", "interval", "dwell")
