@@ -89,8 +89,10 @@ class Embeddings(Section):
         description="item and category tables that are read: own ones, trained from skip-gram vectors or from random "
         "numbers, or the target tables themselves",
     )
-    targets: Literal["skipgram", "trainable"] = Field(
-        "skipgram", description="vectors to come close to: skip-gram, frozen; trainable ones collapse without negatives"
+    targets: Literal["skipgram", "trainable", "co_visits"] = Field(
+        "skipgram",
+        description="vectors to come close to: skip-gram, frozen; trainable ones collapse without negatives; co_visits "
+        "= trained from a factorisation of what is visited near what, sums along the category tree (mixture alone)",
     )
     item_dropout: float = Field(
         0.0,
@@ -122,6 +124,7 @@ class Network(Section):
     attention_signal: bool = Field(True, description="show behavior type and dwell to the attention")
     category_attention_signal: bool = Field(True, description="show the dwell to the attention of category levels, too")
     head_tanh: bool = Field(False, description="tanh after the dense layer that makes the profile")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of what every level reads, and of what its profile is made of")
 
     @model_validator(mode="after")
     def _one_way_without_pyramid(self) -> Self:
@@ -135,15 +138,12 @@ class MixtureOptions(Section):
 
     repeat: bool = Field(True, description="point at what the session has been on")
     memory: bool = Field(True, description="look at what other sessions visited near it")
-    profile: bool = Field(True, description="show the profile of the level to all parts")
-    profile_rate: PositiveFloat = Field(
-        0.03, description="learning rate of the pyramid and of what reads it, as a part of training.learning_rate"
-    )
+    profile: bool = Field(True, description="pool what was counted with what the profile of the level says")
     hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
-    dropout: float = Field(0.3, ge=0, lt=1, description="of the pyramid's outputs that they see")
+    visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
     window: PositiveInt = Field(5, description="greatest distance of neighbours, in item runs")
     neighbors: PositiveInt = Field(100, description="most neighbours that are kept of an item or category")
-    negatives: PositiveInt = Field(512, description="items that are drawn of a category that has more")
+    negatives: PositiveInt = Field(8192, description="codes that a training step draws of a level that has more")
 
 
 class Loss(Section):
@@ -214,6 +214,8 @@ class Config(TrainedConfig):
             raise ValueError("loss.prefixes is above 0, which output = mixture alone can have")
         if self.output == "mixture" and (self.loss.lambda_micro or self.network.single):
             raise ValueError("output = mixture has no loss of the micro level, and needs the pyramid (not single)")
+        if self.output == "cosine" and self.embeddings.targets == "co_visits":
+            raise ValueError("embeddings.targets = co_visits needs output = mixture: a cosine would let them collapse")
         return self
 
     @classmethod

@@ -74,7 +74,7 @@ def test_codes_are_found_by_name(days, earlier):
 
 def test_what_was_learned_is_taken_over_and_the_rest_is_new(days, earlier):
     model = again(earlier)
-    vectors = model.skipgram_from(earlier, days.tuesday)
+    vectors = model.first_vectors_from(earlier, days.tuesday)
     model.initialise(days.tuesday, vectors).begin_from(earlier)
     old, new = earlier.network.state_dict(), model.network.state_dict()
     tables = {
@@ -104,7 +104,7 @@ def test_what_was_learned_is_taken_over_and_the_rest_is_new(days, earlier):
 
 def test_vectors_stay_in_the_space_of_the_earlier_ones(days, earlier):
     model = again(earlier)
-    onwards, anew = model.skipgram_from(earlier, days.tuesday)["item"], model.skipgram(days.tuesday)["item"]
+    onwards, anew = model.first_vectors_from(earlier, days.tuesday)["item"], model.first_vectors(days.tuesday)["item"]
     codes = torch.from_numpy(earlier_codes(model.initialise(days.tuesday).vocabulary, earlier.vocabulary, ITEM))
     known = codes >= 0
     old = earlier.pyramid.item_targets.weight[codes[known]]

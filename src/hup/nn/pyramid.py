@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hup.config import Config, Network
 from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
-from hup.nn.tables import Inputs, VectorTable
+from hup.nn.tables import Inputs, TreeTable, VectorTable
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level, LevelSteps, PyramidSteps, level_names
 
@@ -88,11 +88,14 @@ class Pyramid(nn.Module):
         self.level_names = names if network.micro and not network.single else names[1:]
         self.layout = tuple(0 if network.single else names.index(name) for name in self.level_names)
         self.hidden_size = network.hidden
-        trainable = sizes.targets == "trainable"
-        self.item_targets = VectorTable(item_paths, sizes.item, trainable=trainable)
-        self.category_targets = nn.ModuleList(
-            VectorTable(a, sizes.category, trainable=trainable) for a in category_ancestors
-        )
+
+        def targets(ancestors: Tensor, size: int) -> VectorTable:
+            if sizes.targets == "co_visits":
+                return TreeTable(ancestors, size)
+            return VectorTable(ancestors, size, trainable=sizes.targets == "trainable")
+
+        self.item_targets = targets(item_paths, sizes.item)
+        self.category_targets = nn.ModuleList(targets(a, sizes.category) for a in category_ancestors)
 
         def inputs() -> Inputs:
             own = sizes.inputs != "targets"
@@ -345,13 +348,19 @@ class PyramidLevel(nn.Module):
         )
         self.head = nn.Linear(hidden, output_size)
         self.tanh = network.head_tanh
+        # Without dropout no random numbers are drawn.
+        self.dropout = nn.Dropout(network.dropout) if network.dropout else nn.Identity()
 
     def run(
         self, x: Tensor, interval: Tensor, signal: Tensor, lengths: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Run the recurrence over ragged sequences; see :meth:`BehaviorLSTM.run`."""
         return self.rnn.run(
-            x, interval if self.rnn.interval_size else None, signal if self.rnn.behavior_size else None, lengths, state
+            self.dropout(x),
+            interval if self.rnn.interval_size else None,
+            signal if self.rnn.behavior_size else None,
+            lengths,
+            state,
         )
 
     def profile(self, y: Tensor, signal: Tensor, last: Tensor, step: Tensor, query: Tensor) -> LevelProfile:
@@ -361,5 +370,5 @@ class PyramidLevel(nn.Module):
             weights[:-1] = (query[1:] != query[:-1]).to(last.dtype)  # a query's last step stands last among its pairs
         else:
             context, weights = self.attention(y, signal if self.attention.signal else None, last, step, query)
-        vector = self.head(context)
+        vector = self.head(self.dropout(context))
         return LevelProfile(torch.tanh(vector) if self.tanh else vector, weights, step, query)

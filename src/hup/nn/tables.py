@@ -66,6 +66,10 @@ class VectorTable(nn.Module):
             start += size
         return row
 
+    def vectors(self) -> Tensor:
+        """Vectors of all known codes, ``(n, size)``."""
+        return self.weight
+
     def unit_vectors(self) -> Tensor:
         """Vectors of length 1, ``(n, size)``, without gradients; kept until the weights change."""
         if self._unit is None or self._unit[0] != self.weight._version:
@@ -86,6 +90,52 @@ class VectorTable(nn.Module):
             means = means.detach()
             self._means = (self.weight._version, means)
         return means
+
+
+class TreeTable(VectorTable):
+    """Vectors that are sums: of one of the code's own and one for each of its ancestors.
+
+    So an item that training has met once is read as an item of its categories, and an unknown code is what its known
+    ancestors say; one without any is zero.
+
+    Parameters
+    ----------
+    ancestors, size
+        As for :class:`VectorTable`.
+
+    Attributes
+    ----------
+    weight : Parameter
+        ``(n, size)``, the codes' own.
+    families : nn.ParameterList
+        ``(n_a, size)`` for each level of ancestors, coarsest first.
+    """
+
+    def __init__(self, ancestors: Tensor, size: int) -> None:
+        super().__init__(ancestors, size)
+        self.families = nn.ParameterList(
+            nn.Parameter(torch.empty(n, size).uniform_(-0.05, 0.05)) for n in self.n_ancestors
+        )
+
+    def forward(self, codes: Tensor, ancestors: Tensor) -> Tensor:
+        """Look vectors up; see :meth:`VectorTable.forward`."""
+        vectors = _known_rows(self.weight, codes)
+        for level, family in enumerate(self.families):
+            vectors = vectors + _known_rows(family, ancestors[..., level])
+        return vectors
+
+    def vectors(self) -> Tensor:
+        """Vectors of all known codes, ``(n, size)``."""
+        vectors = self.weight
+        for level, family in enumerate(self.families):
+            vectors = vectors + family.index_select(0, self.ancestors[:, level])
+        return vectors
+
+
+def _known_rows(table: Tensor, codes: Tensor) -> Tensor:
+    """Rows of a table; zeros for codes that it does not have."""
+    known = (codes >= 0) & (codes < len(table))
+    return functional.embedding(torch.where(known, codes, 0), table) * known.unsqueeze(-1)
 
 
 class Inputs(nn.Module):

@@ -179,8 +179,8 @@ class _Run:
 
     def _fitted_vectors(self) -> dict[str, Tensor]:
         if self.init is None:
-            return self.model.skipgram(self.dataset)
-        return self.model.skipgram_from(self.init, self.dataset)
+            return self.model.first_vectors(self.dataset)
+        return self.model.first_vectors_from(self.init, self.dataset)
 
     @property
     def finished(self) -> bool:
@@ -195,6 +195,7 @@ class _Run:
         losses, events = self._train(number)
         seconds = time.perf_counter() - started
         self.model.end_training()
+        self.model.tune(self.dataset)
         record: dict[str, Any] = {"epoch": number, "loss": losses, "collapse": self._collapse()}
         record |= self._validate()
         record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}

@@ -72,12 +72,12 @@ class TrainedRecommender(Recommender):
         """Weight of every level's loss in the sum."""
         return dict.fromkeys(self.levels, 1.0)
 
-    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit the skip-gram vectors that the configuration asks for, ``(n_known, d)`` by level; none by default."""
+    def first_vectors(self, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the vectors that tables begin with, ``(n_known, d)`` by level; none by default."""
         return {}
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:
-        """Put the vectors of :meth:`skipgram` into the network's tables."""
+        """Put the vectors of :meth:`first_vectors` into the network's tables."""
         assert not vectors, f"{self.kind} fits skip-gram vectors and does not take them up"
 
     def check_earlier(self, earlier: TrainedRecommender, dataset: Dataset) -> None:
@@ -91,8 +91,8 @@ class TrainedRecommender(Recommender):
         """
         raise HupError(f"A model of kind {self.kind} cannot begin from another one; train it without.")
 
-    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit :meth:`skipgram` onwards from the vectors of an earlier model, in whose space they stay."""
+    def first_vectors_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit :meth:`first_vectors` onwards from the vectors of an earlier model, in whose space they stay."""
         self.check_earlier(earlier, dataset)
         return {}
 
@@ -121,6 +121,9 @@ class TrainedRecommender(Recommender):
 
     def begin_epoch(self) -> None:
         """Get ready for an epoch of training; the loop calls it with the weights that the epoch begins with."""
+
+    def tune(self, dataset: Dataset) -> None:
+        """Choose on the validation split what descent cannot learn; the loop calls it after every epoch."""
 
     def end_training(self) -> None:
         """Get ready for being asked; the loop calls it before every validation and with the weights that it keeps."""
@@ -173,7 +176,7 @@ class TrainedRecommender(Recommender):
         ----------
         dataset : Dataset
         vectors : mapping of str to Tensor, optional
-            Skip-gram vectors by level, from :meth:`skipgram`; those of a level that is not there stay random.
+            Skip-gram vectors by level, from :meth:`first_vectors`; those of a level that is not there stay random.
         """
         torch.manual_seed(self.config.training.seed)
         self._take(dataset)

@@ -396,7 +396,7 @@ def test_where_vectors_come_from(shops, inputs, targets):
         ],
     )
     model = HUP(config)
-    network = model.initialise(shops[3], model.skipgram(shops[3])).network
+    network = model.initialise(shops[3], model.first_vectors(shops[3])).network
     for level in ("item", "category_3", "category_1"):
         read, aimed_at = network.input_tables(level)[0], network.target_table(level)
         assert aimed_at.weight.requires_grad == (targets == "trainable")

@@ -89,7 +89,7 @@ def test_targets_are_frozen_and_the_loss_falls(shops):
     model = RIB(RIB.options().changed([*QUICK, "training.epochs=4", "training.learning_rate=0.01"]))
     model.fit(shops[1], observer=Watch())
     assert losses[-1] < losses[0] - 0.05
-    before = model.skipgram(shops[1])
+    before = model.first_vectors(shops[1])
     for level in model.levels:
         network = model.network[level]
         assert torch.equal(network.target.weight, before[level])

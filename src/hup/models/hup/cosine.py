@@ -52,6 +52,9 @@ class CosineOutput:
         """All alike."""
         return [(1.0, [parameter for parameter in self.pyramid.parameters() if parameter.requires_grad])]
 
+    def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
+        """Choose nothing."""
+
     def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
         """Negative cosine to the targets' vectors (Eq. 6), at the levels that have a weight."""
         read = forget_items(histories, self.config.embeddings.item_dropout)

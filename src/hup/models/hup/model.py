@@ -102,8 +102,8 @@ class HUP(TrainedRecommender):
         self._counts = {name: tensor for name, tensor in tensors.items() if name.startswith(COUNTED)}
         super().restore({name: tensor for name, tensor in tensors.items() if name not in self._counts})
 
-    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit the skip-gram vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
+    def first_vectors(self, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the vectors of every level that the configuration asks for, ``(n_known, d)`` each."""
         return fitted_vectors(dataset, self.config, {})
 
     def check_earlier(self, earlier: TrainedRecommender, dataset: Dataset) -> None:
@@ -112,11 +112,11 @@ class HUP(TrainedRecommender):
         warm_start.refuse_other_network(self.config, before.config)
         warm_start.refuse_other_shop(Vocabulary.of(dataset), before.vocabulary)
 
-    def skipgram_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
-        """Fit the skip-gram vectors onwards from those of an earlier model."""
-        before, frozen = self._same_kind(earlier), self.config.embeddings.targets == "skipgram"
+    def first_vectors_from(self, earlier: TrainedRecommender, dataset: Dataset) -> dict[str, Tensor]:
+        """Fit the vectors onwards from those of an earlier model."""
+        before, of_targets = self._same_kind(earlier), self.config.embeddings.targets != "trainable"
         here = Vocabulary.of(dataset)
-        start = warm_start.starting_vectors(here, before.vocabulary, before.pyramid, frozen=frozen)
+        start = warm_start.starting_vectors(here, before.vocabulary, before.pyramid, of_targets=of_targets)
         return fitted_vectors(dataset, self.config, start)
 
     def begin_from(self, earlier: TrainedRecommender) -> None:
@@ -132,6 +132,10 @@ class HUP(TrainedRecommender):
     def level_weights(self) -> dict[str, float]:
         """Weights of Eq. 7."""
         return self.output.level_weights
+
+    def tune(self, dataset: Dataset) -> None:
+        """Choose what the output has to choose on the validation split."""
+        self.output.tune(dataset, self.config.training.validation_sessions or None)
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Losses of the output by level, over the targets that count there."""

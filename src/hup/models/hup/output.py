@@ -91,6 +91,10 @@ class Output(Protocol):
         """Group what is trained, each with its factor on the learning rate."""
         ...
 
+    def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
+        """Choose what is not learned by descent, on so many sessions of the validation split; None = all."""
+        ...
+
     def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
         """Losses of a batch by level, over the targets that count there."""
         ...

@@ -1,4 +1,4 @@
-"""Skip-gram vectors of HUP's tables: fitted, put where they belong, and whether they stay apart."""
+"""Vectors that HUP's tables begin with: fitted, put where they belong, and whether they stay apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hup.config import Config, Embeddings
 from hup.data.dataset import Dataset
+from hup.models.hup.factorised import factorised_vectors
 from hup.models.hup.warm_start import StartingVectors
 from hup.models.skipgram import word2vec_vectors
 from hup.nn.pyramid import Pyramid
@@ -18,6 +19,18 @@ from hup.training.trained import WatchedTable
 def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> dict[str, Tensor]:
     """Fit vectors ``(n_known, d)`` of every level, where the configuration asks for them; some may have a start."""
     sizes = config.embeddings
+    if sizes.targets == "co_visits":
+        return {
+            level: factorised_vectors(
+                dataset,
+                level,
+                sizes.category if level.is_category else sizes.item,
+                window=config.mixture.window,
+                neighbors=config.mixture.neighbors,
+                start=start.get(level),
+            )
+            for level in ranked_levels(dataset.levels)
+        }
     if "skipgram" not in (sizes.targets, sizes.inputs):
         return {}
     return {
@@ -38,7 +51,7 @@ def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> 
 def put_vectors(pyramid: Pyramid, embeddings: Embeddings, vectors: Mapping[str, Tensor]) -> None:
     """Copy vectors of levels into the tables that are to have them."""
     for level, values in vectors.items():
-        if embeddings.targets == "skipgram":
+        if embeddings.targets != "trainable":
             pyramid.target_table(level).weight.data.copy_(values)
         if embeddings.inputs == "skipgram":
             for table in pyramid.input_tables(level):
@@ -54,9 +67,9 @@ def watched_tables(pyramid: Pyramid, embeddings: Embeddings, levels: Sequence[st
     tables = {}
     for level in levels:
         targets = pyramid.target_table(level)
-        tables[level] = WatchedTable(targets.weight, remedy)
+        tables[level] = WatchedTable(targets.vectors(), remedy)
         for number, inputs in enumerate(pyramid.input_tables(level), 1):
             if inputs is not targets:
                 suffix = "inputs" if number == 1 else f"inputs_{number}"
-                tables[f"{level}_{suffix}"] = WatchedTable(inputs.weight, None)
+                tables[f"{level}_{suffix}"] = WatchedTable(inputs.vectors(), None)
     return tables

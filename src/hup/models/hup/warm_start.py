@@ -13,6 +13,7 @@ from torch import nn
 from hup.config import Config
 from hup.errors import HupError
 from hup.nn.pyramid import Pyramid
+from hup.nn.tables import TreeTable
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.levels import Level, ranked_levels
 
@@ -89,16 +90,18 @@ def refuse_other_shop(vocabulary: Vocabulary, earlier: Vocabulary) -> None:
         raise HupError("The model to begin from knows no item of the dataset: it is of another shop.")
 
 
-def starting_vectors(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyramid, *, frozen: bool) -> StartingVectors:
-    """Give the vectors of an earlier pyramid from which skip-gram goes on, for the codes that it has.
+def starting_vectors(
+    vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyramid, *, of_targets: bool
+) -> StartingVectors:
+    """Give the vectors of an earlier pyramid from which fitting goes on, for the codes that it has.
 
     Parameters
     ----------
     vocabulary, earlier : Vocabulary
     pyramid : Pyramid
         Of the earlier model.
-    frozen : bool
-        Whether its targets are skip-gram vectors; else those that are read began as such.
+    of_targets : bool
+        Whether its targets began as fitted vectors; else those that are read did.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def starting_vectors(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyram
     refuse_other_shop(vocabulary, earlier)
     start: dict[str, tuple[Codes, NDArray[np.float32]]] = {}
     for level in ranked_levels(vocabulary.levels):
-        table = pyramid.target_table(level) if frozen else pyramid.input_tables(level)[0]
+        table = pyramid.target_table(level) if of_targets else pyramid.input_tables(level)[0]
         codes = earlier_codes(vocabulary, earlier, level)
         known = np.flatnonzero(codes >= 0)
         start[level] = (known, table.weight.detach().numpy()[codes[known]])
@@ -125,10 +128,13 @@ def table_rows(vocabulary: Vocabulary, earlier: Vocabulary, pyramid: Pyramid) ->
     """
     refuse_other_shop(vocabulary, earlier)
     rows = {}
-    for level in ranked_levels(vocabulary.levels):
-        codes = earlier_codes(vocabulary, earlier, level)
+    by_level = {level: earlier_codes(vocabulary, earlier, level) for level in ranked_levels(vocabulary.levels)}
+    for level, codes in by_level.items():
         for table in (pyramid.target_table(level), *pyramid.input_tables(level)):
             rows[id(table.weight)] = codes
+            if isinstance(table, TreeTable):
+                finer = range(len(table.families))
+                rows |= {id(table.families[a]): by_level[Level.category(a + 1)] for a in finer}
     return rows
 
 

@@ -162,7 +162,7 @@ class RIB(TrainedRecommender):
         assert isinstance(of_level, RIBLevel)
         return of_level
 
-    def skipgram(self, dataset: Dataset) -> dict[str, Tensor]:
+    def first_vectors(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the vectors of every level."""
         sizes = self.config.embeddings
         return {

@@ -17,6 +17,7 @@ from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.probabilities import Distribution, Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
+from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
@@ -82,8 +83,8 @@ class MixtureOutput:
         return self._network
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
-        """Group the rules, learned from little data, and the profile, which follows slowly."""
-        return self.network.parameter_groups(self.config.mixture.profile_rate)
+        """All alike."""
+        return [(1.0, [one for one in self.network.parameters() if one.requires_grad])]
 
     def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
         """Negative log-likelihood of what came next."""
@@ -101,14 +102,19 @@ class MixtureOutput:
 
     def ask(self, histories: Histories) -> Probabilities:
         """Mix for the end of every history, at all levels."""
-        pyramid = self.network.pyramid
+        network = self.network
         with torch.inference_mode():
-            table = run_table(histories, self.network.n_behaviors)
-            steps = pyramid_steps(histories, self.live.buckets)
-            closed = pyramid.fold(histories, steps)
-            opened = pyramid.run_open(histories, steps, closed)
-            answers = self.network.answers(table, closed, opened)
-        return Probabilities(self.network, answers, histories.current(ITEM))
+            answers = network.answers(run_table(histories, network.n_behaviors))
+            profiles: dict[Level, Tensor] = {}
+            if network.has_profile:
+                made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
+                profiles = {level: made[level].vector for level in network.ranked}
+        return Probabilities(network, answers, profiles, histories.current(ITEM))
+
+    def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
+        """Choose how much the profile weighs at every level, by the likelihood of the validation split."""
+        if self.network.has_profile:
+            tune_weights(self.network, self.ask, dataset, most_sessions)
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Share that each visit has in repeat and memory, at the events of the last run on its code, by level."""
@@ -121,25 +127,27 @@ class MixtureOutput:
         return tuple(columns)
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
-        """Give the outputs y_T of every level, which is what the mixture sees of it."""
-        opened = self.live.run_open(state, now)
-        return {level: run.last[0] for level, run in zip(self.live.network.level_names, opened, strict=True)}
+        """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by probability; the reasons are the shares of visits in repeat and memory."""
         table = self._run_table(state)
         with torch.inference_mode():
-            answers = self.network.answers(table, state.closed, self.live.run_open(state, now))
-            asked = Probabilities(self.network, answers, torch.from_numpy(table.item[-1:]))
-            alone = asked.alone(level)
-            final = asked.settled(level, alone)
+            answers = self.network.answers(table)
+            profiles: dict[Level, Tensor] = {}
+            if self.network.has_profile:
+                made = self.live.profile(state, now, self.network.ranked)
+                profiles = {of: made[of].vector for of in self.network.ranked}
+            asked = Probabilities(self.network, answers, profiles, torch.from_numpy(table.item[-1:]))
+            final, counted = asked.of(level), asked.counted(level)
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
         own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
         runs = state.visited(1)
         visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
-            return _origins(asked, alone, state, visited, level, chosen)
+            return _origins(asked, counted, state, visited, level, chosen)
 
         return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
 
@@ -176,16 +184,16 @@ def _padded(histories: Histories, level: str, final: Distribution) -> Scores:
 
 def _origins(
     asked: Probabilities,
-    alone: Distribution,
+    counted: Distribution,
     state: ProfileState,
     visited: Sequence[str],
     level: Level,
     chosen: Sequence[int],
 ) -> list[Origin]:
-    """Tell where the probability of some codes comes from, by the mixture of their own level."""
-    n_known = alone.known.shape[1]
-    by_code = dict(zip(alone.code.tolist(), alone.probability.tolist(), strict=True))
-    said = [float(alone.known[0, code]) if code < n_known else by_code[code] for code in chosen]
+    """Tell which parts of what was counted bring some codes in; the profile weighs all parts of a code alike."""
+    n_known = counted.known.shape[1]
+    by_code = dict(zip(counted.code.tolist(), counted.probability.tolist(), strict=True))
+    said = [float(counted.known[0, code]) if code < n_known else by_code[code] for code in chosen]
     repeat, memory = asked.contributions(level, chosen)
     parts = zip(said, repeat.tolist(), memory.tolist(), strict=True)
     return [origin_of(state.items, visited, level, *part) for part in parts]

@@ -92,6 +92,31 @@ class OwnCoVisits:
         shares = np.stack([self.pairs[0].at(key), self.pairs[1].at(key), member], axis=1)
         return np.where(known[:, None], shares, 0)
 
+    def of_rows(self, relation: int, session: Ints, first: Ints) -> tuple[Ints, Ints, Doubles]:
+        """List shares of a session in the whole rows of codes, for one of the relations.
+
+        Parameters
+        ----------
+        relation : int
+        session, first : ndarray
+            ``(P,)`` int64.
+
+        Returns
+        -------
+        place, second : ndarray
+            ``(N,)`` int64: which of the ``P`` rows, and the code in it.
+        share : ndarray
+            ``(N,)``.
+        """
+        known = np.flatnonzero((first >= 0) & (first < self.size))
+        together = relation == len(self.pairs)
+        shares = self.visited if together else self.pairs[relation]
+        row = session[known] if together else session[known] * self.size + first[known]
+        low = np.searchsorted(shares.keys, row * self.size)
+        spans = np.searchsorted(shares.keys, (row + 1) * self.size) - low
+        at = ragged_arange(low, spans)
+        return np.repeat(known, spans), shares.keys[at] % max(self.size, 1), shares.values[at]
+
     def of_totals(self, session: Ints, first: Ints) -> Doubles:
         """Shares of a session in the sums of rows, ``(P, 3)``."""
         known = (first >= 0) & (first < self.size)
@@ -147,12 +172,18 @@ class OwnRuns:
         code = self.own.keys[place] % max(len(self.counts), 1)
         return np.repeat(np.arange(len(session)), spans), code, self.counts[code] - self.own.values[place]
 
-    def known_without(self, session: Ints, code: Ints) -> NDArray[np.bool_]:
-        """Tell for pairs ``(Q,)`` whether other sessions have been on the code."""
+    def left(self, session: Ints, code: Ints) -> Doubles:
+        """Look up runs of other sessions on codes, for pairs ``(Q,)``; 0 where the code is not known."""
         size = len(self.counts)
         known = (code >= 0) & (code < size)
         left = self.counts[np.where(known, code, 0)] - self.own.at(session * size + code)
-        return known & (left > 0)
+        return np.where(known, left, 0)
+
+    def of_sessions(self) -> tuple[Ints, Ints, Doubles]:
+        """List row of the session, code, and its runs that are of others, ``(N,)`` each."""
+        size = max(len(self.counts), 1)
+        code = self.own.keys % size
+        return self.own.keys // size, code, self.counts[code] - self.own.values
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Probabilities of what comes next, as the mixtures of all levels say them together.
 
-A level by itself says what it has learned. Together they agree along the tree: a category's probability is shared out
-among its children, and the item that the user is on is left out, as it is not what comes next.
+A level by itself says what it has learned. Together they are one distribution: a category's probability is shared out
+among its children, the items of the finest category at the end, so that those of every level are sums of those below.
+The item that the user is on is left out, as it is not what comes next.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from hup.models.hup.mixture.co_visits import RELATIONS
+from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import Answer, MixtureNetwork
-from hup.nn.mixture import class_log_softmax
+from hup.nn.mixture import log_popularity
+from hup.nn.pooling import Pool
 from hup.sessions.levels import Level
 
 
@@ -49,48 +51,80 @@ class Probabilities:
     ----------
     network : MixtureNetwork
     answers : mapping of Level to Answer
+    profiles : mapping of Level to Tensor
+        ``(B, d)`` profile vectors; empty where the pyramid takes no part.
     current : Tensor
         ``(B,)`` items that the users are on.
     """
 
     network: MixtureNetwork
     answers: Mapping[Level, Answer]
+    profiles: Mapping[Level, Tensor]
     current: Tensor
 
     def of(self, level: Level) -> Distribution:
-        """Give the probabilities of a level; those of categories agree with the levels above."""
-        return self.settled(level, self.alone(level))
-
-    def settled(self, level: Level, alone: Distribution) -> Distribution:
-        """Make what the mixture of a level says by itself agree with the rest; see :meth:`of`."""
+        """Give the probabilities of a level; they agree with those of the levels above."""
+        alone = self.alone(level)
         if not level.is_category:
-            return without_current(alone, self.current)
-        if level.k == 1:
+            alone = without_current(alone, self.current)
+        elif level.k == 1:
             return alone
-        parents = self.network.pyramid.target_table(level).ancestors[:, -1]
-        return shared_out(alone, parents, self.of(Level.category(level.k - 1)))
+        ranked = self.network.ranked
+        return shared_out(alone, self.network.parents(level), self.of(ranked[ranked.index(level) + 1]))
 
     def alone(self, level: Level) -> Distribution:
-        """Give the probabilities as the mixture of a level says them by itself."""
-        answer, size = self.answers[level], self.network.co_visits[level].size
+        """Give the probabilities as a level says them by itself: what was counted, pooled with the profile."""
+        counted = self.counted(level)
+        if not self.profiles:
+            return counted
+        share, strength = self.network.weights[self.network.ranked.index(level)].tolist()
+        said = self.pool(level, counted).probabilities(share, strength)
+        n_known = counted.known.shape[1]
+        outside = said[:, n_known:][counted.query, _column(counted.query, len(said))]
+        return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
+
+    def counted(self, level: Level) -> Distribution:
+        """Give the probabilities by what was counted at a level alone."""
+        answer = self.answers[level]
         visits, mixed = answer.visits, answer.mixed
-        known = self._explored(level) * mixed.weights[:, 2:3]
-        known = known + mixed.weights[:, 1:2] * self._remembered(level)
+        known = counted_probabilities(self.network, level, answer, self.current)
         query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
+        outside = code >= known.shape[1]
         repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, query)
-        inside = (code >= 0) & (code < size)
-        known = known.index_put((query[inside], code[inside]), repeated[inside], accumulate=True)
-        outside = ~inside & (code >= 0)
         parent = torch.from_numpy(answer.parent)[outside]
         return Distribution(known, query[outside], code[outside], repeated[outside], parent)
 
+    def pool(self, level: Level, counted: Distribution) -> Pool:
+        """Lay what was counted beside what the profile says: of the vocabulary, then of what sessions have beyond."""
+        answer, profile, table = self.answers[level], self.profiles[level], self.network.pyramid.target_table(level)
+        outside = torch.from_numpy(answer.visits.code) >= counted.known.shape[1]
+        path = torch.from_numpy(answer.path)[outside, : len(table.n_ancestors)]
+        own = profile.index_select(0, counted.query) * table(counted.code, path)
+        bias = log_popularity(self.network.mixture(level).counts).repeat(len(profile), 1)
+        if not level.is_category:
+            row = ((self.current >= 0) & (self.current < bias.shape[1])).nonzero().squeeze(1)
+            bias[row, self.current[row]] = -torch.inf
+        place = counted.query, _column(counted.query, len(profile))
+        n_own = int(place[1].max()) + 1 if len(counted.query) else 0
+
+        def beside(values: Tensor, others: Tensor, fill: float) -> Tensor:
+            more = values.new_full((len(values), n_own), fill)
+            return torch.cat([values, more.index_put(place, others)], dim=1)
+
+        nobody = log_popularity(torch.zeros(len(counted.query)))
+        return Pool.of(
+            beside(counted.known, counted.probability, 0),
+            beside(profile @ table.vectors().t(), own.sum(dim=1), 0),
+            beside(bias, nobody, -torch.inf),
+        )
+
     def contributions(self, level: Level, codes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Tell what every visit of a single query brings to the probability of some codes.
+        """Tell what every visit of a single query brings to what was counted for some codes.
 
         Returns
         -------
         repeat, memory : Tensor
-            ``(len(codes), P)`` each; what is missing to the probability is explore's.
+            ``(len(codes), P)`` each; what is missing to :meth:`counted` is explore's.
         """
         answer = self.answers[level]
         visits, mixed = answer.visits, answer.mixed
@@ -103,31 +137,11 @@ class Probabilities:
         memory = (mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
         return repeat, memory
 
-    def _explored(self, level: Level) -> Tensor:
-        """Distribution of explore over the known codes, ``(B, n)``; items share out what their category has."""
-        network = self.network
-        logits = network.mixture(level).logits(self.answers[level].mixed.preference, network.vectors(level))
-        if level.is_category:
-            return torch.softmax(logits, dim=1)
-        known = (self.current < logits.shape[1]).nonzero().squeeze(1)
-        logits[known, self.current[known]] = -torch.inf
-        above = self.alone(network.ranked[1]).known
-        within = torch.exp(class_log_softmax(logits, network.classes, above.shape[1]))
-        return within * above.index_select(1, network.classes)
 
-    def _remembered(self, level: Level) -> Tensor:
-        """Distribution of the memory over the known codes, ``(B, n)``."""
-        answer, counted = self.answers[level], self.network.co_visits[level]
-        visits, n_queries = answer.visits, len(self.current)
-        out = np.zeros((n_queries, counted.size), dtype=np.float32)
-        attention = answer.mixed.memory.numpy()
-        for relation, counts in enumerate(counted.counts):
-            there = answer.support[:, relation] > 0
-            weight = attention[there, relation] / answer.support[there, relation]
-            place = (visits.query[there], visits.code[there])
-            asked = sp.csr_array((weight.astype(np.float32), place), shape=(n_queries, counted.size))
-            out += (asked @ counts).toarray()
-        return torch.from_numpy(out)
+def _column(query: Tensor, n_queries: int) -> Tensor:
+    """Count the rows of each query from 0; they stand one after the other."""
+    counts = torch.bincount(query, minlength=n_queries)
+    return torch.arange(len(query)) - (counts.cumsum(0) - counts).index_select(0, query)
 
 
 def without_current(items: Distribution, current: Tensor) -> Distribution:

@@ -79,8 +79,9 @@ class RunTable:
         return level.pick(self.item, tuple(self.categories.T))
 
     def parents(self, level: Level) -> Ints:
-        """Codes of the next coarser level of categories, ``(R,)``; -1 where there is none."""
-        return self.codes(Level.category(level.k - 1)) if level.k > 1 else np.full(len(self.item), -1)
+        """Codes of the next coarser level, ``(R,)``; an item's is the finest category, -1 where there is none."""
+        coarser = level.k - 1 if level.is_category else self.categories.shape[1]
+        return self.categories[:, coarser - 1] if coarser else np.full(len(self.item), -1)
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,10 @@ def last_runs(table: RunTable) -> Ints:
     return table.offsets[1:] - 1
 
 
-def visits_of(table: RunTable, level: Level, queries: Ints | None = None) -> Visits:
+def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, most: int) -> Visits:
     """List the visits of a level.
+
+    A long session costs in proportion to its length, as each query looks back over a bounded number of runs.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None) -> Vis
     level : Level
     queries : ndarray, optional
         ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run.
+    most : int
+        How many runs before a query's a visit may lie.
     """
     codes, session = table.codes(level), table.session
     n_runs = len(codes)
@@ -172,12 +177,12 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None) -> Vis
     runs = np.arange(n_runs)
     if queries is None:
         query_run = runs
-        spans = groups.following - runs
+        spans = np.minimum(groups.following - runs, most + 1)
         run, at = np.repeat(runs, spans), ragged_arange(runs, spans)
         query = at
     else:
         query_run = queries
-        run = np.flatnonzero(groups.following == end)
+        run = np.flatnonzero((groups.following == end) & (end - 1 - runs <= most))
         at, query = end[run] - 1, session[run]
     order = np.lexsort((run, at))
     run, at, query = run[order], at[order], query[order]

@@ -1,0 +1,105 @@
+"""What profiles say of all codes of a level: a softmax over ``profile · vector + bias``, and how likely it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hup.models.hup.mixture.network import MixtureNetwork
+from hup.models.hup.mixture.own_counts import OwnRuns
+from hup.nn.mixture import log_popularity
+from hup.sessions.levels import Level
+
+
+def dense_logits(network: MixtureNetwork, level: Level, profile: Tensor) -> Tensor:
+    """Scores ``(Q, n)`` of the known codes: ``profile · vector + bias``, for profiles ``(Q, d)``."""
+    bias = log_popularity(network.mixture(level).counts)
+    return torch.addmm(bias, profile, network.pyramid.target_table(level).vectors().t())
+
+
+def dense_log_likelihood(
+    network: MixtureNetwork,
+    level: Level,
+    profile: Tensor,
+    target: Tensor,
+    current: Tensor,
+    session: np.ndarray,
+    own: OwnRuns,
+    negatives: int,
+) -> Tensor:
+    """Logarithm of the probability of each target, ``(Q,)``.
+
+    Of a level with more than ``negatives`` codes so many are drawn, by popularity and with its correction.
+
+    Parameters
+    ----------
+    network : MixtureNetwork
+    level : Level
+    profile : Tensor
+        ``(Q, d)``.
+    target : Tensor
+        ``(Q,)`` int64, known codes.
+    current : Tensor
+        ``(Q,)`` int64 items that the users are on; they are no candidates. -1 = none.
+    session : ndarray
+        ``(Q,)`` int64 row of each query's session.
+    own : OwnRuns
+        What the sessions have put into popularity; it is taken away.
+    negatives : int
+    """
+    counts = network.mixture(level).counts
+    vectors = network.pyramid.target_table(level).vectors()
+    bias = log_popularity(counts)
+    codes = None
+    if len(counts) > negatives:
+        codes, correction = drawn(counts, negatives, target)
+        vectors, bias = vectors.index_select(0, codes), bias.index_select(0, codes) - correction
+    logits = torch.addmm(bias, profile, vectors.t())
+    logits = logits + _change(own, session, counts, codes, logits.shape)
+    row, column = _columns(torch.arange(len(current)), current, codes, len(counts))
+    logits = logits.index_put((row, column), logits.new_tensor(-torch.inf))
+    place = target if codes is None else torch.searchsorted(codes, target)
+    return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
+
+
+def own_change(own: OwnRuns, session: np.ndarray, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Change of the bias by what sessions have put into popularity: query, code and change, ``(N,)`` each."""
+    query, code, left = own.of_queries(session)
+    codes = torch.from_numpy(code)
+    change = log_popularity(torch.from_numpy(left.astype(np.float32))) - log_popularity(counts.index_select(0, codes))
+    return torch.from_numpy(query), codes, change
+
+
+def _change(own: OwnRuns, session: np.ndarray, counts: Tensor, codes: Tensor | None, shape: torch.Size) -> Tensor:
+    query, code, change = own_change(own, session, counts)
+    rows = torch.arange(len(query))
+    at, column = _columns(rows, code, codes, len(counts))
+    return torch.zeros(shape).index_put((query[at], column), change[at])
+
+
+def _columns(rows: Tensor, code: Tensor, codes: Tensor | None, n_known: int) -> tuple[Tensor, Tensor]:
+    """Rows whose code is a candidate, and the column that it has."""
+    if codes is None:
+        there = (code >= 0) & (code < n_known)
+        return rows[there], code[there]
+    column = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
+    there = codes.index_select(0, column) == code
+    return rows[there], column[there]
+
+
+def drawn(counts: Tensor, most: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw codes with replacement by popularity, the targets among them.
+
+    Returns
+    -------
+    codes : Tensor
+        ``(m,)`` int64, ascending, each once.
+    correction : Tensor
+        ``(m,)``, logarithm of the probability that each is drawn.
+    """
+    share = torch.softmax(log_popularity(counts), dim=0)
+    some = torch.multinomial(share, most, replacement=True)
+    codes = torch.unique(torch.cat([some, wanted]))
+    inclusion = -torch.expm1(most * torch.log1p(-share[codes].clamp(max=1 - 1e-6)))
+    return codes, torch.log(inclusion.clamp(min=1e-12))
