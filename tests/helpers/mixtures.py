@@ -9,16 +9,16 @@ import torch
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.likelihood import Followed, last_events, mixture_likelihood
+from hup.models.hup.mixture.likelihood import Followed, mixture_likelihood
 from hup.models.hup.mixture.network import Answer
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.mixture.own_counts import OwnCounts
-from hup.models.hup.mixture.visits import RunTable, joined, run_table, visits_of
+from hup.models.hup.mixture.visits import RunTable, joined, run_table
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import Level, pyramid_steps
+from hup.sessions.levels import Level
 
-QUICK = ("network.hidden=8", "embeddings.skipgram_epochs=2", "training.epochs=1")
+QUICK = ("network.hidden=8", "embeddings.item=12", "embeddings.category=6", "training.epochs=1")
 
 
 def mixture(dataset: Dataset, *changes: str) -> HUP:
@@ -49,19 +49,13 @@ def said_in_training(model: HUP, dataset: Dataset, sessions: np.ndarray) -> tupl
     """Ask as the loss asks: whole sessions at once, each without what it has itself put into the counts."""
     histories, targets = histories_and_targets(dataset, sessions)
     table = run_table(histories, len(model.vocabulary.behaviors))
-    steps = pyramid_steps(histories, model.buckets, torch.from_numpy(last_events(table)))
-    closed = model.pyramid.fold(histories, steps)
-    opened = model.pyramid.run_open(histories, steps, closed)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    network, negatives = output_of(model).network, model.config.mixture.negatives
-    classes, said = None, {}
-    for level in network.ranked[::-1]:
+    network, said = output_of(model).network, {}
+    for level in network.ranked:
         popularity = network.mixture(level).counts.numpy()
         own = OwnCounts.of(network.co_visits[level], popularity, whole.codes(level), whole.offsets)
-        answer = network.answer(level, table, visits_of(table, level), closed, opened, own.co_visits)
+        answer = network.answer(level, table, network.visits(table, level), own.co_visits)
         asked = Followed.of(table, whole, level)
-        named, unseen = mixture_likelihood(network, level, answer, asked, own, classes, negatives)
-        if level == network.ranked[1]:
-            classes = named
+        named, unseen = mixture_likelihood(network, level, answer, asked, own)
         said[level] = Said(answer, asked.code, named.detach(), unseen.detach())
-    return table, {level: said[level] for level in network.ranked}
+    return table, said

@@ -147,5 +147,5 @@ def popularity_mass(counts: Tensor) -> Tensor:
 
 
 def log_popularity(counts: Tensor) -> Tensor:
-    """Logarithm of :func:`popularity_mass`: the bias of what a profile says."""
-    return torch.log(popularity_mass(counts))
+    """Logarithm of popularity, the bias of what a profile says; lowest, but a number, for what nobody has been on."""
+    return torch.log(counts + _DAMPED)

@@ -79,6 +79,10 @@ class CosineOutput:
 
         return score
 
+    def biases(self, level: Level) -> Tensor:
+        """Give 0: popularity has no say."""
+        return torch.zeros(self.live.vocabulary.size(level))
+
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Attention of Eq. 5; random at levels that have no loss."""
         if not self.config.network.attention:

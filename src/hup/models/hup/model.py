@@ -160,8 +160,36 @@ class HUP(TrainedRecommender):
         return LevelScores(lambda level: score(self._check_level(level)))
 
     def item_vectors(self) -> Tensor:
-        """Target vectors of the known items, ``(n_known, d)``; the paper retrieves candidates by their cosine."""
-        return self.pyramid.item_targets.weight.detach()
+        """Vectors of the known items, ``(n_known, d)``, in the space of :meth:`profile`'s item vector.
+
+        The paper retrieves candidates by their cosine, preset ``best`` by ``vector · profile + bias``.
+        """
+        return self.pyramid.item_targets.vectors().detach()
+
+    def category_vectors(self, level: str) -> Tensor:
+        """Vectors of the known categories of a level, ``(n_known, d)``, in the space of its profile.
+
+        Raises
+        ------
+        HupError
+            The model has no such category level.
+        """
+        of_level = self._check_level(level)
+        if not of_level.is_category:
+            raise HupError(f"{level} is no category level; its vectors are item_vectors().")
+        return self.pyramid.target_table(of_level).vectors().detach()
+
+    def biases(self, level: str = "item") -> Tensor:
+        """Give what is added to ``vector · profile`` where the profile alone ranks a level, ``(n_known,)``.
+
+        Of the preset ``best`` the logarithm of popularity; of cosines 0.
+
+        Raises
+        ------
+        HupError
+            The model has no such level.
+        """
+        return self.output.biases(self._check_level(level))
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Attention of every level over one history, bottom first; of a mixture, what each visit brings to it."""

@@ -103,6 +103,10 @@ class Output(Protocol):
         """Ask at the end of every history: what is returned makes the scores of each level from the same answer."""
         ...
 
+    def biases(self, level: Level) -> Tensor:
+        """Give what is added to dot products of profile and vectors, ``(n_known,)``."""
+        ...
+
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Attention of every level over one history, bottom first; none where there is no attention."""
         ...

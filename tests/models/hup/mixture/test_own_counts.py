@@ -30,5 +30,5 @@ def test_what_is_left_of_popularity_is_of_other_sessions(sessions, asked, others
     ]
     assert sorted(zip(query.tolist(), code.tolist(), of_others.tolist(), strict=True)) == sorted(expected)
     for value in range(-1, SIZE + 1):
-        known = own.known_without(np.asarray(asked), np.full(len(asked), value))
-        assert known.tolist() == [0 <= value < SIZE and left[session][value] > 0 for session in asked]
+        of_value = own.left(np.asarray(asked), np.full(len(asked), value))
+        assert of_value.tolist() == [left[session][value] if 0 <= value < SIZE else 0 for session in asked]

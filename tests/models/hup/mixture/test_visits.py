@@ -96,7 +96,7 @@ def expected(session, level: str) -> list[dict]:
 @settings(max_examples=60)
 def test_visits_are_those_of_a_plain_loop(level, sessions):
     table = run_table(histories(sessions), N_BEHAVIORS)
-    visits = visits_of(table, level)
+    visits = visits_of(table, level, most=1000)
     wanted = []
     for number, session in enumerate(sessions):
         shift = int(table.offsets[number])
@@ -116,7 +116,7 @@ def test_visits_are_those_of_a_plain_loop(level, sessions):
 @settings(max_examples=40)
 def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
     table = run_table(histories(sessions), N_BEHAVIORS)
-    every, last = visits_of(table, level), visits_of(table, level, last_runs(table))
+    every, last = visits_of(table, level, most=1000), visits_of(table, level, last_runs(table), most=1000)
     chosen = np.isin(every.query, last_runs(table))
     for name in ("run", "code", "is_open", "is_current", "signals"):
         assert np.array_equal(getattr(every, name)[chosen], getattr(last, name)), name
@@ -124,11 +124,25 @@ def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
     assert last.query.tolist() == table.session[last.run].tolist()
 
 
+@given(sessions=SESSIONS, most=st.integers(1, 5))
+@settings(max_examples=40)
+def test_only_so_many_runs_are_looked_back(sessions, most):
+    """What is left is as it is without the bound, and so are its signals of what happened since."""
+    table = run_table(histories(sessions), N_BEHAVIORS)
+    for queries in (None, last_runs(table)):
+        every, near = visits_of(table, ITEM, queries, most=1000), visits_of(table, ITEM, queries, most=most)
+        kept = every.query_run[every.query] - every.run <= most
+        assert near.run.tolist() == every.run[kept].tolist()
+        assert near.query.tolist() == every.query[kept].tolist()
+        of_the_past = [n for n, name in enumerate(SIGNALS) if name != "distinct codes of the session"]
+        assert np.array_equal(near.signals[:, of_the_past], every.signals[kept][:, of_the_past])
+
+
 @given(sessions=SESSIONS)
 @settings(max_examples=40)
 def test_other_sessions_of_a_batch_change_nothing(sessions):
-    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), ITEM)
-    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), ITEM) for session in sessions]
+    together = visits_of(run_table(histories(sessions), N_BEHAVIORS), ITEM, most=1000)
+    alone = [visits_of(run_table(histories([session]), N_BEHAVIORS), ITEM, most=1000) for session in sessions]
     assert together.signals == pytest.approx(np.concatenate([one.signals for one in alone]), abs=1e-5)
 
 
@@ -145,7 +159,7 @@ def test_the_targets_run_comes_behind_its_session():
 
 
 def test_sizes_are_those_of_the_columns():
-    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), ITEM)
+    visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), ITEM, most=1000)
     assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1)
     assert visits.signals.shape[1] == len(SIGNALS) + N_BEHAVIORS + 1
     assert visits.context.shape[1] == len(CONTEXT) + N_BEHAVIORS

@@ -69,8 +69,6 @@ class MixtureNetwork(nn.Module):
     ----------
     ranked : tuple of Level
         Item, category_K … category_1.
-    classes : Tensor
-        ``(n_items,)`` int64, finest category of every known item.
     has_profile : bool
         Whether the pyramid takes part.
     weights : Tensor
@@ -102,17 +100,12 @@ class MixtureNetwork(nn.Module):
         )
         self.weights: Tensor
         self.register_buffer("weights", torch.tensor([START_WEIGHTS] * len(self.ranked)))
-        self.classes = torch.from_numpy(vocabulary.paths[:, -1].astype(np.int64))
 
     def mixture(self, level: str) -> Mixture:
         """Give the mixture of a level."""
         mixture = self.mixtures[level]
         assert isinstance(mixture, Mixture)
         return mixture
-
-    def parents(self, level: Level) -> Tensor:
-        """Code of the next coarser level that every known code belongs to, ``(n,)`` int64; not of category_1."""
-        return self.pyramid.target_table(level).ancestors[:, -1] if level.is_category else self.classes
 
     def answers(self, table: RunTable) -> dict[Level, Answer]:
         """Mix for the end of every session of a table, by level."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hup.config import Config
 from hup.data.dataset import Dataset
+from hup.errors import HupError
 from hup.models.hup.live import LiveProfiles, ProfileState, RunRecord
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
 from hup.models.hup.mixture.likelihood import mixture_losses
@@ -19,6 +20,7 @@ from hup.models.hup.mixture.probabilities import Distribution, Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
+from hup.nn.mixture import log_popularity
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
@@ -116,6 +118,10 @@ class MixtureOutput:
         if self.network.has_profile:
             tune_weights(self.network, self.ask, dataset, most_sessions)
 
+    def biases(self, level: Level) -> Tensor:
+        """Give the logarithm of popularity."""
+        return log_popularity(self.network.mixture(level).counts)
+
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Share that each visit has in repeat and memory, at the events of the last run on its code, by level."""
         runs = runs_of(histories, ITEM)
@@ -128,6 +134,8 @@ class MixtureOutput:
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+        if not self.network.has_profile:
+            raise HupError("mixture.profile is false: this model was trained without profiles.")
         return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:

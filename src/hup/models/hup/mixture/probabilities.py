@@ -1,8 +1,7 @@
 """Probabilities of what comes next, as the mixtures of all levels say them together.
 
-A level by itself says what it has learned. Together they are one distribution: a category's probability is shared out
-among its children, the items of the finest category at the end, so that those of every level are sums of those below.
-The item that the user is on is left out, as it is not what comes next.
+A level by itself says what it has learned. Together they agree along the tree: a category's probability is shared out
+among its children, and the item that the user is on is left out, as it is not what comes next.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ class Probabilities:
     current: Tensor
 
     def of(self, level: Level) -> Distribution:
-        """Give the probabilities of a level; they agree with those of the levels above."""
+        """Give the probabilities of a level; those of categories agree with the levels above."""
         alone = self.alone(level)
         if not level.is_category:
-            alone = without_current(alone, self.current)
-        elif level.k == 1:
+            return without_current(alone, self.current)
+        if level.k == 1:
             return alone
-        ranked = self.network.ranked
-        return shared_out(alone, self.network.parents(level), self.of(ranked[ranked.index(level) + 1]))
+        parents = self.network.pyramid.target_table(level).ancestors[:, -1]
+        return shared_out(alone, parents, self.of(Level.category(level.k - 1)))
 
     def alone(self, level: Level) -> Distribution:
         """Give the probabilities as a level says them by itself: what was counted, pooled with the profile."""

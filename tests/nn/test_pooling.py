@@ -1,0 +1,63 @@
+"""The pool of what was counted and what a profile says, against plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hup.nn.pooling import Pool
+
+Q, M = 3, 5
+NUMBER = st.floats(0, 1)
+
+
+def pool(seed: int) -> tuple[Pool, torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.rand(Q, M, generator=generator, dtype=torch.float64)
+    base = base / base.sum(dim=1, keepdim=True) * torch.tensor([[1.0], [0.7], [0.4]])
+    base[:, 1] = 0
+    liking = torch.randn(Q, M, generator=generator, dtype=torch.float64) * 3
+    bias = torch.randn(Q, M, generator=generator, dtype=torch.float64)
+    bias[1, 2] = -torch.inf
+    return Pool.of(base, liking, bias), base, liking, bias
+
+
+@given(share=NUMBER, strength=NUMBER, seed=st.integers(0, 99))
+def test_it_is_the_formula_and_keeps_the_sum(share, strength, seed):
+    made, base, liking, bias = pool(seed)
+    said = made.probabilities(share, strength)
+    for row in range(Q):
+        mass = float(base[row].sum())
+        scores = [math.exp(float(liking[row, v] + bias[row, v])) for v in range(M)]
+        dense = [mass * score / sum(scores) for score in scores]
+        raised = [
+            ((1 - share) * float(base[row, v]) + share * dense[v]) * math.exp(strength * float(liking[row, v]))
+            for v in range(M)
+        ]
+        expected = [mass * value / sum(raised) if sum(raised) else 0 for value in raised]
+        assert said[row].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_without_share_and_strength_it_is_what_was_counted():
+    made, base, _, _ = pool(0)
+    assert torch.allclose(made.probabilities(0, 0), base)
+
+
+def test_all_of_the_share_ranks_as_the_dense_part_does():
+    made, _, liking, bias = pool(0)
+    assert torch.equal(made.probabilities(1, 0).argsort(dim=1), (liking + bias).argsort(dim=1))
+
+
+@given(share=NUMBER, strength=NUMBER, seed=st.integers(0, 99))
+def test_sums_give_the_probability_of_one_candidate_for_any_share(share, strength, seed):
+    made, base, _, _ = pool(seed)
+    column = torch.tensor([0, 3, 4])
+    of_one, of_all = made.sums(strength, column)
+    weights = torch.tensor([1 - share, share], dtype=torch.float64)
+    expected = made.probabilities(share, strength)[torch.arange(Q), column]
+    said = (of_one @ weights) / (of_all @ weights) * base.sum(dim=1)
+    assert torch.allclose(said, expected, atol=1e-9)
