@@ -295,7 +295,7 @@ def test_a_killed_run_finds_the_vectors_it_has_fitted(dataset, expected, tmp_pat
     def again(*_: object) -> None:
         raise AssertionError("the vectors were fitted twice")
 
-    monkeypatch.setattr(hup.HUP, "skipgram", again)
+    monkeypatch.setattr(hup.HUP, "first_vectors", again)
     assert_same(weights(hup.HUP(config()).fit(dataset, out=tmp_path / "model")), expected)
 
 

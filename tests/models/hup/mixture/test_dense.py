@@ -96,7 +96,7 @@ def test_profile_times_vector_plus_bias_is_what_explore_ranks_by(dataset):
     """With all of the share on the profile, recommend gives the order that a search over the vectors gives."""
     model = mixture(dataset)
     network = output_of(model).network
-    network.weights[:] = torch.tensor([1.0, 0.0])
+    network.weights.data[:] = torch.tensor([1.0, 0.0])
     for index in np.asarray(dataset.sessions("test"))[:6].tolist():
         histories, _ = histories_and_targets(dataset, np.asarray([index]))
         events = live_events(dataset, index)[: len(histories.item)]

@@ -71,8 +71,9 @@ class MixtureNetwork(nn.Module):
         Item, category_K … category_1.
     has_profile : bool
         Whether the pyramid takes part.
-    weights : Tensor
-        ``(len(ranked), 2)``, share and strength of :class:`hup.nn.pooling.Pool`; chosen on the validation split.
+    weights : Parameter
+        ``(len(ranked), 2)``, share and strength of :class:`hup.nn.pooling.Pool`; chosen on the validation
+        split, not learned.
     """
 
     def __init__(
@@ -98,8 +99,7 @@ class MixtureNetwork(nn.Module):
                 for level in self.ranked
             }
         )
-        self.weights: Tensor
-        self.register_buffer("weights", torch.tensor([START_WEIGHTS] * len(self.ranked)))
+        self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
 
     def mixture(self, level: str) -> Mixture:
         """Give the mixture of a level."""

@@ -54,7 +54,7 @@ def tune_weights(
         total += _log_likelihoods(network, ask, dataset, sessions[start : start + block])
     for place, of_level in enumerate(total):
         share, strength = np.unravel_index(int(of_level.argmax()), of_level.shape)
-        network.weights[place] = torch.tensor([SHARES[share], STRENGTHS[strength]])
+        network.weights.data[place] = torch.tensor([SHARES[share], STRENGTHS[strength]])
 
 
 def _log_likelihoods(
