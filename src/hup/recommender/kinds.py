@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "recency": ("hup.recommender.recency", "Recency"),
     "rib": ("hup.models.trained.rib", "RIB"),
     "s-hrnn": ("hup.models.trained.s_hrnn", "SHRNN"),
+    "slist": ("hup.models.counted.slist", "SLIST"),
+    "slist+recency": ("hup.models.counted.blend", "SLISTRecency"),
     "stan": ("hup.models.counted.stan", "STAN"),
     "stan+item-knn+recency": ("hup.models.counted.blend", "STANItemKNNRecency"),
     "time-lstm": ("hup.models.trained.time_lstm", "TimeLSTM"),
