@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "recency": ("hup.recommender.recency", "Recency"),
     "rib": ("hup.models.trained.rib", "RIB"),
     "s-hrnn": ("hup.models.trained.s_hrnn", "SHRNN"),
+    "sasrec": ("hup.models.trained.sasrec", "SASRec"),
     "slist": ("hup.models.counted.slist", "SLIST"),
     "slist+recency": ("hup.models.counted.blend", "SLISTRecency"),
     "stan": ("hup.models.counted.stan", "STAN"),
