@@ -109,16 +109,20 @@ def test_padding_is_no_longer_than_a_piece(dataset):
     assert shapes == [(int(((lengths + 3) // 4).sum()), 4, 8)]
 
 
-def test_the_softmax_goes_over_all_codes_of_a_shop_of_some_size():
-    model = SASRec()
-    assert model.drawn(16_384) is None
-    assert GRU4Rec().drawn(16_384) is not None
-    drawn = model.drawn(16_385)
-    assert drawn is not None
-    assert len(drawn) == 2_048
-    drawn = SASRec(SASRecConfig().changed(["network.negatives=7"])).drawn(50)
-    assert drawn is not None
-    assert len(drawn) == 7
+@pytest.mark.parametrize(
+    ("most", "overrides", "drawn"), [(9, (), True), (1000, (), False), (1000, ("negatives=7",), True)]
+)
+def test_the_softmax_goes_over_all_codes_unless_there_are_many(dataset, monkeypatch, most, overrides, drawn):
+    model = made(dataset, *(f"network.{override}" for override in overrides))
+    monkeypatch.setattr(SASRec, "whole_softmax", most)
+    given = histories_and_targets(dataset, np.asarray(dataset.sessions("train")))
+    before = torch.get_rng_state()
+    model.losses(*given)
+    assert torch.equal(before, torch.get_rng_state()) != drawn
+
+
+def test_many_codes_are_more_than_for_other_models():
+    assert SASRec.whole_softmax == 16_384 > GRU4Rec.whole_softmax
 
 
 def test_heads_that_do_not_fit_are_told():
