@@ -65,7 +65,7 @@ else
     main=simulated-${sizes[-1]}
 fi
 
-others=${MODELS:-hup-best,recency,vsknn+recency,stan+item-knn+recency}
+others=${MODELS:-hup-best,recency,slist+recency,vsknn+recency,stan+item-knn+recency}
 for table in "${tables[@]}"; do
     file=${table%%=*} mapping=${table#*=}
     name=$(basename "${file%%.*}")

@@ -62,6 +62,7 @@ QUICK = (
 
 #: The same, of single kinds.
 FIXED = {
+    "slist+recency": ["weights={item=[0.6, 0.4], category=[0.5, 0.5]}"],
     "vsknn+recency": ["weights={item=[0.6, 0.4], category=[0.5, 0.5]}"],
     "stan+item-knn+recency": ["weights={item=[0.4, 0.2, 0.4], category=[0.3, 0.2, 0.5]}"],
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hup.nn import losses
 from hup.nn.losses import bpr_max, cross_entropy
 
 
@@ -28,6 +29,18 @@ def test_whole_softmax(given):
     r = scores(given)
     expected = np.mean([np.log(np.exp(row).sum()) - row[t] for row, t in zip(r, given["target"], strict=True)])
     assert float(cross_entropy(**given)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("most", [1, 14, 21, 34])
+def test_whole_softmax_by_blocks_of_rows(given, monkeypatch, most):
+    parts = [given[name].requires_grad_() for name in ("hidden", "table", "bias")]
+    whole = cross_entropy(**given)
+    gradients = torch.autograd.grad(whole, parts)
+    monkeypatch.setattr(losses, "SCORES_PER_BLOCK", most)
+    by_blocks = cross_entropy(**given)
+    torch.testing.assert_close(by_blocks, whole)
+    for one, other in zip(torch.autograd.grad(by_blocks, parts), gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_sampled_softmax_with_its_correction(given):

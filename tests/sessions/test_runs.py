@@ -78,6 +78,14 @@ def test_training_runs_are_the_histories_and_their_targets(dataset, level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_codes_of_a_level_at_every_item_run(dataset, level):
+    codes, offsets = training_runs(dataset, level, of="item")
+    items, expected = training_runs(dataset, "item")
+    assert offsets.tolist() == expected.tolist()
+    assert codes.tolist() == (items if level == "item" else dataset.taxonomy.paths[items, int(level[-1]) - 1]).tolist()
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_counts_are_those_of_the_training_runs(dataset, level):
     counts = run_counts(dataset, level)
     assert counts.tolist() == np.bincount(training_runs(dataset, level)[0], minlength=len(counts)).tolist()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+#: Scores of a whole softmax that are in memory at once: rows times codes.
+SCORES_PER_BLOCK = 1 << 25
 
 
 def cosine_proximity(profile: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
@@ -52,10 +56,24 @@ def cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor, s
     if not len(target):
         return hidden.sum() * 0
     if sampled is None:
-        return functional.cross_entropy(torch.addmm(bias, hidden, table.t()), target)
+        return _whole_cross_entropy(hidden, table, bias, target)
     positive, negative = _target_and_sampled(hidden, table, bias, target, sampled)
     negative = negative + torch.log(torch.tensor(len(table) / len(sampled)))
     return (torch.logsumexp(torch.cat([positive, negative], dim=1), dim=1) - positive.squeeze(1)).mean()
+
+
+def _whole_cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+    """Mean over all rows; the scores are there for one block of rows at a time, and made again in the backward pass."""
+    rows = max(1, SCORES_PER_BLOCK // len(table))
+    if len(target) <= rows:
+        return _summed_cross_entropy(hidden, table, bias, target) / len(target)
+    blocks = zip(hidden.split(rows), target.split(rows), strict=True)
+    sums = [checkpoint(_summed_cross_entropy, h, table, bias, t, use_reentrant=False) for h, t in blocks]
+    return torch.stack(sums).sum() / len(target)
+
+
+def _summed_cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(torch.addmm(bias, hidden, table.t()), target, reduction="sum")
 
 
 def bpr_max(

@@ -15,7 +15,7 @@ from hup.sessions.levels import Level
 CONVENTIONAL = ("popularity", "bpr-mf", "item-knn", "word2vec", "word2vec-avg")
 RECURRENT = ("rib", "time-lstm", "s-hrnn")
 VARIANTS = ("hup-nomicro", "hup-lstm", "hup-tlstm", "hup-noatt", "hup-single")
-MIXTURES = ("vsknn+recency", "stan+item-knn+recency")
+MIXTURES = ("slist+recency", "vsknn+recency", "stan+item-knn+recency")
 
 HOLDS, FAILS, UNSURE = "holds", "does not hold", "cannot be told"
 
@@ -58,7 +58,7 @@ CLAIMS = (
     Claim("Attention helps: HUP is better than HUP-NoAtt", "§6.2 (4)", ("hup",), ("hup-noatt",)),
     Claim("HUP is better than Recency, which nothing is trained for", "", ("hup",), ("recency",)),
     Claim("The preset best is better than Recency", "", ("hup-best",), ("recency",)),
-    Claim("It is better than every mixture of neighbours with Recency", "", ("hup-best",), MIXTURES),
+    Claim("It is better than every mixture with Recency", "", ("hup-best",), MIXTURES),
     Claim("It is better than HUP as the paper has it", "", ("hup-best",), ("hup",)),
 )
 

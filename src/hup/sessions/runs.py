@@ -88,7 +88,7 @@ def _begins(codes: Tensor, starts: Tensor) -> Tensor:
     return begins
 
 
-def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_runs(dataset: Dataset, level: str, of: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Collapse all training sessions into the runs of a level, the target's run among them.
 
     Parameters
@@ -96,6 +96,9 @@ def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDAr
     dataset : Dataset
     level : str
         ``"item"`` or ``"category_k"``.
+    of : str, optional
+        Level whose runs are meant, default the same: with ``"item"`` a code of a category level is there for every item
+        run.
 
     Returns
     -------
@@ -106,8 +109,9 @@ def training_runs(dataset: Dataset, level: str) -> tuple[NDArray[np.int64], NDAr
     """
     train = dataset.sessions("train")
     bounds = dataset.offsets[train.start : train.stop + 1] - dataset.offsets[train.start]
-    codes = _event_codes(dataset, level, int(dataset.offsets[train.start]), int(dataset.offsets[train.stop]))
-    begins = changes(codes)
+    low, high = int(dataset.offsets[train.start]), int(dataset.offsets[train.stop])
+    codes = _event_codes(dataset, level, low, high)
+    begins = changes(_event_codes(dataset, of or level, low, high))
     begins[bounds[:-1]] = True
     return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
 

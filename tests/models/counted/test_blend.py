@@ -21,6 +21,7 @@ from hup.models.counted.blend import (
     POPULARITY_SHARE,
     Blend,
     ComponentShares,
+    SLISTRecency,
     STANItemKNNRecency,
     VSKNNRecency,
     recency_shares,
@@ -29,6 +30,7 @@ from hup.models.counted.blend import (
     weighted,
 )
 from hup.models.counted.item_knn import ItemKNN
+from hup.models.counted.slist import SLIST
 from hup.models.counted.stan import STAN
 from hup.models.counted.vsknn import VSKNN
 from hup.recommender.candidates import Scores, target_ranks
@@ -38,7 +40,7 @@ from hup.sessions.batches import histories_and_targets
 
 from ...helpers.neighbor_sessions import N_KNOWN, Sessions, histories, log_of
 
-KINDS: list[type[Blend]] = [VSKNNRecency, STANItemKNNRecency]
+KINDS: list[type[Blend]] = [SLISTRecency, VSKNNRecency, STANItemKNNRecency]
 SESSIONS = [[1, 3, 1], [2, 0], [4, 5, 0], [0, 1]]
 
 
@@ -235,6 +237,7 @@ def test_at_category_levels_the_current_one_has_the_first_rank():
 @pytest.mark.parametrize(
     ("kind", "parts", "weights"),
     [
+        (SLISTRecency, {"slist": SLIST}, (0.4, 0.6)),
         (VSKNNRecency, {"vsknn": VSKNN}, (0.3, 0.7)),
         (STANItemKNNRecency, {"stan": STAN, "item_knn": ItemKNN}, (0.5, 0.2, 0.3)),
     ],

@@ -44,7 +44,7 @@ def test_item_knn_is_the_papers_formula(monkeypatch, block, itself, decay, dampi
 
 
 def test_item_knn_keeps_the_most_similar_codes():
-    whole, cut = (fitted(ItemKNN, f"neighbors={n}")._similar["item"].toarray() for n in (100, 2))
+    whole, cut = (fitted(ItemKNN, f"neighbors={n}")._matrices["item"].toarray() for n in (100, 2))
     for row, kept in zip(whole, cut, strict=True):
         assert np.count_nonzero(kept) == min(2, np.count_nonzero(row))
         assert sorted(kept)[-2:] == pytest.approx(sorted(row)[-2:])
@@ -103,3 +103,11 @@ def test_histories_as_rows():
     given = histories([1, 1, 2, 1, 3], [9, 9])
     assert history_matrix(given, "item", N_KNOWN, 0.5).toarray()[:, :4].tolist() == [[0, 0.5, 0.25, 1], [0, 0, 0, 0]]
     assert event_count_matrix(given, "item", N_KNOWN).toarray()[:, :4].tolist() == [[0, 3, 1, 1], [0, 0, 0, 0]]
+
+
+def test_histories_as_rows_of_the_codes_at_their_item_runs():
+    given = histories([1, 1, 2, 3])  # all of one category
+    assert history_matrix(given, "category_1", 1, 0.5).toarray().tolist() == [[1]]
+    given = type(given)(**{**vars(given), "categories": torch.tensor([[0], [0], [1], [1]])})
+    assert history_matrix(given, "category_1", 2, 0.5).toarray().tolist() == [[0.5, 1]]
+    assert history_matrix(given, "category_1", 2, 0.5, of="item").toarray().tolist() == [[0.25, 1]]

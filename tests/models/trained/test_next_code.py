@@ -14,12 +14,13 @@ from hup.evaluation import evaluate
 from hup.models.trained.gru4rec import GRU4Rec
 from hup.models.trained.next_code import steps_of
 from hup.models.trained.s_hrnn import SHRNN
+from hup.models.trained.sasrec import SASRec
 from hup.models.trained.time_lstm import TimeLSTM
 from hup.recommender.kinds import model_class
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.training import Observer
 
-KINDS = (GRU4Rec, TimeLSTM, SHRNN)
+KINDS = (GRU4Rec, SASRec, TimeLSTM, SHRNN)
 QUICK = ("network.hidden=8", "training.epochs=3", "training.batch_size=16", "training.patience=0")
 
 
@@ -77,6 +78,13 @@ def test_gru4rec_learns(dataset, overrides):
     assert watched.records[-1] < watched.records[0] - 0.1
 
 
+@pytest.mark.parametrize("overrides", [("network.dropout=0.0",), ("network.negatives=20", "network.tied=false")])
+def test_sasrec_learns(dataset, overrides):
+    watched = Losses()
+    made(SASRec, "training.learning_rate=0.01", *overrides).fit(dataset, observer=watched)
+    assert watched.records[-1] < watched.records[0] - 0.1
+
+
 @pytest.mark.parametrize("kind", [TimeLSTM, SHRNN])
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_time_lstm_and_s_hrnn_learn(dataset, kind, variant):
@@ -102,7 +110,7 @@ class Stop(Observer):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("kind", ["gru4rec", "time-lstm", "s-hrnn", "rib"])
+@pytest.mark.parametrize("kind", ["gru4rec", "sasrec", "time-lstm", "s-hrnn", "rib"])
 def test_an_interrupted_run_goes_on_to_the_same_weights(users, tmp_path, kind):
     """With dropout and drawn negatives, whose random state a checkpoint holds; on a log with users."""
     quick = [*QUICK, "network.negatives=16"] if kind != "rib" else [*QUICK, "embeddings.skipgram_epochs=1"]

@@ -21,6 +21,7 @@ from hup.evaluation.metrics import cutoff
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
 from hup.models.counted.session_index import last_visits
+from hup.models.counted.slist import SLIST, SLISTConfig
 from hup.models.counted.stan import STAN, STANConfig
 from hup.models.counted.vsknn import VSKNN, VSKNNConfig
 from hup.recommender.base import Recommender
@@ -213,6 +214,28 @@ class VSKNNRecency(Blend):
     def components(self) -> dict[str, EvidenceRecommender]:
         """Make the unfitted VSKNN."""
         return {"vsknn": VSKNN(self.config.vsknn)}
+
+
+class SLISTRecencyConfig(BlendConfig):
+    """Options of SLIST + recency."""
+
+    slist: SLISTConfig = SLISTConfig()
+
+
+class SLISTRecency(Blend):
+    """SLIST, blended with recency."""
+
+    kind: ClassVar[str] = "slist+recency"
+    options: ClassVar[type[Section]] = SLISTRecencyConfig
+    config: SLISTRecencyConfig
+    tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
+        *(tuple(f"slist.{override}" for override in overrides) for overrides in SLIST.tuning),
+        ("recency_power=0.5",),
+    )
+
+    def components(self) -> dict[str, EvidenceRecommender]:
+        """Make the unfitted SLIST."""
+        return {"slist": SLIST(self.config.slist)}
 
 
 class STANItemKNNRecencyConfig(BlendConfig):

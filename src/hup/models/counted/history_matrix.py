@@ -9,13 +9,13 @@ from hup.models.counted.session_index import last_visits
 from hup.sessions.batches import Histories
 
 
-def history_matrix(histories: Histories, level: str, n_known: int, decay: float) -> sp.csr_array:
+def history_matrix(histories: Histories, level: str, n_known: int, decay: float, of: str | None = None) -> sp.csr_array:
     """Weigh the known codes of every history by how late their last run is, ``(B, n_known)`` float32.
 
     The last run of a history weighs 1, the one before it ``decay``, then ``decay**2``; a code has the weight of its
-    last run.
+    last run. Runs are those of the level ``of``, by default of ``level`` itself.
     """
-    visits = last_visits(histories, level, n_known)
+    visits = last_visits(histories, level, n_known, of)
     weight = np.power(decay, visits.back).astype(np.float32)
     return sp.csr_array((weight, (visits.row, visits.code)), shape=(len(histories), n_known))
 

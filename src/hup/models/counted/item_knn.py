@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from pydantic import Field, PositiveInt
-from torch import Tensor
+from numpy.typing import NDArray
+from pydantic import Field
 
 from hup.config import Section
-from hup.data.dataset import Dataset
-from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.history_matrix import history_matrix
-from hup.sessions.batches import Histories
-from hup.sessions.runs import session_matrix, training_runs
+from hup.models.counted.item_to_item import ItemToItem, ItemToItemConfig
+from hup.sessions.runs import session_matrix
 
 ITEMS_PER_BLOCK = 4096
 
 
-class ItemKNNConfig(Section):
+class ItemKNNConfig(ItemToItemConfig):
     """Options of Item-KNN."""
 
-    neighbors: PositiveInt = Field(500, description="most similar codes that are kept of every code")
-    decay: float = Field(
-        0.8,
-        ge=0,
-        le=1,
-        description="weight of a run relative to the next one: 0 = the last run alone, 1 = all alike",
-    )
     itself: bool = Field(False, description="count a code as similar to itself, by the same formula")
     damping: float = Field(
         0.0, ge=0, description="added to Freq(i) and Freq(j) in the denominator, so that rare codes count less"
     )
 
 
-class ItemKNN(EvidenceRecommender):
+class ItemKNN(ItemToItem):
     """Similar to what the session visited, by ``sim(i, j) = Freq(ij) / (Freq(i) · Freq(j))`` (§5.3).
 
     ``Freq`` counts the training sessions in which a code, or both codes, show up. A session's score of a candidate is
@@ -56,26 +44,14 @@ class ItemKNN(EvidenceRecommender):
         ("decay=0.0",),
     )
 
-    def __init__(self, config: Section | None = None) -> None:
-        super().__init__(config)
-        self._similar: dict[str, sp.csr_array] | None = None
-
-    def fit(self, dataset: Dataset) -> Self:
-        """Count in how many training sessions codes, and pairs of them, show up."""
-        self._take(dataset)
-        self._similar = {
-            level: self._similarities(session_matrix(*training_runs(dataset, level), self.vocabulary.size(level)))
-            for level in self.levels
-        }
-        return self
-
-    def _similarities(self, sessions: sp.csr_array) -> sp.csr_array:
-        """Keep the most similar codes of every code, ``(n, n)``, from sessions ``(S, n)`` of 0 and 1."""
+    def matrix(self, codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> sp.csr_array:
+        """Count in how many training sessions codes, and pairs of them, show up; keep the most similar codes."""
+        sessions = session_matrix(codes, offsets, n_known)
         frequency = np.asarray(sessions.sum(axis=0)).ravel() + self.config.damping
         inverse = sp.diags_array(1 / np.maximum(frequency, 1e-12))
         columns = sp.csc_array(sessions)
         blocks = []
-        for low in range(0, sessions.shape[1], ITEMS_PER_BLOCK):
+        for low in range(0, n_known, ITEMS_PER_BLOCK):
             together = sp.csr_array(columns[:, low : low + ITEMS_PER_BLOCK].T @ sessions)
             if not self.config.itself:
                 together.setdiag(0, k=low)
@@ -83,30 +59,6 @@ class ItemKNN(EvidenceRecommender):
             of_block = sp.diags_array(inverse.diagonal()[low : low + ITEMS_PER_BLOCK])
             blocks.append(_highest(sp.csr_array(of_block @ together @ inverse), self.config.neighbors))
         return sp.csr_array(sp.vstack(blocks, format="csr").astype(np.float32))
-
-    def evidence(self, histories: Histories, level: str) -> Tensor:
-        """Add up the similarities to the session's codes."""
-        similar = self._fitted(self._similar)[level]
-        weights = history_matrix(histories, level, similar.shape[0], self.config.decay)
-        return torch.from_numpy((weights @ similar).toarray())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Similarities of every level in compressed rows."""
-        parts = {}
-        for level, similar in self._fitted(self._similar).items():
-            for part in ("data", "indices", "indptr"):
-                parts[f"{level}.{part}"] = torch.from_numpy(np.ascontiguousarray(getattr(similar, part)))
-        return parts
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up the similarities."""
-
-        def rows(level: str) -> Any:
-            n = self.vocabulary.size(level)
-            parts = (tensors[f"{level}.{part}"].numpy() for part in ("data", "indices", "indptr"))
-            return sp.csr_array(tuple(parts), shape=(n, n))
-
-        self._similar = {level: rows(level) for level in self.levels}
 
 
 def _highest(rows: sp.csr_array, n: int) -> sp.csr_array:

@@ -66,10 +66,10 @@ class Neighbors:
         return Neighbors(self.row[at], self.session[at], self.similarity[at], self.back[at], self.place[at])
 
 
-def last_visits(histories: Histories, level: str, n_known: int) -> LastVisits:
-    """Find the distinct known codes of histories."""
-    runs = runs_of(histories, level)
-    row, code = runs.history().numpy(), runs.codes.numpy()
+def last_visits(histories: Histories, level: str, n_known: int, of: str | None = None) -> LastVisits:
+    """Find the distinct known codes of histories, by the runs of the level ``of``: by default ``level`` itself."""
+    runs = runs_of(histories, of or level)
+    row, code = runs.history().numpy(), histories.codes(level)[runs.first].numpy()
     back = runs.offsets.numpy()[1:][row] - 1 - np.arange(len(code))
     known = (code >= 0) & (code < n_known)
     row, code, back = row[known], code[known], back[known]

@@ -17,7 +17,7 @@ from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
 from hup.training.trained import LevelLoss, TrainedRecommender
 
-#: Up to so many codes the softmax goes over all of them.
+#: Up to so many codes the softmax goes over all of them, unless a kind says otherwise.
 WHOLE_SOFTMAX = 4_096
 
 
@@ -121,6 +121,8 @@ class NextCodeRecommender(TrainedRecommender):
 
     options: ClassVar[type[Section]] = NextCodeConfig
     config: NextCodeConfig
+    #: Up to so many codes the softmax goes over all of them where ``network.negatives`` is 0.
+    whole_softmax: ClassVar[int] = WHOLE_SOFTMAX
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("training.learning_rate=0.003",),
@@ -165,7 +167,7 @@ class NextCodeRecommender(TrainedRecommender):
 
     def drawn(self, n_known: int, at_least: int = 0) -> Tensor | None:
         """Draw negatives, ``(m,)``, by torch's generator; None = all codes."""
-        wanted = self.config.network.negatives or (2_048 if n_known > WHOLE_SOFTMAX else at_least)
+        wanted = self.config.network.negatives or (2_048 if n_known > self.whole_softmax else at_least)
         return torch.randint(n_known, (wanted,)) if wanted else None
 
     def score(self, histories: Histories, level: str) -> Scores:
