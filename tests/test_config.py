@@ -25,12 +25,12 @@ def test_paper_is_what_the_paper_states():
 def test_authors_is_what_their_code_did():
     config = Config.preset("authors")
     assert (config.sessions.min_events, config.sessions.max_events, config.sessions.min_item_count) == (40, 40, 50)
-    assert config.embeddings.inputs == "targets"
+    assert (config.embeddings.inputs, config.embeddings.targets) == ("item_targets", "skipgram")
     network = config.network
     assert network.hard_gates
-    assert network.attention_tanh
+    assert (network.attention_hidden, network.attention_tanh) == (20, True)
     assert network.head_tanh
-    assert not network.category_gates
+    assert network.category_gates == "time"
     assert not network.category_attention_signal
     assert (config.training.optimizer, config.training.epochs) == ("rmsprop", 2)
 
@@ -78,6 +78,7 @@ def test_the_last_override_of_a_key_wins():
         ("training.seed=4294967296", "Configuration key training.seed: Input should be less than"),
         ("sessions.max_events=-1", "Configuration key sessions.max_events: "),
         ("training=3", "Configuration key training: "),
+        ("network.category_gates=dwell", "Configuration key network.category_gates: Input should be True, False or "),
         ("training.epochs", "--set 'training.epochs' is not of the form section.key=value"),
         ("=3", "--set '=3' is not of the form section.key=value"),
     ],

@@ -84,10 +84,10 @@ class Embeddings(Section):
     category: PositiveInt = 8
     dwell: PositiveInt = 5
     interval: PositiveInt = 5
-    inputs: Literal["skipgram", "random", "targets"] = Field(
+    inputs: Literal["skipgram", "random", "targets", "item_targets"] = Field(
         "skipgram",
         description="item and category tables that are read: own ones, trained from skip-gram vectors or from random "
-        "numbers, or the target tables themselves",
+        "numbers, or the target tables themselves; item_targets = those of the items, and own ones of the categories",
     )
     targets: Literal["skipgram", "trainable", "co_visits"] = Field(
         "skipgram",
@@ -117,7 +117,9 @@ class Network(Section):
     time_gate: bool = Field(True, description="time gates, which see the interval")
     behavior_gate: bool = Field(True, description="behavior gates, which see the behavior type or the dwell")
     hard_gates: bool = Field(False, description="hard sigmoid in the gates")
-    category_gates: bool = Field(True, description="time and dwell gates at the category levels, too")
+    category_gates: Literal[True, False, "time"] = Field(
+        True, description="gates at the category levels, too: time and dwell gates, none, or time gates alone"
+    )
     attention: bool = Field(True, description="attention; without it a profile is made of the last output")
     attention_hidden: NonNegativeInt = Field(20, description="hidden units of the attention network; 0 = one layer")
     attention_tanh: bool = Field(False, description="pass attention scores through tanh")

@@ -283,10 +283,31 @@ def test_gradients_of_the_whole_pyramid_equal_finite_differences(each):
     assert torch.autograd.gradcheck(loss, tuple(named.values()), atol=1e-6, fast_mode=not each)
 
 
-def test_authors_levels_have_neither_category_gates_nor_signal():
+def test_the_levels_of_the_authors():
+    """Attention of two dense layers; at the category levels a time gate, no dwell gate, and no signal."""
     net = network("authors")
-    assert net.levels["category_1"].rnn.interval_size == 0
-    assert net.levels["category_1"].attention.signal is None
-    assert net.levels["item"].rnn.behavior_size == 5
-    assert net.inputs["item"].items is net.item_targets
-    assert not any(p.requires_grad for p in net.item_targets.parameters())
+    category, item = net.levels["category_1"], net.levels["item"]
+    assert (category.rnn.interval_size, category.rnn.behavior_size) == (5, 0)
+    assert (item.rnn.interval_size, item.rnn.behavior_size) == (5, 5)
+    assert category.attention.signal is None
+    assert item.attention.signal is not None
+    for level in (item, category):
+        assert level.attention.score is not None
+        assert level.attention.squash
+
+
+def test_of_the_authors_tables_those_of_the_items_alone_are_frozen():
+    net = network("authors")
+    inputs = net.inputs["item"]
+    assert inputs.items is net.item_targets
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
+    targets = {f"category_targets.{level}.weight" for level in range(3)}
+    assert frozen == {"item_targets.weight", *targets}
+    assert all(own is not target for own, target in zip(inputs.categories, net.category_targets, strict=True))
+
+
+@pytest.mark.parametrize(("gates", "sizes"), [("true", (5, 5)), ("'time'", (5, 0)), ("false", (0, 0))])
+def test_gates_of_the_category_levels(gates, sizes):
+    net = network("paper", 3, f"network.category_gates={gates}")
+    assert (net.levels["category_3"].rnn.interval_size, net.levels["category_3"].rnn.behavior_size) == sizes
+    assert (net.levels["item"].rnn.interval_size, net.levels["item"].rnn.behavior_size) == (5, 5)

@@ -20,7 +20,7 @@ class Attention(nn.Module):
     signal_size : int
         Size of ``a`` (embedding of the behavior type, or of the dwell time); 0 = no signal.
     hidden_size : int
-        Hidden units of ``f``; 0 makes ``f`` a single linear layer, as in the authors' code.
+        Hidden units of ``f``; 0 makes ``f`` a single linear layer.
     squash : bool
         Pass the scores through tanh, as in the authors' code. It caps the ratio of two weights at e².
     """

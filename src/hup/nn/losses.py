@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+from hup.nn.taught import Negatives, Taught
 
 #: Scores of a whole softmax that are in memory at once: rows times codes.
 SCORES_PER_BLOCK = 1 << 25
@@ -32,17 +36,13 @@ def cosine_proximity(profile: Tensor, target: Tensor, counted: Tensor | None = N
     return -(cosine * counted).sum() / counted.sum().clamp(min=1)
 
 
-def cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor, sampled: Tensor | None = None) -> Tensor:
+def cross_entropy(taught: Taught, sampled: Tensor | None = None) -> Tensor:
     """Mean softmax cross-entropy of the next code.
 
     Parameters
     ----------
-    hidden : Tensor
-        ``(S, d)``.
-    table, bias : Tensor
-        ``(n, d)`` and ``(n,)``: the score of code ``v`` is ``hidden @ table[v] + bias[v]``.
-    target : Tensor
-        ``(S,)`` int64, below ``n``.
+    taught : Taught
+        ``S`` steps with their targets.
     sampled : Tensor, optional
         ``(m,)`` int64, drawn evenly from all codes: the softmax goes over the target and these instead of over all,
         with the scores of the sampled ones raised by ``log(n / m)``, so that its expectation is that of the whole
@@ -53,57 +53,90 @@ def cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor, s
     Tensor
         ``()``; 0 where ``S`` is 0.
     """
-    if not len(target):
-        return hidden.sum() * 0
+    if not len(taught):
+        return taught.hidden.sum() * 0
     if sampled is None:
-        return _whole_cross_entropy(hidden, table, bias, target)
-    positive, negative = _target_and_sampled(hidden, table, bias, target, sampled)
-    negative = negative + torch.log(torch.tensor(len(table) / len(sampled)))
+        return _whole_cross_entropy(taught)
+    positive, negatives = taught.positive().unsqueeze(1), taught.drawn(sampled)
+    negative = negatives.scores.masked_fill(~negatives.counted, -torch.inf) + math.log(len(taught.table) / len(sampled))
     return (torch.logsumexp(torch.cat([positive, negative], dim=1), dim=1) - positive.squeeze(1)).mean()
 
 
-def _whole_cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+def _whole_cross_entropy(taught: Taught) -> Tensor:
     """Mean over all rows; the scores are there for one block of rows at a time, and made again in the backward pass."""
+    table, bias, n_rows = taught.table, taught.bias, len(taught)
     rows = max(1, SCORES_PER_BLOCK // len(table))
-    if len(target) <= rows:
-        return _summed_cross_entropy(hidden, table, bias, target) / len(target)
-    blocks = zip(hidden.split(rows), target.split(rows), strict=True)
+    if n_rows <= rows:
+        return _summed_cross_entropy(taught.hidden, table, bias, taught.target) / n_rows
+    blocks = zip(taught.hidden.split(rows), taught.target.split(rows), strict=True)
     sums = [checkpoint(_summed_cross_entropy, h, table, bias, t, use_reentrant=False) for h, t in blocks]
-    return torch.stack(sums).sum() / len(target)
+    return torch.stack(sums).sum() / n_rows
 
 
 def _summed_cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(torch.addmm(bias, hidden, table.t()), target, reduction="sum")
 
 
-def bpr_max(
-    hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor, sampled: Tensor, regularization: float = 1.0
-) -> Tensor:
-    """Mean BPR-max loss (Hidasi and Karatzoglou 2018): the target above the sampled codes, the strong ones above all.
+def bpr_max(positive: Tensor, negatives: Negatives, regularization: float = 1.0, elu: float = 1.0) -> Tensor:
+    """Mean BPR-max loss (Hidasi and Karatzoglou 2018): the target above its negatives, the strong ones above all.
 
-    ``-log Σ_j s_j σ(r_i - r_j) + λ Σ_j s_j r_j²``, where ``s`` is the softmax of the sampled scores ``r_j``.
+    ``-log Σ_j s_j σ(r_i - r_j) + λ Σ_j s_j r_j²``, where ``r`` is the ELU of a score, and ``s`` the softmax of the
+    negatives' ``r_j``.
 
     Parameters
     ----------
-    hidden, table, bias, target, sampled
-        As for :func:`cross_entropy`.
+    positive : Tensor
+        ``(S,)``, scores of the targets.
+    negatives : Negatives
+        Of the same steps. A step without any does not count.
     regularization : float
-        λ, which keeps the sampled scores near 0.
+        λ, which keeps the negatives' scores near 0.
+    elu : float
+        α of the ELU, ``α (e^x - 1)`` for x below 0; above 0.
+
+    Returns
+    -------
+    Tensor
+        ``()``; 0 where no step counts.
     """
-    if not len(target):
-        return hidden.sum() * 0
-    positive, negative = _target_and_sampled(hidden, table, bias, target, sampled)
-    weight = torch.softmax(negative, dim=1)
-    finite = negative.masked_fill(negative.isinf(), 0)
-    above = (weight * torch.sigmoid(positive - finite)).sum(dim=1)
-    return (regularization * (weight * finite.square()).sum(dim=1) - torch.log(above + 1e-24)).mean()
+    positive, negatives = _with_negatives(positive, negatives)
+    if not len(positive):
+        return positive.sum()
+    r, above = functional.elu(negatives.scores, elu), functional.elu(positive, elu).unsqueeze(1)
+    weight = torch.softmax(r.masked_fill(~negatives.counted, -torch.inf), dim=1)
+    likelihood = (weight * torch.sigmoid(above - r)).sum(dim=1)
+    return (regularization * (weight * r.square()).sum(dim=1) - torch.log(likelihood + 1e-24)).mean()
 
 
-def _target_and_sampled(
-    hidden: Tensor, table: Tensor, bias: Tensor, target: Tensor, sampled: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Scores of the target ``(S, 1)`` and of the sampled codes ``(S, m)``, -inf where a sampled one is the target."""
-    of_target = functional.embedding(target, table)
-    positive = (hidden * of_target).sum(dim=1, keepdim=True) + bias.index_select(0, target).unsqueeze(1)
-    negative = torch.addmm(bias.index_select(0, sampled), hidden, functional.embedding(sampled, table).t())
-    return positive, negative.masked_fill(sampled == target.unsqueeze(1), -torch.inf)
+def top1(positive: Tensor, negatives: Negatives) -> Tensor:
+    """Mean TOP1 loss (Hidasi et al. 2016): the target above its negatives, and these near 0.
+
+    The mean over a step's negatives of ``σ(r_j - r_i) + σ(r_j²)``, where ``r`` is the tanh of a score.
+
+    Parameters
+    ----------
+    positive, negatives
+        As for :func:`bpr_max`.
+
+    Returns
+    -------
+    Tensor
+        ``()``; 0 where no step counts.
+    """
+    positive, negatives = _with_negatives(positive, negatives)
+    if not len(positive):
+        return positive.sum()
+    r, above = torch.tanh(negatives.scores), torch.tanh(positive).unsqueeze(1)
+    each = (torch.sigmoid(r - above) + torch.sigmoid(r.square())) * negatives.counted
+    return (each.sum(dim=1) / negatives.counted.sum(dim=1)).mean()
+
+
+def _with_negatives(positive: Tensor, negatives: Negatives) -> tuple[Tensor, Negatives]:
+    """Leave out the steps that have no negative."""
+    some = negatives.counted.any(dim=1)
+    if bool(some.all()):
+        return positive, negatives
+    rows = some.nonzero().squeeze(1)
+    return positive.index_select(0, rows), Negatives(
+        negatives.scores.index_select(0, rows), negatives.counted.index_select(0, rows)
+    )

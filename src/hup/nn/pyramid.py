@@ -98,11 +98,11 @@ class Pyramid(nn.Module):
         self.category_targets = nn.ModuleList(targets(a, sizes.category) for a in category_ancestors)
 
         def inputs() -> Inputs:
-            own = sizes.inputs != "targets"
+            own_items, own_categories = sizes.inputs in ("skipgram", "random"), sizes.inputs != "targets"
             return Inputs(
-                VectorTable(item_paths, sizes.item) if own else self.item_targets,
+                VectorTable(item_paths, sizes.item) if own_items else self.item_targets,
                 nn.ModuleList(VectorTable(a, sizes.category) for a in category_ancestors)
-                if own
+                if own_categories
                 else self.category_targets,
                 n_behaviors,
                 n_intervals,
@@ -120,13 +120,15 @@ class Pyramid(nn.Module):
                 made = PyramidLevel(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
             else:
                 below = network.hidden if number else 0
+                gates = network.category_gates if name.is_category else True
                 made = PyramidLevel(
                     output + below,
                     sizes.interval,
                     sizes.dwell,
                     output,
                     network,
-                    gates=network.category_gates or not name.is_category,
+                    time_gate=gates is not False,
+                    behavior_gate=gates is True,
                     signal=network.category_attention_signal or not name.is_category,
                 )
             self.levels[name] = made
@@ -312,8 +314,8 @@ class PyramidLevel(nn.Module):
     output_size : int
         Size of the profile.
     network : Network
-    gates, signal : bool
-        Whether the recurrent layer may have its time and behavior gates here, and the attention its signal.
+    time_gate, behavior_gate, signal : bool
+        Whether the recurrent layer may have these gates here, and the attention its signal.
     """
 
     def __init__(
@@ -324,7 +326,8 @@ class PyramidLevel(nn.Module):
         output_size: int,
         network: Network,
         *,
-        gates: bool = True,
+        time_gate: bool = True,
+        behavior_gate: bool = True,
         signal: bool = True,
     ) -> None:
         super().__init__()
@@ -332,8 +335,8 @@ class PyramidLevel(nn.Module):
         self.rnn = BehaviorLSTM(
             input_size,
             hidden,
-            interval_size if gates and network.time_gate else 0,
-            signal_size if gates and network.behavior_gate else 0,
+            interval_size if time_gate and network.time_gate else 0,
+            signal_size if behavior_gate and network.behavior_gate else 0,
             hard_gates=network.hard_gates,
         )
         self.attention = (

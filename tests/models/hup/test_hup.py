@@ -383,7 +383,7 @@ def test_the_seed_gives_the_weights(shops):
     assert not any(torch.equal(first[name], other[name]) for name in drawn)
 
 
-@pytest.mark.parametrize("inputs", ["skipgram", "random", "targets"])
+@pytest.mark.parametrize("inputs", ["skipgram", "random", "targets", "item_targets"])
 @pytest.mark.parametrize("targets", ["skipgram", "trainable"])
 def test_where_vectors_come_from(shops, inputs, targets):
     config = Config.preset(
@@ -399,11 +399,12 @@ def test_where_vectors_come_from(shops, inputs, targets):
     network = model.initialise(shops[3], model.first_vectors(shops[3])).network
     for level in ("item", "category_3", "category_1"):
         read, aimed_at = network.input_tables(level)[0], network.target_table(level)
+        one = inputs == "targets" or (inputs == "item_targets" and level == "item")
         assert aimed_at.weight.requires_grad == (targets == "trainable")
-        assert (read is aimed_at) == (inputs == "targets")
-        equal = torch.equal(read.weight, aimed_at.weight)
-        assert equal == (inputs == "targets" or inputs == targets == "skipgram")
-        if inputs != "targets":
+        assert (read is aimed_at) == one
+        begun = inputs in ("skipgram", "item_targets")
+        assert torch.equal(read.weight, aimed_at.weight) == (one or (begun and targets == "skipgram"))
+        if not one:
             assert read.weight.requires_grad
 
 

@@ -15,6 +15,9 @@ from hup.nn.pyramid import Pyramid
 from hup.sessions.levels import ranked_levels
 from hup.training.trained import WatchedTable
 
+#: Values of ``embeddings.inputs`` with tables of their own that begin with skip-gram vectors.
+_BEGUN = ("skipgram", "item_targets")
+
 
 def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> dict[str, Tensor]:
     """Fit vectors ``(n_known, d)`` of every level, where the configuration asks for them; some may have a start."""
@@ -31,7 +34,7 @@ def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> 
             )
             for level in ranked_levels(dataset.levels)
         }
-    if "skipgram" not in (sizes.targets, sizes.inputs):
+    if sizes.targets != "skipgram" and sizes.inputs not in _BEGUN:
         return {}
     return {
         level: word2vec_vectors(
@@ -51,11 +54,13 @@ def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> 
 def put_vectors(pyramid: Pyramid, embeddings: Embeddings, vectors: Mapping[str, Tensor]) -> None:
     """Copy vectors of levels into the tables that are to have them."""
     for level, values in vectors.items():
+        targets = pyramid.target_table(level)
         if embeddings.targets != "trainable":
-            pyramid.target_table(level).weight.data.copy_(values)
-        if embeddings.inputs == "skipgram":
+            targets.weight.data.copy_(values)
+        if embeddings.inputs in _BEGUN:
             for table in pyramid.input_tables(level):
-                table.weight.data.copy_(values)
+                if table is not targets:
+                    table.weight.data.copy_(values)
 
 
 def watched_tables(pyramid: Pyramid, embeddings: Embeddings, levels: Sequence[str]) -> dict[str, WatchedTable]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from hup.config import Section
 from hup.models.trained.next_code import (
+    DRAWN,
     CodeTables,
     LevelNetwork,
     NextCodeConfig,
@@ -18,6 +20,7 @@ from hup.models.trained.next_code import (
 )
 from hup.nn.losses import bpr_max
 from hup.nn.ragged import run_gru
+from hup.nn.taught import Taught, draw_codes
 from hup.sessions.batches import Histories
 
 
@@ -25,7 +28,14 @@ class GRU4RecNetwork(NextCodeNetwork):
     """The network of GRU4Rec."""
 
     loss: Literal["cross_entropy", "bpr_max"] = "cross_entropy"
-    regularization: NonNegativeFloat = Field(0.5, description="λ of BPR-max")
+    regularization: NonNegativeFloat = Field(1.0, description="λ of BPR-max")
+    elu: PositiveFloat = Field(1.0, description="α of the ELU that scores go through in BPR-max")
+    sample_alpha: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description=f"BPR-max draws its network.negatives (0 = {DRAWN:,}) by their count to this power; 0 = evenly",
+    )
 
 
 class GRU4RecConfig(NextCodeConfig):
@@ -60,11 +70,12 @@ class GRU4Rec(NextCodeRecommender):
         """Make the GRU of a level."""
         return GRULevel(n_known, self.config.network)
 
-    def loss(self, tables: CodeTables, hidden: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy, or BPR-max over drawn codes."""
+    def loss(self, level: str, taught: Taught) -> Tensor:
+        """Cross-entropy; or BPR-max over the targets of other sessions and, beside them, drawn codes."""
         network = self.config.network
-        if network.loss == "cross_entropy":
-            return super().loss(tables, hidden, target)
-        sampled = self.drawn(tables.n_known, at_least=2_048)
-        assert sampled is not None
-        return bpr_max(hidden, tables.outputs, tables.bias, target, sampled, network.regularization)
+        if network.loss == "cross_entropy" or not len(taught):
+            return super().loss(level, taught)
+        counts = torch.from_numpy(self.vocabulary.counts[level])
+        drawn = taught.drawn(draw_codes(counts, network.negatives or DRAWN, network.sample_alpha))
+        negatives = taught.of_other_histories() + drawn
+        return bpr_max(taught.positive(), negatives, network.regularization, network.elu)

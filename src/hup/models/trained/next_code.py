@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
+from hup.nn.taught import Taught
 from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.runs import Runs, runs_of
@@ -19,6 +20,8 @@ from hup.training.trained import LevelLoss, TrainedRecommender
 
 #: Up to so many codes the softmax goes over all of them, unless a kind says otherwise.
 WHOLE_SOFTMAX = 4_096
+#: Codes that are drawn where not all are looked at, unless configured.
+DRAWN = 2_048
 
 
 class NextCodeNetwork(Section):
@@ -29,7 +32,8 @@ class NextCodeNetwork(Section):
     dropout: float = Field(0.5, ge=0, lt=1, description="of what the recurrent layer reads")
     negatives: NonNegativeInt = Field(
         0,
-        description=f"codes that are drawn for the softmax; 0 = all, and 2,048 where there are over {WHOLE_SOFTMAX:,}",
+        description=f"codes that are drawn for the softmax; 0 = all, or {DRAWN:,} where there are over "
+        f"{WHOLE_SOFTMAX:,}",
     )
 
 
@@ -157,18 +161,23 @@ class NextCodeRecommender(TrainedRecommender):
             none = level.pick(-1, self.vocabulary.no_category)
             counts = (following >= 0) & (following < n_known) & (following != none)
             at = counts.nonzero().squeeze(1)
-            hidden = network.hidden(steps, histories).index_select(0, at)
-            losses[level] = LevelLoss(self.loss(network.tables, hidden, following[at]), len(at))
+            history = steps.runs.history()
+            taught = Taught(
+                network.hidden(steps, histories).index_select(0, at),
+                network.tables.outputs,
+                network.tables.bias,
+                following[at],
+                history[at],
+                at - steps.runs.offsets[history[at]],
+            )
+            losses[level] = LevelLoss(self.loss(level, taught), len(at))
         return losses
 
-    def loss(self, tables: CodeTables, hidden: Tensor, target: Tensor) -> Tensor:
-        """Softmax cross-entropy."""
-        return cross_entropy(hidden, tables.outputs, tables.bias, target, self.drawn(tables.n_known))
-
-    def drawn(self, n_known: int, at_least: int = 0) -> Tensor | None:
-        """Draw negatives, ``(m,)``, by torch's generator; None = all codes."""
-        wanted = self.config.network.negatives or (2_048 if n_known > self.whole_softmax else at_least)
-        return torch.randint(n_known, (wanted,)) if wanted else None
+    def loss(self, level: str, taught: Taught) -> Tensor:
+        """Softmax cross-entropy, over drawn codes where there are many."""
+        n_known = self.vocabulary.size(level)
+        wanted = self.config.network.negatives or (DRAWN if n_known > self.whole_softmax else 0)
+        return cross_entropy(taught, torch.randint(n_known, (wanted,)) if wanted and len(taught) else None)
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by the network's output at the last step; codes that training never saw come last."""

@@ -22,7 +22,9 @@ from hup.models.trained.next_code import (
     Steps,
     steps_of,
 )
+from hup.nn.losses import top1
 from hup.nn.ragged import run_gru
+from hup.nn.taught import Taught
 from hup.sessions.batches import Histories, histories_and_targets
 
 Mode = Literal["init", "all"]
@@ -32,6 +34,9 @@ SESSIONS_PER_BATCH = 512
 class SHRNNNetwork(NextCodeNetwork):
     """The network of S-HRNN."""
 
+    loss: Literal["top1", "cross_entropy"] = Field(
+        "top1", description="top1 = above the targets of the batch's other sessions; cross_entropy = above all codes"
+    )
     mode: Mode = Field("init", description="the user's state begins a session (init), or is read at every step, too")
     idle_gap_seconds: PositiveFloat = Field(
         1800.0, description="a longer pause ends a session within a history; JD lines hold several, and name no user"
@@ -215,11 +220,11 @@ class SHRNN(NextCodeRecommender):
     config: SHRNNConfig
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
+        ("network.loss='cross_entropy'",),
         ("training.learning_rate=0.003",),
         ("network.dropout=0.3",),
         ("network.idle_gap_seconds=300.0",),
         ("network.hidden=200",),
-        ("training.batch_size=32",),
     )
 
     def __init__(self, config: Section | None = None) -> None:
@@ -229,6 +234,12 @@ class SHRNN(NextCodeRecommender):
     def level_network(self, n_known: int) -> SHRNNLevel:
         """Make the GRUs of a level."""
         return SHRNNLevel(n_known, self.config.network)
+
+    def loss(self, level: str, taught: Taught) -> Tensor:
+        """TOP1, or cross-entropy."""
+        if self.config.network.loss == "cross_entropy" or not len(taught):
+            return super().loss(level, taught)
+        return top1(taught.positive(), taught.of_other_histories())
 
     def initialise(self, dataset: Dataset, vectors: Mapping[str, Tensor] | None = None) -> Self:
         """Make the networks, with a place for the state of every user of training."""
