@@ -111,7 +111,8 @@ class Shortlist:
         )  # 0 beyond the vocabulary and for padding, where it is not counted
         before = len(self._least) - torch.searchsorted(self._least, score).squeeze(1)
         before -= ((popular >= score) & (popular > 0)).sum(dim=1)
-        return np.add(rank, before.numpy(), dtype=np.float64)
+        whole: NDArray[np.float64] = rank + before.numpy()
+        return whole
 
 
 def recency_shares(histories: Histories, level: str, n_known: int, power: float) -> tuple[Tensor, Tensor, Tensor]:
