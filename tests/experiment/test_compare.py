@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 import hup
 from hup.evaluation import evaluate
@@ -220,7 +221,8 @@ def test_a_failing_model_costs_its_row_not_the_run(dataset, tmp_path):
 
 
 @pytest.mark.usefixtures("in_one_process")
-def test_the_papers_protocol(dataset, tmp_path):
+def test_the_papers_protocol(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 5)
     results = compare(
         dataset.path,
         tmp_path / "run",
@@ -235,7 +237,13 @@ def test_the_papers_protocol(dataset, tmp_path):
     assert results.protocol["last_interval"] == "keep"
     assert load(tmp_path / "run" / "models" / "hup" / "seed-0").config.sessions.last_interval == "keep"
     ceilings = {row.row: row.levels["item"].ceiling for row in results.rows}
-    assert ceilings["hup"] == ceilings["recency"], "all rows rank the same candidates"
+    assert ceilings["hup"] == ceilings["recency"] < 1, "all rows rank the same candidates"
+    vectors = load_file(next((tmp_path / "run" / "candidates").iterdir()))["item"]
+    model = load(tmp_path / "run" / "models" / "hup" / "seed-0")
+    asked = {"split": "validation", "last_interval": "keep", "rows": ()}
+    few = evaluate(model, dataset, candidates="neighbors", vectors=vectors, **asked).rows["hup"]["item"]
+    found = model.metrics["validation"]["item"]
+    assert found == {name: pytest.approx(few[name]) for name in ("recall@20", "mrr@20")}, "and choose epochs by them"
 
 
 @pytest.mark.slow

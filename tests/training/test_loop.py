@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import hup
 from hup.cli import app
+from hup.evaluation import evaluate
 from hup.sessions.batches import batches, histories_and_targets
 from hup.sessions.levels import pyramid_steps
 
@@ -304,6 +305,20 @@ def test_a_few_validation_sessions_can_do(dataset):
     hup.HUP(config("training.epochs=1", "training.validation_sessions=5")).fit(dataset, observer=watched)
     recall = watched.records[0]["validation"]["item"]["recall@20"]
     assert recall * 5 == pytest.approx(round(recall * 5))
+
+
+def test_where_candidates_are_retrieved_an_epoch_is_judged_by_those(dataset, monkeypatch):
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 3)
+    vectors = torch.randn(dataset.n_train_items, 4, generator=torch.Generator().manual_seed(0))
+    model, watched = hup.HUP(config("training.epochs=1")), Notes()
+    model.retrieval = lambda asked: vectors if asked is dataset else pytest.fail("of another dataset")
+    model.fit(dataset, observer=watched)
+    found = watched.records[0]["validation"]["item"]
+    asked = {"split": "validation", "rows": ()}
+    few = evaluate(model, dataset, candidates="neighbors", vectors=vectors, **asked).rows["hup"]["item"]
+    every = evaluate(model, dataset, **asked).rows["hup"]["item"]
+    assert found == {name: pytest.approx(few[name]) for name in ("recall@20", "mrr@20")}
+    assert few["mrr@20"] != every["mrr@20"]
 
 
 def test_resume_and_overwrite_exclude_each_other(dataset, tmp_path):

@@ -143,6 +143,10 @@ class RunFolder:
         """Name the file of what a trial came to."""
         return self.path / "tuning" / row / f"trial-{number}.json"
 
+    def candidate_vectors(self, fingerprint: str) -> Path:
+        """Name the file of the vectors whose neighbours are the paper's candidates, of a dataset or a fold of it."""
+        return self.path / "candidates" / f"{fingerprint[:16]}.safetensors"
+
     def write_cell(self, row: str, seed: int, content: dict[str, Any]) -> None:
         """Write the file that makes a cell complete."""
         write_json(self.cell(row, seed) / "cell.json", content)

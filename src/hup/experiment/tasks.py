@@ -84,7 +84,9 @@ class Grid:
 
     def __init__(self, dataset: Dataset, folder: RunFolder, protocol: Protocol) -> None:
         self.dataset, self.folder, self.protocol = dataset, folder, protocol
-        self.vectors = self._candidate_vectors() if protocol == "paper" else None
+        self._vectors: dict[str, torch.Tensor] = {}
+        if protocol == "paper":
+            self.candidate_vectors(dataset)  # once, before there are processes that would all fit them
 
     def run(self, task: Task) -> None:
         """Do a piece of work; its result is in the folder afterwards.
@@ -172,6 +174,8 @@ class Grid:
                 return model, read_json(kept)
         kept.unlink(missing_ok=True)
         model, speed = task.row.make(config), _Speed()
+        if self.protocol == "paper":
+            model.retrieval = self.candidate_vectors
         started = time.perf_counter()
         # What a killed run left half-trained goes on; what is finished but not accounted for begins anew.
         fit(model, self.dataset, out, overwrite=(out / CONFIG).is_file(), observer=speed)
@@ -193,17 +197,23 @@ class Grid:
             rows=(),
             candidates="neighbors" if paper else "full",
             last_interval="keep" if paper else "mask",
-            vectors=self.vectors,
+            vectors=self.candidate_vectors(self.dataset) if paper else None,
         )
 
-    def _candidate_vectors(self) -> torch.Tensor:
-        path = self.folder.path / "candidates.safetensors"
-        wanted = f"{self.dataset.fingerprint} {_CANDIDATE_VECTORS}"
-        vectors = load_vectors(path, wanted)
-        if vectors is None:
-            vectors = {"item": word2vec_vectors(self.dataset, "item", **_CANDIDATE_VECTORS)}
-            save_vectors(path, vectors, wanted)
-        return vectors["item"]
+    def candidate_vectors(self, dataset: Dataset) -> torch.Tensor:
+        """Vectors whose neighbours are the paper's candidates, of the training split of a dataset or of a fold of it.
+
+        They are the same for every row, and are kept in the folder of the run.
+        """
+        if dataset.fingerprint not in self._vectors:
+            path = self.folder.candidate_vectors(dataset.fingerprint)
+            wanted = f"{dataset.fingerprint} {_CANDIDATE_VECTORS}"
+            vectors = load_vectors(path, wanted)
+            if vectors is None:
+                vectors = {"item": word2vec_vectors(dataset, "item", **_CANDIDATE_VECTORS)}
+                save_vectors(path, vectors, wanted)
+            self._vectors[dataset.fingerprint] = vectors["item"]
+        return self._vectors[dataset.fingerprint]
 
 
 def selection_of(evaluation: Evaluation, row: str) -> tuple[float, dict[str, float]]:

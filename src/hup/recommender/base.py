@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -55,6 +55,10 @@ class Recommender(ABC):
         A grid tries equally many of every model, on the validation split.
     name : str
         What the model's row is called in tables; default its kind.
+    retrieval : callable or None
+        What epochs and weights are chosen by, where it is not all candidates: given a dataset, vectors of its known
+        items, ``(n_known, d)``, fitted on its training split. Candidates are then the neighbours of what was browsed,
+        as in :func:`hup.evaluation.evaluate`. It is of the fitting, not of the model, and is not saved.
     metrics : dict
         How fitting ended.
     dataset_fingerprint, dataset_bounds
@@ -73,6 +77,7 @@ class Recommender(ABC):
     def __init__(self, config: Section | None = None) -> None:
         self.config = self.options() if config is None else config
         self.name = self.kind
+        self.retrieval: Callable[[Dataset], Tensor] | None = None
         self.metrics: dict[str, Any] = {}
         self.dataset_fingerprint: str | None = None
         self.dataset_bounds: SplitBounds | None = None

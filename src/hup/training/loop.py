@@ -301,10 +301,13 @@ class _Run:
         """Metrics on the validation split, and their mean MRR, by which the epoch is chosen."""
         if not len(self.dataset.sessions("validation")):
             return {}
+        retrieval = self.model.retrieval
         result = evaluate(
             self.model,
             self.dataset,
             split="validation",
+            candidates="full" if retrieval is None else "neighbors",
+            vectors=None if retrieval is None else retrieval(self.dataset),
             last_interval=self.config.sessions.last_interval,
             rows=(),
             most_sessions=self.config.training.validation_sessions or None,

@@ -72,6 +72,32 @@ def test_the_weights_gain_most_over_all_folds_and_have_the_most_recency_of_those
     assert model.metrics == {"weights": {level: list(weights) for level, weights in model.weights.items()}}
 
 
+def test_where_candidates_are_retrieved_the_weights_are_chosen_by_those(shops, monkeypatch):
+    shop, asked = shops[3], []
+    monkeypatch.setattr(blend, "NEIGHBORS", 4)
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 4)
+
+    def vectors(dataset):
+        asked.append(dataset.fingerprint)
+        return torch.randn(dataset.n_train_items, 5, generator=torch.Generator().manual_seed(len(dataset)))
+
+    model = made(VSKNNRecency, "steps=5")
+    model.retrieval = vectors
+    model.fit(shop)
+    parts = [fold.dataset for fold in folds(shop, 5_000)]
+    assert set(asked) == {part.fingerprint for part in parts}, "vectors of what came before each fold"
+    gains = []
+    for weights in weight_grid(2, 5):
+        found = [
+            evaluate(fixed(VSKNNRecency, *weights).fit(part), part, candidates="neighbors", vectors=vectors(part))
+            for part in parts
+        ]
+        gains.append(sum(gain(one.ranks["vsknn+recency"]["item"]).sum() for one in found))
+    assert model.weights["item"] == weight_grid(2, 5)[int(np.argmax(np.round(gains, 9)))]
+    full = made(VSKNNRecency, "steps=5").fit(shop)
+    assert full.weights["category_1"] == model.weights["category_1"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_components_are_fitted_on_all_of_training_afterwards(kind, shops):
     model = made(kind, "steps=2").fit(shops[3])
@@ -186,8 +212,9 @@ def test_the_shortlist_gives_the_ranks_among_all_candidates(rows, popularity, we
         own_codes=torch.tensor([[9, 11, -1]]).repeat(len(rows), 1),
     )
     wanted, without = torch.tensor(targets), torch.tensor(excluded)
-    expected = target_ranks(shares.blended(weights), wanted, excluded=without)
-    np.testing.assert_array_equal(Shortlist(shares, wanted, without).ranks(weights), expected)
+    for candidates in (None, torch.tensor(first) + torch.tensor(recency) < 0.6):
+        expected = target_ranks(shares.blended(weights), wanted, excluded=without, candidates=candidates)
+        np.testing.assert_array_equal(Shortlist(shares, wanted, without, candidates).ranks(weights), expected)
 
 
 def test_the_shortlist_is_short():

@@ -17,6 +17,8 @@ from hup.data.dataset import Dataset
 from hup.data.folds import Fold, folds
 from hup.errors import HupError
 from hup.evaluation.metrics import gain
+from hup.evaluation.neighbors import NeighborLists
+from hup.evaluation.protocol import NEIGHBORS
 from hup.models.counted.blend_weights import Weights, best_weights, weight_grid
 from hup.models.counted.evidence import EvidenceRecommender, share_of_highest
 from hup.models.counted.item_knn import ItemKNN, ItemKNNConfig
@@ -100,6 +102,7 @@ class Blend(Recommender):
         gains = {level: np.zeros(len(tried)) for level in levels}
         for fold in folds(dataset, self.config.enough_sessions) if levels else ():
             before = type(self)(self.config)
+            before.retrieval = self.retrieval
             before._fit_components(fold.dataset)
             for level in levels:
                 gains[level] += before._gains(fold, level, tried)
@@ -114,7 +117,11 @@ class Blend(Recommender):
             histories, targets = histories_and_targets(fold.dataset, fold.sessions[start : start + block])
             wanted = targets.wanted(level, none).numpy()
             shares, excluded = self._shares(histories, level), excluded_codes(histories, level, none)
-            shortlist = Shortlist(shares, targets.codes(level), excluded)
+            candidates = None
+            if self.retrieval is not None and level == "item":
+                lists = NeighborLists(self.retrieval(fold.dataset), histories.item, NEIGHBORS)
+                candidates = lists.union(histories.session(), histories.item, len(histories))
+            shortlist = Shortlist(shares, targets.codes(level), excluded, candidates)
             total += [gain(shortlist.ranks(weights, self.name)[wanted]).sum() for weights in tried]
         return total
 

@@ -66,6 +66,8 @@ class Shortlist:
         ``(B,)`` int64.
     excluded : Tensor
         ``(B,)`` int64, a code that is no candidate; -1 = there is none.
+    candidates : Tensor, optional
+        ``(B, n_known)`` bool, known codes that are candidates: then they are the list. Without it all are.
 
     Attributes
     ----------
@@ -73,13 +75,17 @@ class Shortlist:
         ``(B, W)`` int64, ``-1`` = padding; known ones and those beyond the vocabulary.
     """
 
-    def __init__(self, shares: ComponentShares, targets: Tensor, excluded: Tensor) -> None:
+    def __init__(
+        self, shares: ComponentShares, targets: Tensor, excluded: Tensor, candidates: Tensor | None = None
+    ) -> None:
         self._targets, self._excluded = targets, excluded
         n_known = len(shares.popularity)
-        listed = reduce(torch.logical_or, (share > 0 for share in shares.known))
-        for codes in (targets, excluded):
-            rows = ((codes >= 0) & (codes < n_known)).nonzero().flatten()
-            listed[rows, codes[rows]] = True
+        listed = candidates
+        if listed is None:
+            listed = reduce(torch.logical_or, (share > 0 for share in shares.known))
+            for codes in (targets, excluded):
+                rows = ((codes >= 0) & (codes < n_known)).nonzero().flatten()
+                listed[rows, codes[rows]] = True
         row, code = listed.nonzero(as_tuple=True)
         counts = listed.sum(dim=1)
         column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
@@ -97,13 +103,15 @@ class Shortlist:
             of_listed(recency[row, code], shares.own, 0),
             of_listed(shares.popularity[code], nothing, 0),
         ]
-        self._least = POPULARITY_SHARE * shares.popularity.sort().values
+        self._least = POPULARITY_SHARE * shares.popularity.sort().values if candidates is None else None
 
     def ranks(self, weights: Sequence[float], name: str = "") -> NDArray[np.float64]:
-        """Rank the targets among all candidates, as :func:`target_ranks` does of :meth:`ComponentShares.blended`."""
+        """Rank the targets among the candidates, as :func:`target_ranks` does of :meth:`ComponentShares.blended`."""
         total = weighted(self._shares, [*weights, POPULARITY_SHARE])
         nothing = total.new_zeros(len(total), 0)
         rank = target_ranks(Scores(nothing, total, self.codes), self._targets, excluded=self._excluded, name=name)
+        if self._least is None:
+            return rank
         is_target = self.codes == self._targets[:, None]
         score = total.masked_fill(~is_target, -torch.inf).amax(dim=1, keepdim=True)
         popular = (
