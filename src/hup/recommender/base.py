@@ -53,6 +53,9 @@ class Recommender(ABC):
     tuning : tuple of tuple of str
         Settings worth trying, as overrides of single keys, in the order in which they are tried; the first is ``()``.
         A grid tries equally many of every model, on the validation split.
+    levels_independent : bool
+        Whether no level has anything that is fitted in common with another one: then each has its own setting and, of a
+        network, its own epoch. Such a network is a :class:`torch.nn.ModuleDict` by level.
     name : str
         What the model's row is called in tables; default its kind.
     retrieval : callable or None
@@ -68,6 +71,7 @@ class Recommender(ABC):
     kind: ClassVar[str]
     options: ClassVar[type[Section]] = Section
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = ((),)
+    levels_independent: ClassVar[bool] = False
 
     @property
     def gives_probabilities(self) -> bool:

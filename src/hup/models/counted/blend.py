@@ -61,6 +61,7 @@ class Blend(Recommender):
     """
 
     config: BlendConfig
+    levels_independent: ClassVar[bool] = True
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)

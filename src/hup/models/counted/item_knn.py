@@ -47,6 +47,7 @@ class ItemKNN(EvidenceRecommender):
     kind: ClassVar[str] = "item-knn"
     options: ClassVar[type[Section]] = ItemKNNConfig
     config: ItemKNNConfig
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("itself=true",),

@@ -37,6 +37,7 @@ class SessionKNN(EvidenceRecommender):
     """
 
     config: SessionKNNConfig
+    levels_independent: ClassVar[bool] = True
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)

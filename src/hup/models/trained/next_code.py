@@ -121,6 +121,7 @@ class NextCodeRecommender(TrainedRecommender):
 
     options: ClassVar[type[Section]] = NextCodeConfig
     config: NextCodeConfig
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("training.learning_rate=0.003",),
