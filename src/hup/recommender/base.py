@@ -52,7 +52,7 @@ class Recommender(ABC):
         Class of the configuration.
     tuning : tuple of tuple of str
         Settings worth trying, as overrides of single keys, in the order in which they are tried; the first is ``()``.
-        A grid tries equally many of every model, on the validation split.
+        A grid tries equally many of every model, before the test.
     levels_independent : bool
         Whether no level has anything that is fitted in common with another one: then each has its own setting and, of a
         network, its own epoch. Such a network is a :class:`torch.nn.ModuleDict` by level.
