@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hup.evaluation.metrics import bootstrap_intervals, level_summary, recall, reciprocal_rank, summary
+from hup.evaluation.metrics import (
+    bootstrap_intervals,
+    gain,
+    level_summary,
+    mean_gains,
+    recall,
+    reciprocal_rank,
+    summary,
+)
 
 RANKS = np.array([1.0, 2.0, 4.0, 20.0, 21.0, np.inf])
 
@@ -64,3 +72,13 @@ def test_intervals_depend_on_the_seed_alone():
 @pytest.mark.parametrize(("rank", "value"), [(1.0, 1.0), (21.0, 0.0), (np.inf, 0.0)])
 def test_certain_outcomes_have_no_width(rank, value):
     assert bootstrap_intervals(np.full(50, rank), 20) == ((value, value), (value, value))
+
+
+def test_the_gain_that_is_chosen_by_falls_with_every_rank_and_has_no_cut():
+    assert gain(RANKS).tolist() == pytest.approx([1, 2**-0.5, 0.5, 20**-0.5, 21**-0.5, 0])
+    assert (np.diff(gain(np.arange(1.0, 5_000.0))) < 0).all()
+
+
+def test_mean_gains_leave_out_who_does_not_count():
+    gains = mean_gains({"item": np.array([1.0, np.nan, np.inf]), "category_1": np.array([np.nan, np.nan])})
+    assert gains == {"item": 0.5}

@@ -12,15 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 import hup
+from hup.data.dataset import Dataset
+from hup.data.folds import folds
 from hup.evaluation import evaluate
-from hup.evaluation.metrics import recall, reciprocal_rank
+from hup.evaluation.metrics import mean_gains, recall, reciprocal_rank
 from hup.evaluation.significance import holm, paired_t_test
 from hup.experiment import compare, read_results
+from hup.experiment.results import RowResult
 from hup.experiment.rows import Row, all_rows
 from hup.experiment.run_folder import RunFolder
-from hup.recommender.kinds import KINDS, load
+from hup.experiment.tasks import Grid, Task
+from hup.models.counted.by_level import ByLevel
+from hup.recommender.kinds import KINDS, load, model_class
+from hup.recommender.model_folder import write_json
+from hup.sessions.batches import histories_and_targets
 
 from .conftest import QUICK
 
@@ -95,23 +103,81 @@ def test_differences_are_paired_over_sessions_and_corrected(run, dataset):
         assert found[row].mean == pytest.approx((ours - others[row]).mean())
 
 
-def test_settings_are_chosen_on_validation_by_equal_budgets(run, dataset):
+def gains_of(row: RowResult, number: int, dataset: Dataset) -> dict[str, float]:
+    """What a setting gains, worked out anew: on the folds where the row is counted."""
+    made = next(one for one in all_rows(overrides=QUICK) if one.name == row.row)
+    config = made.config(row.trials[number]["overrides"], seed=0)
+    if row.row == "hup":
+        parts = [evaluate(made.make(config).fit(dataset), dataset, split="validation", rows=()).ranks]
+    else:
+        earlier = [fold.dataset for fold in folds(dataset, 5_000)]
+        assert len(earlier) == 3
+        parts = [evaluate(made.make(config).fit(before), before, rows=()).ranks for before in earlier]
+    return mean_gains({level: np.concatenate([part[row.row][level] for part in parts]) for level in row.levels})
+
+
+def test_settings_are_chosen_by_equal_budgets_and_by_level_where_levels_are_independent(run, dataset):
     out, results, _ = run
     for row in results.rows:
-        tried = RunFolder(out)
         if row.row in ("popularity", "recency"):
             assert row.trials == []
             continue
         assert len(row.trials) == 2
-        best = max(row.trials, key=lambda trial: trial["selection"])
-        assert list(row.overrides) == best["overrides"]
-        assert tried.read_cell(row.row, 0)["overrides"] == best["overrides"]
-        model = load(out / "models" / row.row / "seed-0")
-        validation = evaluate(model, dataset, split="validation", rows=()).ranks[row.row]
-        selection = np.mean(
-            [reciprocal_rank(r[~np.isnan(r)], 20 if level == "item" else 5).mean() for level, r in validation.items()]
-        )
-        assert best["selection"] == pytest.approx(selection)
+        for number, trial in enumerate(row.trials):
+            assert trial["gains"] == pytest.approx(gains_of(row, number, dataset))
+            assert trial["selection"] == pytest.approx(np.mean(list(trial["gains"].values())))
+        assert list(row.overrides) == ["item", "category_2", "category_1"]
+        for level, setting in row.overrides.items():
+            by = {"hup": lambda trial: trial["selection"]}.get(row.row, lambda trial, at=level: trial["gains"][at])
+            assert list(setting) == max(row.trials, key=by)["overrides"]
+        cell = RunFolder(out).read_cell(row.row, 0)
+        assert cell["overrides"] == {level: list(setting) for level, setting in row.overrides.items()}
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_a_row_with_settings_by_level_is_a_model_of_several(dataset, tmp_path):
+    """Each level of the cell is that of a model that has this level's setting everywhere."""
+    out = tmp_path / "run"
+    asked = {"models": ["vsknn"], "seeds": 1, "tuning": 3, "jobs": 1}
+    compare(dataset.path, out, **{**asked, "models": ["recency"]})
+    settings = model_class("vsknn").tuning[:3]
+    gains = [
+        {"item": 0.1, "category_2": 0.5, "category_1": 0.5},
+        {"item": 0.3, "category_2": 0.5},
+        {"item": 0.2, "category_2": 0.6},
+    ]
+    for number, (setting, gain) in enumerate(zip(settings, gains, strict=True)):
+        trial = {"overrides": list(setting), "failed": None, "selection": 0.4, "gains": gain, "seconds": 1.0}
+        write_json(RunFolder(out).trial("vsknn", number), trial)
+    row = next(row for row in compare(dataset.path, out, **asked).rows if row.row == "vsknn")
+    expected = {"item": settings[1], "category_2": settings[2], "category_1": settings[0]}
+    assert row.overrides == expected
+    model = load(out / "models" / "vsknn" / "seed-0")
+    assert isinstance(model, ByLevel)
+    assert model.name == "vsknn"
+    found = evaluate(model, dataset, rows=()).ranks["vsknn"]
+    for level, setting in expected.items():
+        options = model_class("vsknn").options().changed(setting)
+        alone = evaluate(model_class("vsknn")(options).fit(dataset), dataset, rows=()).ranks["vsknn"]
+        np.testing.assert_array_equal(found[level], alone[level])
+
+
+def test_the_test_split_chooses_no_setting(dataset, tmp_path, monkeypatch):
+    """Trials see nothing of it."""
+    seen: list[int] = []
+
+    def spied(asked, sessions, *rest, **named):
+        seen.extend(np.asarray(sessions).tolist())
+        return histories_and_targets(asked, sessions, *rest, **named)
+
+    for module in ("hup.evaluation.protocol", "hup.models.counted.blend"):
+        monkeypatch.setattr(f"{module}.histories_and_targets", spied)
+    grid = Grid(dataset, RunFolder(tmp_path / "run"), "default")
+    rows = {row.name: row for row in all_rows(overrides=QUICK)}
+    for name in ("vsknn+recency", "hup"):
+        grid.run(Task(rows[name], 0, 0, ()))
+    assert set(seen) >= set(dataset.sessions("validation"))
+    assert max(seen) < dataset.sessions("test").start
 
 
 def test_what_is_finished_is_not_run_again(run, dataset):
@@ -220,7 +286,8 @@ def test_a_failing_model_costs_its_row_not_the_run(dataset, tmp_path):
 
 
 @pytest.mark.usefixtures("in_one_process")
-def test_the_papers_protocol(dataset, tmp_path):
+def test_the_papers_protocol(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 5)
     results = compare(
         dataset.path,
         tmp_path / "run",
@@ -235,7 +302,13 @@ def test_the_papers_protocol(dataset, tmp_path):
     assert results.protocol["last_interval"] == "keep"
     assert load(tmp_path / "run" / "models" / "hup" / "seed-0").config.sessions.last_interval == "keep"
     ceilings = {row.row: row.levels["item"].ceiling for row in results.rows}
-    assert ceilings["hup"] == ceilings["recency"], "all rows rank the same candidates"
+    assert ceilings["hup"] == ceilings["recency"] < 1, "all rows rank the same candidates"
+    vectors = load_file(next((tmp_path / "run" / "candidates").iterdir()))["item"]
+    model = load(tmp_path / "run" / "models" / "hup" / "seed-0")
+    asked = {"split": "validation", "last_interval": "keep", "rows": ()}
+    few = evaluate(model, dataset, candidates="neighbors", vectors=vectors, **asked).rows["hup"]["item"]
+    found = model.metrics["validation"]["item"]
+    assert found == {name: pytest.approx(few[name]) for name in ("recall@20", "mrr@20")}, "and choose epochs by them"
 
 
 @pytest.mark.slow
@@ -276,7 +349,6 @@ def is_running(pid: str) -> bool:
 
 
 def test_a_process_that_dies_costs_its_task(dataset, tmp_path, monkeypatch):
-    from hup.experiment.tasks import Task
     from hup.experiment.workers import Workers
 
     compare(dataset.path, tmp_path / "run", models=["recency"], seeds=1, tuning=1, jobs=1)
@@ -315,7 +387,7 @@ def test_rows_are_the_papers_and_more():
     assert [row.title for row in rows if row.group == "variant"] == [
         *("HUP-NoMicro", "HUP-LSTM", "HUP-TLSTM", "HUP-NoAtt", "HUP-Single"),
     ]
-    assert {row.kind for row in rows} == set(KINDS)
+    assert {row.kind for row in rows} | {ByLevel.kind} == set(KINDS)
     assert [row.name for row in rows if row.group == "hup"] == ["hup", "hup-authors"]
 
 

@@ -25,6 +25,7 @@ from hup.data.dataset import Dataset
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation import evaluate
+from hup.models.counted.by_level import ByLevel
 from hup.models.hup.ablations import ABLATIONS
 from hup.models.hup.model import HUP
 from hup.recommender.base import Recommender
@@ -93,6 +94,7 @@ def known_keys(config: Section, overrides: Iterable[str]) -> list[str]:
 
 MAKERS = {kind.kind: Made(kind) for kind in RECOMMENDERS}
 MAKERS |= {f"hup-{name}": Made(HUP, overrides) for name, overrides in ABLATIONS.items()}
+MAKERS["by-level-mixed"] = Made(ByLevel, ("settings={item=[\"decay='constant'\"], category_1=['neighbors=3']}",))
 MAKERS["hup-best"] = Made(HUP, ("output=mixture", "network.attention=false", "loss.prefixes=0.5"))
 
 

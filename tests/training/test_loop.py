@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 import hup
 from hup.cli import app
+from hup.evaluation import evaluate
+from hup.models.trained.gru4rec import GRU4Rec, GRU4RecConfig
 from hup.sessions.batches import batches, histories_and_targets
 from hup.sessions.levels import pyramid_steps
 
@@ -164,6 +166,42 @@ def test_early_stop_keeps_the_best_epoch(dataset):
     assert validation["item"]["mrr@20"] == pytest.approx(watched.records[best - 1]["validation"]["item"]["mrr@20"])
 
 
+def gru4rec(*overrides: str) -> GRU4Rec:
+    options = ["network.hidden=12", "training.learning_rate=0.05", "training.epochs=9", "training.patience=3"]
+    return GRU4Rec(GRU4RecConfig().changed([*options, *overrides]))
+
+
+def test_levels_that_share_nothing_have_each_its_best_epoch(dataset, tmp_path):
+    watched = Notes()
+    model = gru4rec().fit(dataset, observer=watched)
+    gains = {level: [record["gains"][level] for record in watched.records] for level in model.levels}
+    best = {level: int(np.argmax(of_level)) + 1 for level, of_level in gains.items()}
+    assert model.metrics["best_epochs"] == best
+    assert len(set(best.values())) > 1, "otherwise this shows nothing"
+    assert model.metrics["best_epoch"] == max(best.values())
+    assert len(watched.records) == min(9, max(best.values()) + 3)
+    validation = hup.evaluate(model, dataset, split="validation", rows=()).rows["gru4rec"]
+    for level, epoch in best.items():
+        record = watched.records[epoch - 1]
+        for name, value in record["validation"][level].items():
+            assert validation[level][name] == pytest.approx(value), (level, name)
+        assert model.metrics["validation"][level] == record["validation"][level]
+        assert model.metrics["loss"][level] == record["loss"][level]
+    with pytest.raises(KeyboardInterrupt):
+        gru4rec().fit(dataset, out=tmp_path / "model", observer=StopAfter(min(best.values())))
+    resumed = gru4rec().fit(dataset, out=tmp_path / "model")
+    assert_same(weights(resumed), weights(model))
+    assert resumed.metrics == model.metrics
+
+
+def test_the_best_epoch_has_the_highest_mean_gain_over_levels(dataset):
+    watched = Notes()
+    hup.HUP(config("training.epochs=1")).fit(dataset, observer=watched)
+    record = watched.records[0]
+    assert list(record["gains"]) == ["item", "category_3", "category_2", "category_1"]
+    assert record["selection"] == pytest.approx(np.mean(list(record["gains"].values())))
+
+
 def test_batches_hold_every_session_once_and_similar_lengths(dataset):
     sessions = np.asarray(dataset.sessions("train"))
     seen, spread = [], []
@@ -212,7 +250,8 @@ def test_a_log_without_categories_trains_on_items(dataset_folder, tmp_path):
     assert losses[-1]["item"] < losses[0]["item"]
     last = watched.records[-1]
     assert last["validation"]["category_2"] == {"recall@5": None, "mrr@5": None}
-    assert last["selection"] == last["validation"]["item"]["mrr@20"]
+    assert last["selection"] == last["gains"]["item"]
+    assert list(last["gains"]) == ["item"]
     log = [json.loads(line) for line in (tmp_path / "model/log.jsonl").read_text().splitlines()]
     assert log == watched.records
     assert all(torch.isfinite(tensor).all() for tensor in model.network.state_dict().values())
@@ -304,6 +343,20 @@ def test_a_few_validation_sessions_can_do(dataset):
     hup.HUP(config("training.epochs=1", "training.validation_sessions=5")).fit(dataset, observer=watched)
     recall = watched.records[0]["validation"]["item"]["recall@20"]
     assert recall * 5 == pytest.approx(round(recall * 5))
+
+
+def test_where_candidates_are_retrieved_an_epoch_is_judged_by_those(dataset, monkeypatch):
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 3)
+    vectors = torch.randn(dataset.n_train_items, 4, generator=torch.Generator().manual_seed(0))
+    model, watched = hup.HUP(config("training.epochs=1")), Notes()
+    model.retrieval = lambda asked: vectors if asked is dataset else pytest.fail("of another dataset")
+    model.fit(dataset, observer=watched)
+    found = watched.records[0]["validation"]["item"]
+    asked = {"split": "validation", "rows": ()}
+    few = evaluate(model, dataset, candidates="neighbors", vectors=vectors, **asked).rows["hup"]["item"]
+    every = evaluate(model, dataset, **asked).rows["hup"]["item"]
+    assert found == {name: pytest.approx(few[name]) for name in ("recall@20", "mrr@20")}
+    assert few["mrr@20"] != every["mrr@20"]
 
 
 def test_resume_and_overwrite_exclude_each_other(dataset, tmp_path):

@@ -31,9 +31,7 @@ def compare(
         ProtocolChoice,
         typer.Option(help="default: all items, last interval hidden; paper: neighbours, last interval kept."),
     ] = ProtocolChoice.DEFAULT,
-    tuning: Annotated[
-        int, typer.Option(min=1, help="Settings tried of every model, on the validation split; 1 = none.")
-    ] = 4,
+    tuning: Annotated[int, typer.Option(min=1, help="Settings tried of every model, before the test; 1 = none.")] = 4,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key of HUP and its variants; may be repeated."),
@@ -44,7 +42,7 @@ def compare(
 ) -> None:
     """Train and judge many models under one protocol, with significance.
 
-    Every model gets the same number of settings to try on the validation split; then each is fitted with every seed and
+    Every model gets the same number of settings to try before the test; then each is fitted with every seed and
     ranks the test split once. A model that fails costs its row. Stopped or killed, the same command goes on.
     """
     from hup.experiment import compare as run

@@ -167,7 +167,9 @@ def _summary(metrics: dict[str, Any]) -> Table:
     validation = metrics["validation"] or {}
     if validation:
         stopped = ", stopped early" if metrics["stopped_early"] else ""
-        title = f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}{stopped} (validation split)"
+        by_level = ", ".join(f"{level} {epoch}" for level, epoch in metrics["best_epochs"].items())
+        best = f"Best epochs {by_level}" if by_level else f"Best epoch {metrics['best_epoch']}"
+        title = f"{best} of {metrics['epochs']}{stopped} (validation split)"
     else:
         title = f"Last of {metrics['epochs']} epochs: there are no validation sessions to choose by"
     table = Table(title=title)

@@ -1,4 +1,4 @@
-"""Run a grid: every row tuned alike on validation, fitted with every seed, judged on test; go on where it was."""
+"""Run a grid: every row tuned alike before the test, fitted with every seed, judged in it; go on where it was."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hup.experiment.rows import Row, all_rows, chosen_rows
 from hup.experiment.run_folder import Request, RunFolder
 from hup.experiment.tasks import Grid, Protocol, Task, dataset_facts, forget_trials
 from hup.experiment.workers import Done, Workers
+from hup.sessions.levels import ranked_levels
 
 Watcher = Callable[[int, int, Done | None], None]
 
@@ -58,7 +59,9 @@ def compare(
         ``"paper"``: candidates are the neighbours of what was browsed, the same for all rows, and the last interval is
         kept, in training, too.
     tuning : int
-        Settings tried of every model, on the validation split, with seed 0; 1 = the defaults alone.
+        Settings tried of every model, with seed 0; 1 = the defaults alone. What is counted is tried on
+        :func:`hup.data.folds.folds`, and each level gets the setting that is best for it; what is trained is tried on
+        the validation split.
     overrides : sequence of str
         ``"section.key=value"`` for HUP and its variants.
     jobs : int, optional
@@ -208,11 +211,16 @@ class _Plan:
         settings = self._settings(row)
         if len(settings) == 1:
             return Task(row, seed, None, settings[0])
-        chosen = self.grid.folder.chosen(row.name, len(settings))
+        levels = ranked_levels(self.grid.dataset.levels)
+        chosen = self.grid.folder.chosen(row.name, len(settings), levels, by_level=row.tuned_by_level)
         if chosen is None:  # all trials failed: the cell will tell why
             return Task(row, seed, None, settings[0])
-        number, overrides = chosen
-        return Task(row, seed, None, overrides, reuse=number if seed == self.first_seed else None)
+        if len(set(chosen.values())) > 1:
+            return Task(row, seed, None, (), {level: settings[number] for level, number in chosen.items()})
+        number = next(iter(chosen.values()))
+        # What is counted was tried on folds, and is fitted on all of training now.
+        reuse = number if row.trained and seed == self.first_seed else None
+        return Task(row, seed, None, settings[number], reuse=reuse)
 
     def ended(self, task: Task) -> None:
         if task.trial is not None:

@@ -84,7 +84,7 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
         failed=failed,
         levels=levels,
         cost=_cost(costs, trials),
-        overrides=tuple(first.get("overrides", ())),
+        overrides={level: tuple(setting) for level, setting in first.get("overrides", {}).items()},
         trials=trials,
         collapse=first.get("collapse", {}),
         calibration=first.get("calibration", {}),

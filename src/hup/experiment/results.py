@@ -80,10 +80,11 @@ class RowResult:
         Why the row has no figures.
     levels : dict of str to LevelResult
         ``"item"``, then ``"category_K"`` … ``"category_1"``; empty where the row failed.
-    overrides : tuple of str
-        The setting that tuning chose, as ``key=value``.
+    overrides : dict of str to tuple of str
+        By level, the setting that tuning chose, as ``key=value``.
     trials : list of dict
-        All settings tried on the validation split: ``{"overrides": [...], "selection": …, "seconds": …}``.
+        All settings tried: ``{"overrides": [...], "gains": {level: …}, "selection": …, "seconds": …}``, where
+        ``selection`` is the mean of the gains.
     collapse : dict
         Spread of tables by name: ``{"mean_cosine": …, "effective_rank": …}``; empty for models without tables.
     calibration : dict
@@ -97,7 +98,7 @@ class RowResult:
     failed: str | None
     levels: dict[str, LevelResult]
     cost: Cost
-    overrides: tuple[str, ...] = ()
+    overrides: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trials: list[dict[str, Any]] = field(default_factory=list)
     collapse: dict[str, dict[str, float]] = field(default_factory=dict)
     calibration: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hup.config import Config, Section, preset_names
 from hup.errors import HupError
+from hup.models.counted.by_level import ByLevel, ByLevelConfig
 from hup.models.hup.ablations import ABLATIONS, INGREDIENTS
 from hup.recommender.base import Recommender
 from hup.recommender.kinds import model_class
+from hup.training.trained import TrainedRecommender
 
 GROUPS = {
     "paper": "Baselines of the paper",
@@ -68,11 +70,37 @@ class Row:
             changes.append(f"sessions.last_interval={last_interval}")
         return config.changed(changes)
 
+    def config_by_level(self, settings: Mapping[str, Sequence[str]], seed: int | None = None) -> ByLevelConfig:
+        """Make the configuration of a row that has a setting for every level.
+
+        Parameters
+        ----------
+        settings : mapping of str to sequence of str
+            By level, on top of the row's own overrides.
+        seed : int, optional
+            Given to models that have one.
+        """
+        key = self.seed_key()
+        seeded = () if seed is None or key is None else (f"{key}={seed}",)
+        changes = {level: (*self.overrides, *setting, *seeded) for level, setting in settings.items()}
+        return ByLevelConfig(model=self.kind, settings=changes)
+
     def make(self, config: Section) -> Recommender:
         """Make the unfitted model."""
-        model = model_class(self.kind)(config)
+        kind = ByLevel if isinstance(config, ByLevelConfig) else model_class(self.kind)
+        model = kind(config)
         model.name = self.name
         return model
+
+    @property
+    def trained(self) -> bool:
+        """Whether the model is trained by epochs: then a setting is too dear to be tried on more than one fold."""
+        return issubclass(model_class(self.kind), TrainedRecommender)
+
+    @property
+    def tuned_by_level(self) -> bool:
+        """Whether every level gets the setting that is best for it."""
+        return not self.trained and model_class(self.kind).levels_independent
 
     def seed_key(self) -> str | None:
         """Key of the seed; None for a model without a random part."""

@@ -12,7 +12,7 @@ from typing import Any
 from hup.errors import HupError
 from hup.recommender.model_folder import read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 RUN = "run.json"
 
 
@@ -143,6 +143,10 @@ class RunFolder:
         """Name the file of what a trial came to."""
         return self.path / "tuning" / row / f"trial-{number}.json"
 
+    def candidate_vectors(self, fingerprint: str) -> Path:
+        """Name the file of the vectors whose neighbours are the paper's candidates, of a dataset or a fold of it."""
+        return self.path / "candidates" / f"{fingerprint[:16]}.safetensors"
+
     def write_cell(self, row: str, seed: int, content: dict[str, Any]) -> None:
         """Write the file that makes a cell complete."""
         write_json(self.cell(row, seed) / "cell.json", content)
@@ -157,16 +161,29 @@ class RunFolder:
         path = self.trial(row, number)
         return read_json(path) if path.is_file() else None
 
-    def chosen(self, row: str, trials: int) -> tuple[int, tuple[str, ...]] | None:
-        """Find number and setting of the best trial; None while some are not done, or where all have failed."""
-        tried = [self.read_trial(row, number) for number in range(trials)]
-        scored = [(trial["selection"], -number) for number, trial in enumerate(tried) if trial and not trial["failed"]]
-        if any(trial is None for trial in tried) or not scored:
+    def chosen(self, row: str, trials: int, levels: Sequence[str], *, by_level: bool) -> dict[str, int] | None:
+        """Find the number of the best trial for every level; None while some are not done, or where all have failed.
+
+        Of equal ones the first is best, which for a level without any target is the defaults.
+
+        Parameters
+        ----------
+        row : str
+        trials : int
+            How many there are.
+        levels : sequence of str
+        by_level : bool
+            Let every level decide for itself; otherwise the mean over levels does for all.
+        """
+        tried = {number: self.read_trial(row, number) for number in range(trials)}
+        good = {number: trial for number, trial in tried.items() if trial and not trial["failed"]}
+        if not good or None in tried.values():
             return None
-        best = -max(scored)[1]
-        trial = tried[best]
-        assert trial is not None
-        return best, tuple(trial["overrides"])
+
+        def best(level: str) -> int:
+            return max(good, key=lambda n: good[n]["gains"].get(level, 0.0) if by_level else good[n]["selection"])
+
+        return {level: best(level) for level in levels}
 
     def forget(self, row: str, seed: int) -> None:
         """Remove a cell, so that it is run again."""

@@ -1,23 +1,26 @@
-"""The work of a grid in pieces: settings to try on validation, and cells (a row with a seed) to judge on test."""
+"""The work of a grid in pieces: settings to try before the test, and cells (a row with a seed) to judge in it."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hup.config import Section
 from hup.data.dataset import Dataset
+from hup.data.folds import folds
 from hup.data.manifest import SplitName
 from hup.errors import HupError
 from hup.evaluation import Evaluation, evaluate
 from hup.evaluation.calibration import calibration
-from hup.evaluation.metrics import cutoff, reciprocal_rank
+from hup.evaluation.metrics import mean_gains
+from hup.evaluation.protocol import EvaluationSplit
 from hup.experiment.rows import Row
 from hup.experiment.run_folder import RunFolder
 from hup.models.skipgram import word2vec_vectors
@@ -29,6 +32,8 @@ from hup.training.checkpoint import load_vectors, save_vectors
 
 Protocol = Literal["default", "paper"]
 
+#: As many decide between settings by themselves: a log that has them on its validation split is tried on that alone.
+ENOUGH_SESSIONS = 5_000
 #: Vectors whose neighbours are the paper's candidates, the same for every row: size, window, epochs.
 _CANDIDATE_VECTORS: dict[str, Any] = {"size": 64, "window": 5, "epochs": 50}
 
@@ -44,7 +49,9 @@ class Task:
     trial : int or None
         Number of the setting to try; None = judge the cell.
     overrides : tuple of str
-        The setting.
+        The setting, where all levels have the same.
+    by_level : dict of str to tuple of str
+        The setting of every level, where they differ.
     reuse : int or None
         Trial of the same setting and seed, whose model is taken over.
     """
@@ -53,6 +60,7 @@ class Task:
     seed: int
     trial: int | None
     overrides: tuple[str, ...]
+    by_level: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reuse: int | None = None
 
     @property
@@ -84,7 +92,9 @@ class Grid:
 
     def __init__(self, dataset: Dataset, folder: RunFolder, protocol: Protocol) -> None:
         self.dataset, self.folder, self.protocol = dataset, folder, protocol
-        self.vectors = self._candidate_vectors() if protocol == "paper" else None
+        self._vectors: dict[str, torch.Tensor] = {}
+        if protocol == "paper":
+            self.candidate_vectors(dataset)  # once, before there are processes that would all fit them
 
     def run(self, task: Task) -> None:
         """Do a piece of work; its result is in the folder afterwards.
@@ -109,17 +119,33 @@ class Grid:
 
     def _try(self, task: Task, number: int) -> None:
         started = time.perf_counter()
-        model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
-        evaluation = self._evaluated(model, "validation")
-        selection, figures = selection_of(evaluation, model.name)
+        ranks = self._trained_ranks(task, number) if task.row.trained else self._fold_ranks(task)
+        gains = mean_gains(ranks)
+        if not gains:
+            raise HupError("There is no target to choose settings by.")
         content = {
             "overrides": list(task.overrides),
             "failed": None,
-            "selection": selection,
-            "validation": figures,
+            "selection": float(np.mean(list(gains.values()))),
+            "gains": gains,
+            "sessions": len(next(iter(ranks.values()))),
             "seconds": round(time.perf_counter() - started, 3),
         }
         write_json(self.folder.trial(task.row.name, number), content)
+
+    def _trained_ranks(self, task: Task, number: int) -> dict[str, NDArray[np.float64]]:
+        """Rank on the validation split, by a model that may become the cell's."""
+        model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
+        return self._evaluated(model, self.dataset, "validation").ranks[model.name]
+
+    def _fold_ranks(self, task: Task) -> dict[str, NDArray[np.float64]]:
+        """Rank on all folds, each by a model of what came before it."""
+        parts: list[dict[str, NDArray[np.float64]]] = []
+        for fold in folds(self.dataset, ENOUGH_SESSIONS):
+            model = self._made(task).fit(fold.dataset)
+            evaluation = self._evaluated(model, fold.dataset, "test", most_sessions=len(fold.sessions))
+            parts.append(evaluation.ranks[model.name])
+        return {level: np.concatenate([part[level] for part in parts]) for level in parts[0]}
 
     def _judge(self, task: Task) -> None:
         row, seed = task.row, task.seed
@@ -130,7 +156,7 @@ class Grid:
                 tried.replace(_with_parent(place))
         model, cost = self._fitted(task, place)
         started = time.perf_counter()
-        evaluation = self._evaluated(model, "test")
+        evaluation = self._evaluated(model, self.dataset, "test")
         seconds = time.perf_counter() - started
         cell = self.folder.cell(row.name, seed)
         evaluation.write_ranks(cell / "ranks.parquet")
@@ -138,7 +164,9 @@ class Grid:
             "failed": None,
             "row": asdict(row),
             "seed": seed,
-            "overrides": list(task.overrides),
+            "overrides": {
+                level: list(task.by_level.get(level, task.overrides)) for level in evaluation.ranks[row.name]
+            },
             "config": model.config.model_dump(mode="json"),
             "protocol": evaluation.protocol,
             "sessions": len(evaluation.sessions),
@@ -159,8 +187,16 @@ class Grid:
 
     def config(self, task: Task) -> Section:
         """Make the configuration of a task's model."""
+        if task.by_level:
+            return task.row.config_by_level(task.by_level, task.seed)
         last_interval = "keep" if self.protocol == "paper" else "mask"
         return task.row.config(task.overrides, task.seed, last_interval)
+
+    def _made(self, task: Task) -> Recommender:
+        model = task.row.make(self.config(task))
+        if self.protocol == "paper":
+            model.retrieval = self.candidate_vectors
+        return model
 
     def _fitted(self, task: Task, out: Path) -> tuple[Recommender, dict[str, Any]]:
         """Fit a model into its folder, or open the one that is there; with what fitting cost."""
@@ -171,7 +207,7 @@ class Grid:
             if model.config == config and model.dataset_fingerprint == self.dataset.fingerprint:
                 return model, read_json(kept)
         kept.unlink(missing_ok=True)
-        model, speed = task.row.make(config), _Speed()
+        model, speed = self._made(task), _Speed()
         started = time.perf_counter()
         # What a killed run left half-trained goes on; what is finished but not accounted for begins anew.
         fit(model, self.dataset, out, overwrite=(out / CONFIG).is_file(), observer=speed)
@@ -184,38 +220,35 @@ class Grid:
         write_json(kept, cost)
         return model, cost
 
-    def _evaluated(self, model: Recommender, split: Literal["test", "validation"]) -> Evaluation:
+    def _evaluated(
+        self, model: Recommender, dataset: Dataset, split: EvaluationSplit, most_sessions: int | None = None
+    ) -> Evaluation:
         paper = self.protocol == "paper"
         return evaluate(
             model,
-            self.dataset,
+            dataset,
             split=split,
             rows=(),
             candidates="neighbors" if paper else "full",
             last_interval="keep" if paper else "mask",
-            vectors=self.vectors,
+            vectors=self.candidate_vectors(dataset) if paper else None,
+            most_sessions=most_sessions,
         )
 
-    def _candidate_vectors(self) -> torch.Tensor:
-        path = self.folder.path / "candidates.safetensors"
-        wanted = f"{self.dataset.fingerprint} {_CANDIDATE_VECTORS}"
-        vectors = load_vectors(path, wanted)
-        if vectors is None:
-            vectors = {"item": word2vec_vectors(self.dataset, "item", **_CANDIDATE_VECTORS)}
-            save_vectors(path, vectors, wanted)
-        return vectors["item"]
+    def candidate_vectors(self, dataset: Dataset) -> torch.Tensor:
+        """Vectors whose neighbours are the paper's candidates, of the training split of a dataset or of a fold of it.
 
-
-def selection_of(evaluation: Evaluation, row: str) -> tuple[float, dict[str, float]]:
-    """Mean over levels of MRR at the level's cutoff, by which settings are chosen, and its parts."""
-    parts = {}
-    for level, ranks in evaluation.ranks[row].items():
-        counted = ranks[~np.isnan(ranks)]
-        if len(counted):
-            parts[f"{level} mrr@{cutoff(level)}"] = float(reciprocal_rank(counted, cutoff(level)).mean())
-    if not parts:
-        raise HupError("The validation split has no target to choose settings by.")
-    return float(np.mean(list(parts.values()))), parts
+        They are the same for every row, and are kept in the folder of the run.
+        """
+        if dataset.fingerprint not in self._vectors:
+            path = self.folder.candidate_vectors(dataset.fingerprint)
+            wanted = f"{dataset.fingerprint} {_CANDIDATE_VECTORS}"
+            vectors = load_vectors(path, wanted)
+            if vectors is None:
+                vectors = {"item": word2vec_vectors(dataset, "item", **_CANDIDATE_VECTORS)}
+                save_vectors(path, vectors, wanted)
+            self._vectors[dataset.fingerprint] = vectors["item"]
+        return self._vectors[dataset.fingerprint]
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -52,9 +52,16 @@ class Recommender(ABC):
         Class of the configuration.
     tuning : tuple of tuple of str
         Settings worth trying, as overrides of single keys, in the order in which they are tried; the first is ``()``.
-        A grid tries equally many of every model, on the validation split.
+        A grid tries equally many of every model, before the test.
+    levels_independent : bool
+        Whether no level has anything that is fitted in common with another one: then each has its own setting and, of a
+        network, its own epoch. Such a network is a :class:`torch.nn.ModuleDict` by level.
     name : str
         What the model's row is called in tables; default its kind.
+    retrieval : callable or None
+        What epochs and weights are chosen by, where it is not all candidates: given a dataset, vectors of its known
+        items, ``(n_known, d)``, fitted on its training split. Candidates are then the neighbours of what was browsed,
+        as in :func:`hup.evaluation.evaluate`. It is of the fitting, not of the model, and is not saved.
     metrics : dict
         How fitting ended.
     dataset_fingerprint, dataset_bounds
@@ -64,6 +71,7 @@ class Recommender(ABC):
     kind: ClassVar[str]
     options: ClassVar[type[Section]] = Section
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = ((),)
+    levels_independent: ClassVar[bool] = False
 
     @property
     def gives_probabilities(self) -> bool:
@@ -73,6 +81,7 @@ class Recommender(ABC):
     def __init__(self, config: Section | None = None) -> None:
         self.config = self.options() if config is None else config
         self.name = self.kind
+        self.retrieval: Callable[[Dataset], Tensor] | None = None
         self.metrics: dict[str, Any] = {}
         self.dataset_fingerprint: str | None = None
         self.dataset_bounds: SplitBounds | None = None

@@ -12,6 +12,7 @@ from hup.recommender.model_folder import CONFIG, read_config
 #: Kind -> module and class.
 KINDS: dict[str, tuple[str, str]] = {
     "bpr-mf": ("hup.models.counted.bpr_mf", "BPRMF"),
+    "by-level": ("hup.models.counted.by_level", "ByLevel"),
     "gru4rec": ("hup.models.trained.gru4rec", "GRU4Rec"),
     "hup": ("hup.models.hup.model", "HUP"),
     "item-knn": ("hup.models.counted.item_knn", "ItemKNN"),

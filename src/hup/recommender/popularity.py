@@ -27,6 +27,7 @@ class Popularity(Recommender):
     """
 
     kind: ClassVar[str] = "popularity"
+    levels_independent: ClassVar[bool] = True
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)

@@ -20,6 +20,7 @@ class Recency(Popularity):
     """
 
     kind: ClassVar[str] = "recency"
+    levels_independent: ClassVar[bool] = True
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score known codes by popularity, and the session's own ones above all by the place of their last event."""

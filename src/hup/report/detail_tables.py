@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hup.evaluation.figures import NOTHING, percent, percent_pair
 from hup.evaluation.metrics import cutoff
 from hup.experiment.read_results import SIGNIFICANT
@@ -145,24 +147,35 @@ def cost_table(results: Results) -> Table:
 
 
 def settings_table(results: Results) -> Table:
-    """Lay out the setting that tuning chose for every row, and what it gained on the validation split."""
+    """Lay out the settings that tuning chose for every row, and what they gained where they were tried."""
     head = ((Cell("row"), Cell("chosen", mark="text"), Cell("defaults"), Cell("chosen setting"), Cell("tried")),)
-    cells = {row.row: _setting(row) for row in results.rows if row.trials}
+    depth = results.dataset["levels"]
+    cells = {row.row: _setting(row, depth) for row in results.rows if row.trials}
     note = (
-        "Every model got the same number of settings to try, fewer only where it has nothing more to tune. Figures: "
-        "mean over levels of MRR on the validation split, in %."
+        "Every model got the same number of settings to try, fewer only where it has nothing more to tune: on "
+        "validation and the late part of training where a model is counted, on validation where it is trained. Rows "
+        "whose levels have nothing in common get a setting for each. Figures: mean over levels of the gain "
+        "1 / √rank, in %."
     )
-    return Table("Settings chosen on the validation split", head, grouped(results, cells), note)
+    return Table("Settings chosen", head, grouped(results, cells), note)
 
 
-def _setting(row: RowResult) -> tuple[Cell, ...]:
-    scored = {tuple(trial["overrides"]): trial["selection"] for trial in row.trials}
-    chosen = ", ".join(row.overrides) or "the defaults"
+def _setting(row: RowResult, depth: int) -> tuple[Cell, ...]:
+    tried = {tuple(trial["overrides"]): trial.get("gains") or {} for trial in row.trials}
+    settings = {level_title(level, depth): ", ".join(s) or "the defaults" for level, s in row.overrides.items()}
+    same = len(set(settings.values())) < 2
+    text = "; ".join({*settings.values()} if same else [f"{level}: {s}" for level, s in settings.items()])
+
+    def mean(setting: Callable[[str], tuple[str, ...]]) -> float | None:
+        gains = [tried.get(setting(level), {}).get(level) for level in row.overrides]
+        known = [gain for gain in gains if gain is not None]
+        return sum(known) / len(known) if known else None
+
     return (
         Cell(row.title),
-        Cell(chosen, mark="text"),
-        Cell(percent(scored.get(()))),
-        Cell(percent(scored.get(tuple(row.overrides)))),
+        Cell(text or NOTHING, mark="text"),
+        Cell(percent(mean(lambda _: ()))),
+        Cell(percent(mean(lambda level: row.overrides[level]))),
         Cell(str(len(row.trials))),
     )
 

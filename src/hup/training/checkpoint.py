@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from hup.errors import HupError
 from hup.files import write_aside
 from hup.nn.tables import unshared
 
+#: Of a model whose levels share weights: the one part that has an epoch.
+WHOLE = "all"
 _NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
 
 
@@ -32,10 +36,10 @@ class TrainingState:
         Digest of the model whose weights the run began with, empty = random weights.
     history : list of dict
         The log: one record for every epoch done.
-    best_epoch : int
-        Epoch (from 1) with the best validation so far, 0 = none.
-    best_selection : float
-        Its selection metric.
+    best_epochs : dict of str to int
+        Epoch (from 1) with the best validation so far, of the whole model (:data:`WHOLE`) or of each of its levels.
+    best_gains : dict of str to float
+        Its gain on the validation split, for what has one.
     stopped : bool
         Whether the run stopped early.
     saved : bool
@@ -46,8 +50,8 @@ class TrainingState:
     dataset_fingerprint: str
     began_from: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_selection: float = float("-inf")
+    best_epochs: dict[str, int] = field(default_factory=dict)
+    best_gains: dict[str, float] = field(default_factory=dict)
     stopped: bool = False
     saved: bool = False
 
@@ -55,12 +59,45 @@ class TrainingState:
         """Whether there is nothing left to train: so many epochs are done, or it stopped before."""
         return self.stopped or len(self.history) >= epochs
 
+    def take(self, gains: Mapping[str, float], parts: Iterable[str]) -> list[str]:
+        """Note the gains of the epoch that was logged last.
+
+        Parameters
+        ----------
+        gains : mapping of str to float
+            Of the parts that have any; the last epoch is the best one of the others.
+        parts : iterable of str
+            What has an epoch of its own.
+
+        Returns
+        -------
+        list of str
+            Parts whose best epoch it is.
+        """
+        better = [part for part in parts if gains.get(part, inf) > self.best_gains.get(part, -inf)]
+        self.best_epochs |= dict.fromkeys(better, len(self.history))
+        self.best_gains |= {part: gains[part] for part in better if part in gains}
+        return better
+
+    @property
+    def waiting(self) -> int:
+        """Epochs since the last one that was the best one of some part with gains; 0 where there are no gains."""
+        return len(self.history) - max((self.best_epochs[part] for part in self.best_gains), default=len(self.history))
+
+    def kept(self, key: str) -> dict[str, Any] | None:
+        """Collect what the log says of each level under a key, at the epoch that is kept of it; None if nothing."""
+        levels = self.history[-1].get(key)
+        if levels is None:
+            return None
+        epochs = {level: self.best_epochs.get(level) or self.best_epochs[WHOLE] for level in levels}
+        return {level: self.history[epoch - 1][key][level] for level, epoch in epochs.items()}
+
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None, state: TrainingState
+    path: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None, state: TrainingState
 ) -> None:
-    """Write network and state and, to go on from there, optimizer and random state; whole or not at all."""
-    tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in unshared(network).items()}
+    """Write weights and state and, to go on from there, optimizer and random state; whole or not at all."""
+    tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     for index, slots in optimizer.state_dict()["state"].items() if optimizer is not None else ():
         for key, value in slots.items():
             tensors[f"{_OPTIMIZER}{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()

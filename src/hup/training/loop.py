@@ -16,12 +16,13 @@ from torch import Tensor
 
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
+from hup.evaluation.metrics import cutoff, mean_gains, recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
 from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
 from hup.training.beginning import digest, refuse_learned, training_sessions
 from hup.training.checkpoint import (
+    WHOLE,
     TrainingState,
     load_checkpoint,
     load_vectors,
@@ -200,22 +201,30 @@ class _Run:
         record |= self._validate()
         record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}
         self.state.history.append(record)
-        selection = record.get("selection")
-        if selection is None or selection > self.state.best_selection:
-            self.state.best_epoch = number
-            self.state.best_selection = float("-inf") if selection is None else selection
-            self.best = _copy(self.model.network)
+        weights, parts = unshared(self.model.network), self._parts()
+        gains = record.get("gains", {}) if WHOLE not in parts else {WHOLE: record.get("selection")}
+        better = self.state.take({part: gain for part, gain in gains.items() if gain is not None}, parts)
+        self.best |= {name: weights[name].detach().clone() for part in better for name in parts[part]}
         patience = self.config.training.patience
-        if patience and selection is not None and number - self.state.best_epoch >= patience:
+        if patience and self.state.waiting >= patience:
             self.state.stopped = True
         if self.folder is not None:
             # The best one first: a run killed in between does this epoch again, to the same end.
-            if self.state.best_epoch == number:
-                save_checkpoint(self.folder.best, self.model.network, None, self.state)
+            if better:
+                save_checkpoint(self.folder.best, self.best, None, self.state)
             self.state.saved = False
-            save_checkpoint(self.folder.last, self.model.network, self.optimizer, self.state)
+            save_checkpoint(self.folder.last, weights, self.optimizer, self.state)
             self.folder.append_log(record)
         self.observer.epoch_done(record)
+
+    def _parts(self) -> dict[str, list[str]]:
+        """Name the weights of everything that has an epoch of its own: the model, or each of its levels."""
+        names = list(unshared(self.model.network))
+        if not self.model.levels_independent:
+            return {WHOLE: names}
+        parts = {str(level): [name for name in names if name.startswith(f"{level}.")] for level in self.model.levels}
+        assert sum(map(len, parts.values())) == len(names), f"{self.model.kind}: some weights are of no level"
+        return parts
 
     def finish(self) -> None:
         """Keep the best epoch's weights, and write the model."""
@@ -225,18 +234,18 @@ class _Run:
                 tensor.copy_(self.best[name])
         network.eval()
         self.model.end_training()
-        history = self.state.history
-        best = history[self.state.best_epoch - 1]
+        history, best_epoch = self.state.history, max(self.state.best_epochs.values())
         self.model.metrics = {
-            "best_epoch": self.state.best_epoch,
+            "best_epoch": best_epoch,
+            "best_epochs": {part: epoch for part, epoch in self.state.best_epochs.items() if part != WHOLE},
             "epochs": len(history),
             "stopped_early": self.state.stopped,
             "training_sessions": len(self.sessions),
             "parameters": sum(p.numel() for p in network.parameters()),
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-            "loss": best["loss"],
-            "collapse": best["collapse"],
-            "validation": best.get("validation"),
+            "loss": self.state.kept("loss"),
+            "collapse": history[best_epoch - 1]["collapse"],
+            "validation": self.state.kept("validation"),
         }
         if self.state.began_from:
             self.model.metrics["began_from"] = self.state.began_from
@@ -299,28 +308,30 @@ class _Run:
         return measures
 
     def _validate(self) -> dict[str, Any]:
-        """Metrics on the validation split, and their mean MRR, by which the epoch is chosen."""
+        """Metrics on the validation split, gains by level, and their mean, by which the epoch is chosen."""
         if not len(self.dataset.sessions("validation")):
             return {}
+        retrieval = self.model.retrieval
         result = evaluate(
             self.model,
             self.dataset,
             split="validation",
+            candidates="full" if retrieval is None else "neighbors",
+            vectors=None if retrieval is None else retrieval(self.dataset),
             last_interval=self.config.sessions.last_interval,
             rows=(),
             most_sessions=self.config.training.validation_sessions or None,
         )
         metrics: dict[str, dict[str, float | None]] = {}
-        mrr = []
         for level, every_rank in result.ranks[self.model.name].items():
             k, ranks = cutoff(level), every_rank[~np.isnan(every_rank)]
-            if len(ranks):
-                mrr.append(float(reciprocal_rank(ranks, k).mean()))
             metrics[level] = {
                 f"recall@{k}": float(recall(ranks, k).mean()) if len(ranks) else None,
-                f"mrr@{k}": mrr[-1] if len(ranks) else None,
+                f"mrr@{k}": float(reciprocal_rank(ranks, k).mean()) if len(ranks) else None,
             }
-        return {"validation": metrics, "selection": float(np.mean(mrr))}
+        gains = mean_gains(result.ranks[self.model.name])
+        selection = float(np.mean(list(gains.values()))) if gains else None
+        return {"validation": metrics, "gains": gains, "selection": selection}
 
 
 def _copy(network: torch.nn.Module) -> dict[str, Tensor]:

@@ -12,28 +12,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from hup.data.dataset import Dataset
+from hup.data.folds import folds
 from hup.errors import HupError
 from hup.evaluation import evaluate
-from hup.evaluation.metrics import cutoff
+from hup.evaluation.metrics import gain
 from hup.models.counted import blend
-from hup.models.counted.blend import (
-    DEFAULT_RECENCY,
-    POPULARITY_SHARE,
-    Blend,
-    ComponentShares,
-    SLISTRecency,
-    STANItemKNNRecency,
-    VSKNNRecency,
-    recency_shares,
-    shortlist,
-    weight_grid,
-    weighted,
-)
+from hup.models.counted.blend import Blend, SLISTRecency, STANItemKNNRecency, VSKNNRecency
+from hup.models.counted.blend_weights import DEFAULT_RECENCY, weight_grid
 from hup.models.counted.item_knn import ItemKNN
+from hup.models.counted.shares import ComponentShares, Shortlist, recency_shares
 from hup.models.counted.slist import SLIST
 from hup.models.counted.stan import STAN
 from hup.models.counted.vsknn import VSKNN
-from hup.recommender.candidates import Scores, target_ranks
+from hup.recommender.candidates import target_ranks
 from hup.recommender.kinds import load
 from hup.recommender.recency import Recency
 from hup.sessions.batches import histories_and_targets
@@ -61,22 +52,68 @@ def shop(request, shops, bare_shops) -> Dataset:
 
 
 @pytest.mark.parametrize(("kind", "steps"), [(VSKNNRecency, 5), (STANItemKNNRecency, 3)])
-def test_the_weights_have_the_best_mrr_on_validation_and_the_most_recency_of_those(kind, steps, shop):
-    """By the evaluation itself, tried one by one on all candidates."""
+def test_the_weights_gain_most_over_all_folds_and_have_the_most_recency_of_those(kind, steps, shop):
+    """By the evaluation itself, tried one by one on all candidates, each fold by a model of what came before it."""
     model = made(kind, f"steps={steps}").fit(shop)
     n = len(next(iter(model.weights.values())))
     tried = weight_grid(n, steps)
-    found = [
-        evaluate(fixed(kind, *weights).fit(shop), shop, split="validation", rows=()).rows[kind.kind]
-        for weights in tried
-    ]
+    parts = [fold.dataset for fold in folds(shop, 5_000)]
+    assert len(parts) == 3
+    gains = {level: np.zeros(len(tried)) for level in model.levels}
+    for place, weights in enumerate(tried):
+        for part in parts:
+            ranks = evaluate(fixed(kind, *weights).fit(part), part, rows=()).ranks[kind.kind]
+            for level in model.levels:
+                gains[level][place] += np.nansum(gain(ranks[level]))
     for level, weights in model.weights.items():
-        figures = [row[level][f"mrr@{cutoff(level)}"] for row in found]
-        if figures[0] is None:  # no session has a category
+        if not gains[level].any():  # no session has a category
             assert weights == (*[(1 - DEFAULT_RECENCY) / (n - 1)] * (n - 1), DEFAULT_RECENCY)
         else:
-            assert weights == tried[int(np.argmax(np.round(figures, 9)))]
+            assert weights == tried[int(np.argmax(np.round(gains[level], 9)))]
     assert model.metrics == {"weights": {level: list(weights) for level, weights in model.weights.items()}}
+
+
+def test_where_candidates_are_retrieved_the_weights_are_chosen_by_those(shops, monkeypatch):
+    shop, asked = shops[3], []
+    monkeypatch.setattr(blend, "NEIGHBORS", 4)
+    monkeypatch.setattr("hup.evaluation.protocol.NEIGHBORS", 4)
+
+    def vectors(dataset):
+        asked.append(dataset.fingerprint)
+        return torch.randn(dataset.n_train_items, 5, generator=torch.Generator().manual_seed(len(dataset)))
+
+    model = made(VSKNNRecency, "steps=5")
+    model.retrieval = vectors
+    model.fit(shop)
+    parts = [fold.dataset for fold in folds(shop, 5_000)]
+    assert set(asked) == {part.fingerprint for part in parts}, "vectors of what came before each fold"
+    gains = []
+    for weights in weight_grid(2, 5):
+        found = [
+            evaluate(fixed(VSKNNRecency, *weights).fit(part), part, candidates="neighbors", vectors=vectors(part))
+            for part in parts
+        ]
+        gains.append(sum(gain(one.ranks["vsknn+recency"]["item"]).sum() for one in found))
+    assert model.weights["item"] == weight_grid(2, 5)[int(np.argmax(np.round(gains, 9)))]
+    full = made(VSKNNRecency, "steps=5").fit(shop)
+    assert full.weights["category_1"] == model.weights["category_1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_components_are_fitted_on_all_of_training_afterwards(kind, shops):
+    model = made(kind, "steps=2").fit(shops[3])
+    given = [f"weights={{item={list(model.weights['item'])}, category={list(model.weights['category_1'])}}}"]
+    again = made(kind, *given).fit(shops[3])
+    for name, tensor in again.tensors().items():
+        if not name.startswith("weights."):
+            assert torch.equal(tensor, model.tensors()[name]), name
+
+
+def test_the_test_split_decides_nothing(shops):
+    shop = shops[3]
+    item = shop.item.copy()
+    item[shop.offsets[shop.sessions("test").start] :] = np.iinfo(np.int32).max
+    assert made(VSKNNRecency).fit(replace(shop, item=item)).weights == made(VSKNNRecency).fit(shop).weights
 
 
 def test_the_grid_of_weights():
@@ -92,13 +129,13 @@ def test_what_is_chosen_depends_on_the_shop(shops):
 
 @pytest.mark.parametrize("limit", [{"SESSIONS_PER_BLOCK": 4}, {"BYTES_PER_BLOCK": 1}])
 def test_the_size_of_a_block_changes_nothing(shops, monkeypatch, limit):
-    whole = made(VSKNNRecency).fit(shops[3]).weights
+    whole = made(VSKNNRecency, "steps=4").fit(shops[3]).weights
     for name, value in limit.items():
         monkeypatch.setattr(blend, name, value)
-    assert made(VSKNNRecency).fit(shops[3]).weights == whole
+    assert made(VSKNNRecency, "steps=4").fit(shops[3]).weights == whole
 
 
-def test_only_so_many_validation_sessions_are_read(shops, monkeypatch):
+def test_only_so_many_sessions_are_read(shops, monkeypatch):
     read: list[int] = []
 
     def spied(dataset, sessions, *rest, **named):
@@ -106,20 +143,18 @@ def test_only_so_many_validation_sessions_are_read(shops, monkeypatch):
         return histories_and_targets(dataset, sessions, *rest, **named)
 
     monkeypatch.setattr(blend, "histories_and_targets", spied)
-    made(VSKNNRecency, "validation_sessions=5").fit(shops[1])
+    made(VSKNNRecency, "enough_sessions=17").fit(shops[1])
     validation = shops[1].sessions("validation")
-    assert len(read) == 5 * 2  # at two levels
-    assert set(read) <= set(validation)
-    assert max(read) - min(read) > len(validation) // 2
+    assert len(validation) == 15
+    assert sorted(read) == sorted([*validation, 90, 97] * 2)  # at two levels; two of the 15 before validation
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"), [(VSKNNRecency, (0.25, 0.75)), (STANItemKNNRecency, (0.125, 0.125, 0.75))]
 )
-def test_without_a_validation_split_recency_has_three_quarters(kind, expected, shops):
+def test_with_nothing_to_choose_by_recency_has_three_quarters(kind, expected, shops):
     split = shops[1].manifest.split
-    end = split.bounds.train[1]
-    bounds = split.bounds.model_copy(update={"validation": (end, end)})
+    bounds = split.bounds.model_copy(update={"train": (0, 6), "validation": (6, 6)})
     manifest = shops[1].manifest.model_copy(update={"split": split.model_copy(update={"bounds": bounds})})
     model = kind().fit(replace(shops[1], manifest=manifest))
     assert set(model.weights.values()) == {expected}
@@ -160,7 +195,7 @@ def test_wrong_options_are_told(override, message):
 # ---------------------------------------------------------------------- shortlist
 
 
-shares_of_a_row = st.lists(st.sampled_from([0.0, 0.0, 0.0, 1e-9, 0.3, 0.5, 1.0]), min_size=9, max_size=9)
+shares_of_a_row = st.lists(st.sampled_from([0.0, 0.0, 0.0, 1e-9, 1e-6, 0.3, 0.5, 1.0]), min_size=9, max_size=9)
 
 
 @settings(deadline=None, max_examples=100)
@@ -168,9 +203,8 @@ shares_of_a_row = st.lists(st.sampled_from([0.0, 0.0, 0.0, 1e-9, 0.3, 0.5, 1.0])
     rows=st.lists(st.tuples(shares_of_a_row, shares_of_a_row, st.integers(0, 12), st.integers(-1, 12)), min_size=1),
     popularity=st.lists(st.integers(1, 9).map(lambda grade: grade / 9), min_size=9, max_size=9),
     weights=st.sampled_from([(0.0, 1.0), (1.0, 0.0), (0.5, 0.5), (0.2, 0.8)]),
-    n=st.integers(1, 4),
 )
-def test_the_shortlist_gives_the_ranks_within_the_cutoff(rows, popularity, weights, n):
+def test_the_shortlist_gives_the_ranks_among_all_candidates(rows, popularity, weights):
     first, recency, targets, excluded = zip(*rows, strict=True)
     shares = ComponentShares(
         known=[torch.tensor(first), torch.tensor(recency)],
@@ -178,28 +212,29 @@ def test_the_shortlist_gives_the_ranks_within_the_cutoff(rows, popularity, weigh
         own=torch.tensor([[0.3, 1.0, 0.0]]).repeat(len(rows), 1),
         own_codes=torch.tensor([[9, 11, -1]]).repeat(len(rows), 1),
     )
-    codes, listed = shortlist(shares, n)
-    short = Scores(torch.zeros(len(rows), 0), weighted(listed, [*weights, POPULARITY_SHARE]), codes)
     wanted, without = torch.tensor(targets), torch.tensor(excluded)
-    ranks = target_ranks(short, wanted, excluded=without)
-    expected = target_ranks(shares.blended(weights), wanted, excluded=without)
-    np.testing.assert_array_equal(np.minimum(ranks, n + 1), np.minimum(expected, n + 1))
+    for candidates in (None, torch.tensor(first) + torch.tensor(recency) < 0.6):
+        expected = target_ranks(shares.blended(weights), wanted, excluded=without, candidates=candidates)
+        np.testing.assert_array_equal(Shortlist(shares, wanted, without, candidates).ranks(weights), expected)
 
 
-def test_the_shortlist_holds_the_next_popular_code_where_the_first_is_no_candidate():
-    nothing, none = torch.zeros(1, 3), torch.zeros(1, 0)
-    shares = ComponentShares([nothing, nothing], torch.tensor([0.3, 1.0, 0.6]), none, none.long())
-    assert shortlist(shares, 1)[0].tolist() == [[1, 2]]
+def test_the_shortlist_is_short():
+    """What no component has an opinion of is counted, not listed."""
+    nothing, none = torch.zeros(1, 5), torch.zeros(1, 0)
+    some = torch.tensor([[0.0, 0.0, 0.5, 0.0, 0.0]])
+    shares = ComponentShares([some, nothing], torch.tensor([0.3, 1.0, 0.6, 0.9, 0.8]), none, none.long())
+    listed = Shortlist(shares, torch.tensor([0]), torch.tensor([4]))
+    assert listed.codes.tolist() == [[0, 2, 4]]
+    assert listed.ranks((0.5, 0.5)).tolist() == [4]
 
 
 def test_the_shortlist_of_an_empty_vocabulary():
     nothing = torch.zeros(2, 0)
     own = torch.tensor([[1.0, 0.5], [1.0, 0.0]])
-    codes, listed = shortlist(
-        ComponentShares([nothing, nothing], torch.zeros(0), own, torch.tensor([[4, 3], [3, -1]])), 20
-    )
-    assert codes.tolist() == [[4, 3], [3, -1]]
-    assert [share.tolist() for share in listed] == [[[0, 0], [0, 0]], own.tolist(), [[0, 0], [0, 0]]]
+    shares = ComponentShares([nothing, nothing], torch.zeros(0), own, torch.tensor([[4, 3], [3, -1]]))
+    listed = Shortlist(shares, torch.tensor([3, 3]), torch.tensor([-1, -1]))
+    assert listed.codes.tolist() == [[4, 3], [3, -1]]
+    assert listed.ranks((0.0, 1.0)).tolist() == [2, 1]
 
 
 # ---------------------------------------------------------------------- scores

@@ -38,13 +38,15 @@ def plain(config: STANConfig, training: list[list[int]], history: list[int], n_k
         product = sum(fading(back[code], config.history_decay) for code in shared)
         cosine = product / sqrt(len(known) * len(set(training[number])))
         age = (len(training) - 1 - number) / len(training)
-        neighbors.append((cosine * fading(age, config.session_decay), number, shared[0]))
+        last = max(shared, key=lambda code: last_places(training[number])[code])
+        star = shared[0] if config.shared == "history" else last
+        neighbors.append((cosine * fading(age, config.session_decay), number, star))
     neighbors.sort(reverse=True)
     total = [0.0] * n_known
-    for similarity, number, latest in neighbors[: config.neighbors]:
+    for similarity, number, star in neighbors[: config.neighbors]:
         place = last_places(training[number])
         for code in place:
-            total[code] += similarity * fading(abs(place[code] - place[latest]), config.item_decay)
+            total[code] += similarity * fading(abs(place[code] - place[star]), config.item_decay)
     return total
 
 
@@ -59,9 +61,16 @@ decays = st.sampled_from([0.0, 0.3, 1.0, 4.0])
     history_decay=decays,
     session_decay=decays,
     item_decay=decays,
+    shared=st.sampled_from(["history", "session"]),
 )
-def test_evidence_is_that_of_the_plain_method(training, rows, newest, history_decay, session_decay, item_decay):
-    config = STANConfig(newest=newest, history_decay=history_decay, session_decay=session_decay, item_decay=item_decay)
+def test_evidence_is_that_of_the_plain_method(training, rows, newest, history_decay, session_decay, item_decay, shared):
+    config = STANConfig(
+        newest=newest,
+        history_decay=history_decay,
+        session_decay=session_decay,
+        item_decay=item_decay,
+        shared=shared,
+    )
     model = STAN(config).fit(log_of(training))
     for level, n_known in (("item", N_KNOWN), ("category_1", 3)):
         scored = model.evidence(histories(rows), level)
@@ -101,6 +110,13 @@ def test_the_third_decay_is_over_the_neighbours_runs_on_both_sides():
     )
 
 
+def test_the_third_decay_may_be_over_the_distance_from_the_neighbours_latest_shared_code():
+    # 3 was visited later, but the neighbour comes to 1 later.
+    scored = evidence([[3, 0, 1, 4]], [1, 3], item_decay=2.0, shared="session")
+    similarity = 2 / sqrt(2 * 4)
+    assert scored == pytest.approx([similarity * exp(-abs(n) / 2) if n < 9 else 0 for n in (-1, 0, 9, -2, 1, 9, 9)])
+
+
 def test_only_the_nearest_count_and_of_equal_ones_the_newest():
     sessions = [[1, 3], [1, 4], [1, 5]]
     model = STAN(STANConfig(neighbors=1)).fit(log_of(sessions))
@@ -123,6 +139,13 @@ def test_what_training_never_saw_has_no_neighbours_and_comes_last():
 def test_faults_are_told():
     with pytest.raises(HupError, match="not fitted"):
         STAN().score(histories([[1]]), "item")
-    for override in ("history_decay=-1.0", "session_decay=-0.1", "item_decay=inf", "neighbors=0", "span=3"):
+    for override in (
+        "shared='both'",
+        "history_decay=-1.0",
+        "session_decay=-0.1",
+        "item_decay=inf",
+        "neighbors=0",
+        "span=3",
+    ):
         with pytest.raises(HupError, match=override.partition("=")[0]):
             STANConfig().changed([override])

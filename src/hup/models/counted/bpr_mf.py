@@ -42,6 +42,7 @@ class BPRMF(Recommender):
     kind: ClassVar[str] = "bpr-mf"
     options: ClassVar[type[Section]] = BPRMFConfig
     config: BPRMFConfig
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("decay=0.7",),

@@ -41,6 +41,7 @@ class ItemToItem(EvidenceRecommender):
     """
 
     config: ItemToItemConfig
+    levels_independent: ClassVar[bool] = True
     #: Whether a category level has a step for every item run, as the question is which category the next *item* is in,
     #: instead of one for every run of its own.
     item_runs: ClassVar[bool] = False

@@ -31,12 +31,15 @@ class LastVisits:
         ``(N,)``, runs between the code's last run and the history's last run; 0 = the user is on it.
     length : ndarray
         ``(B,)``, number of distinct known codes of each history.
+    runs : ndarray
+        ``(B,)``, number of runs of each history, whatever their codes.
     """
 
     row: IntArray
     code: IntArray
     back: IntArray
     length: IntArray
+    runs: IntArray
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Neighbors:
         ``(P,)``, ``LastVisits.back`` of the latest code of the history that the session shares.
     place : ndarray
         ``(P,)``, place of that code in the training session.
+    last_place : ndarray
+        ``(P,)``, last place of any shared code in the training session.
     """
 
     row: IntArray
@@ -60,10 +65,13 @@ class Neighbors:
     similarity: FloatArray
     back: IntArray
     place: IntArray
+    last_place: IntArray
 
     def take(self, at: IntArray) -> Neighbors:
         """Take some of the pairs."""
-        return Neighbors(self.row[at], self.session[at], self.similarity[at], self.back[at], self.place[at])
+        return Neighbors(
+            self.row[at], self.session[at], self.similarity[at], self.back[at], self.place[at], self.last_place[at]
+        )
 
 
 def last_visits(histories: Histories, level: str, n_known: int, of: str | None = None) -> LastVisits:
@@ -75,7 +83,8 @@ def last_visits(histories: Histories, level: str, n_known: int, of: str | None =
     row, code, back = row[known], code[known], back[known]
     _, first = np.unique((row * max(n_known, 1) + code)[::-1], return_index=True)
     last = len(code) - 1 - first
-    return LastVisits(row[last], code[last], back[last], np.bincount(row[last], minlength=len(histories)))
+    length = np.bincount(row[last], minlength=len(histories))
+    return LastVisits(row[last], code[last], back[last], length, runs.lengths().numpy())
 
 
 class SessionIndex:
@@ -132,8 +141,12 @@ class SessionIndex:
         order = np.lexsort((visits.back[visit], session, row))
         row, session, visit, at = row[order], session[order], visit[order], at[order]
         first = np.flatnonzero(changes(row) | changes(session))
-        similarity = np.add.reduceat(weight[visit], first) if len(first) else np.zeros(0)
-        return Neighbors(row[first], session[first], similarity, visits.back[visit[first]], self._place_of[at[first]])
+        place = self._place_of[at]
+        if not len(first):
+            return Neighbors(row, session, np.zeros(0), visits.back[visit], place, place)
+        similarity, last_place = np.add.reduceat(weight[visit], first), np.maximum.reduceat(place, first)
+        back = visits.back[visit[first]]
+        return Neighbors(row[first], session[first], similarity, back, place[first], last_place)
 
     def entries(self, neighbors: Neighbors) -> tuple[IntArray, IntArray, IntArray]:
         """List all codes of the neighbours: the pair that each belongs to, the code, its place in the session."""

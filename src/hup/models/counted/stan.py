@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,10 @@ class STANConfig(SessionKNNConfig):
         0.0, description="λ2: share of the training sessions after which a neighbour weighs 1/e, newest first"
     )
     item_decay: NonNegativeFloat = Field(
-        1.0, description="λ3: runs from the latest shared code after which a neighbour's item weighs 1/e"
+        1.0, description="λ3: runs from the shared code after which a neighbour's item weighs 1/e"
+    )
+    shared: Literal["history", "session"] = Field(
+        "history", description="from which shared code: the latest one of the history, or of the neighbour"
     )
 
 
@@ -33,8 +36,9 @@ class STAN(SessionKNN):
     """What the sessions most like this one hold near the code they share with it.
 
     Similarity is the cosine between the history, its codes weighted by ``exp(-back / λ1)``, and the session's set of
-    codes, times ``exp(-age / λ2)``. An item of a neighbour counts by ``exp(-distance / λ3)`` from the latest shared
-    code. (Garg et al., "Sequence and time aware neighborhood for session-based recommendations", SIGIR 2019.)
+    codes, times ``exp(-age / λ2)``. An item of a neighbour counts by ``exp(-distance / λ3)`` from a shared code, which
+    is the latest one of the history or, as in the code of ``session-rec``, of the neighbour. (Garg et al., "Sequence
+    and time aware neighborhood for session-based recommendations", SIGIR 2019.)
 
     Age is the share of the training sessions that came after the neighbour: a clock that logs without times have, too,
     and that gaps in a log do not stop. The time between training and the history is left out, as it would weigh all
@@ -47,12 +51,14 @@ class STAN(SessionKNN):
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("item_decay=0.5",),
+        ("history_decay=0.5",),
+        ("neighbors=500", "newest=5000"),
+        ("history_decay=0.0",),
         ("neighbors=50",),
         ("session_decay=1.0",),
-        ("history_decay=3.0",),
-        ("neighbors=500",),
-        ("history_decay=1.0",),
-        ("history_decay=5.0", "item_decay=3.0"),
+        ("shared='session'",),
+        ("history_decay=1.0", "item_decay=0.5"),
+        ("item_decay=0.0",),
     )
 
     def evidence(self, histories: Histories, level: str) -> Tensor:
@@ -65,7 +71,8 @@ class STAN(SessionKNN):
         similarity = neighbors.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
         neighbors, similarity = most_similar(neighbors, similarity, config.neighbors, index.n_sessions)
         pair, code, place = index.entries(neighbors)
-        value = similarity[pair] * _fading(np.abs(place - neighbors.place[pair]), config.item_decay)
+        shared = neighbors.place if config.shared == "history" else neighbors.last_place
+        value = similarity[pair] * _fading(np.abs(place - shared[pair]), config.item_decay)
         return summed(neighbors.row[pair], code, value, (len(histories), index.n_known))
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from hup.config import Section
@@ -18,6 +18,7 @@ from hup.sessions.batches import Histories
 from hup.sessions.runs import training_runs
 
 Decay = Literal["linear", "harmonic", "logarithmic", "quadratic", "constant"]
+HistoryDecay = Literal["relative", "linear", "harmonic", "logarithmic", "quadratic", "constant"]
 
 
 class SessionKNNConfig(Section):
@@ -36,6 +37,7 @@ class SessionKNN(EvidenceRecommender):
     """
 
     config: SessionKNNConfig
+    levels_independent: ClassVar[bool] = True
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
@@ -75,12 +77,16 @@ class VSKNNConfig(SessionKNNConfig):
     """Options of VSKNN."""
 
     neighbors: PositiveInt = Field(200, description="sessions that count: the most similar ones")
-    decay: Decay = Field(
-        "harmonic", description="how the weight of a code falls with the runs since it, for similarity"
+    decay: HistoryDecay = Field(
+        "harmonic",
+        description="how the weight of a code falls with the runs since it, for similarity; relative = linear, down to "
+        "the first run",
     )
     item_decay: Decay = Field("linear", description="the same for the latest shared code, for the session's items")
     span: PositiveInt = Field(10, description="runs after which a linear weight is 0")
-    idf: bool = Field(True, description="weigh codes by the logarithm of their rarity, in similarity and score")
+    idf: bool = Field(True, description="weigh shared codes by their rarity, too, in similarity")
+    idf_weight: NonNegativeFloat = Field(10.0, description="λ: a code counts 1 + λ · rarity times in the score")
+    cosine: bool = Field(False, description="divide similarity by the root of the number of the session's codes")
 
 
 class VSKNN(SessionKNN):
@@ -88,8 +94,9 @@ class VSKNN(SessionKNN):
 
     A code weighs less the more runs lie between it and now. A session's similarity is the sum of the weights of the
     codes it shares; its codes are scored with its similarity, the weight of the latest shared code and their rarity,
-    ``log(1 + training sessions / sessions with the code)``. (Ludewig and Jannach, "Evaluation of session-based
-    recommendation algorithms", 2018: V-SKNN, with the item weights of their S-SKNN.)
+    ``1 + λ · log(1 + training sessions / sessions with the code)``. (Ludewig and Jannach, "Evaluation of session-based
+    recommendation algorithms", 2018: V-SKNN, with the item weights of their S-SKNN; λ and the cosine are of their later
+    code, ``session-rec``.)
     """
 
     kind: ClassVar[str] = "vsknn"
@@ -97,28 +104,40 @@ class VSKNN(SessionKNN):
     config: VSKNNConfig
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
-        ("decay='logarithmic'", "item_decay='harmonic'"),
+        ("decay='logarithmic'", "cosine=true"),
+        ("decay='quadratic'", "item_decay='harmonic'", "cosine=true"),
         ("item_decay='constant'",),
-        ("decay='quadratic'",),
-        ("decay='logarithmic'",),
-        ("neighbors=500",),
+        ("neighbors=500", "newest=5000"),
+        ("decay='logarithmic'", "item_decay='harmonic'", "cosine=true"),
         ("decay='constant'",),
-        ("idf=false",),
+        ("decay='relative'", "item_decay='harmonic'"),
+        ("decay='logarithmic'",),
+        ("idf=false", "idf_weight=1.0"),
     )
 
     def evidence(self, histories: Histories, level: str) -> Tensor:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
         visits = last_visits(histories, level, index.n_known)
-        rarity = np.ones(index.n_known)
-        if config.idf:
-            rarity = np.log(1 + index.n_sessions / np.maximum(np.bincount(index.codes, minlength=index.n_known), 1))
-        weight = decayed(visits.back, config.decay, config.span) * rarity[visits.code]
+        frequency = np.bincount(index.codes, minlength=index.n_known)
+        rarity = np.log(1 + index.n_sessions / np.maximum(frequency, 1))
+        weight = self._weight(visits) * (rarity[visits.code] if config.idf else 1)
         neighbors = self._candidates(index, visits, weight)
-        neighbors, similarity = most_similar(neighbors, neighbors.similarity, config.neighbors, index.n_sessions)
+        similarity = neighbors.similarity
+        if config.cosine:
+            similarity = similarity / np.sqrt(np.diff(index.offsets)[neighbors.session])
+        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors, index.n_sessions)
         pair, code, _ = index.entries(neighbors)
         value = similarity * decayed(neighbors.back, config.item_decay, config.span)
-        return summed(neighbors.row[pair], code, value[pair] * rarity[code], (len(histories), index.n_known))
+        counted = value[pair] * (1 + config.idf_weight * rarity[code])
+        return summed(neighbors.row[pair], code, counted, (len(histories), index.n_known))
+
+    def _weight(self, visits: LastVisits) -> NDArray[np.float64]:
+        """Weigh the visited codes by the runs since each, ``(N,)``."""
+        if self.config.decay == "relative":
+            weight: NDArray[np.float64] = 1 - visits.back / visits.runs[visits.row]
+            return weight
+        return decayed(visits.back, self.config.decay, self.config.span)
 
 
 def decayed(back: NDArray[np.int64], decay: Decay, span: int) -> NDArray[np.float64]:

@@ -39,6 +39,7 @@ class Word2vec(Recommender):
     kind: ClassVar[str] = "word2vec"
     options: ClassVar[type[Section]] = Word2vecConfig
     config: Word2vecConfig
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("cbow=true",),

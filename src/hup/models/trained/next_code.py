@@ -127,6 +127,7 @@ class NextCodeRecommender(TrainedRecommender):
     config: NextCodeConfig
     #: Up to so many codes the softmax goes over all of them where ``network.negatives`` is 0.
     whole_softmax: ClassVar[int] = WHOLE_SOFTMAX
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("training.learning_rate=0.003",),

@@ -123,6 +123,7 @@ class RIB(TrainedRecommender):
     kind: ClassVar[str] = "rib"
     options: ClassVar[type[Section]] = RIBConfig
     config: RIBConfig
+    levels_independent: ClassVar[bool] = True
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = (
         (),
         ("embeddings.skipgram_epochs=150",),
