@@ -132,6 +132,7 @@ _CRITICS = (
     Row("vsknn+recency", "VSKNN + Recency", "critic", "vsknn+recency"),
     Row("stan+item-knn+recency", "STAN + Item-KNN + Recency", "critic", "stan+item-knn+recency"),
     Row("slist+recency", "SLIST + Recency", "critic", "slist+recency"),
+    Row("lightgbm", "LightGBM lambdarank", "critic", "lightgbm"),
     Row("sasrec", "SASRec, cross-entropy", "critic", "sasrec"),
     Row("gru4rec", "GRU4Rec, cross-entropy", "critic", "gru4rec"),
     Row("gru4rec-bpr-max", "GRU4Rec, BPR-max", "critic", "gru4rec", ("network.loss='bpr_max'",)),

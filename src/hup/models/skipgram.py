@@ -24,15 +24,20 @@ class RunSequences:
     dataset : Dataset
     level : str
         ``"item"`` or ``"category_k"``.
+    left_out : range
+        Training sessions that are not read; 0 = the first one.
     """
 
-    def __init__(self, dataset: Dataset, level: str) -> None:
+    def __init__(self, dataset: Dataset, level: str, left_out: range = range(0)) -> None:
         self._dataset = dataset
         self._level = Level(level)
+        self._left_out = left_out
 
     def __iter__(self) -> Iterator[list[str]]:
         paths, offsets = self._dataset.taxonomy.paths, self._dataset.offsets
-        for session in self._dataset.sessions("train"):
+        for number, session in enumerate(self._dataset.sessions("train")):
+            if number in self._left_out:
+                continue
             codes = self._dataset.item[offsets[session] : offsets[session + 1]]
             if self._level.is_category:
                 codes = paths[codes, self._level.k - 1]
@@ -50,6 +55,7 @@ def word2vec_vectors(
     seed: int = 0,
     cbow: bool = False,
     start: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+    left_out: range = range(0),
 ) -> Tensor:
     """Fit skip-gram (or CBOW) with negative sampling and return the vector of every known code.
 
@@ -70,18 +76,20 @@ def word2vec_vectors(
     start : tuple of ndarray, optional
         Codes ``(m,)`` and the vectors ``(m, size)`` that they begin with; the others begin with random numbers. So the
         space stays about that of the vectors given.
+    left_out : range
+        Training sessions that are not read; 0 = the first one.
 
     Returns
     -------
     Tensor
-        ``(n_known, size)`` float32.
+        ``(n_known, size)`` float32; 0 for what is in none of the sessions that are read.
     """
     from gensim.models import Word2Vec
 
     n_known = Level(level).pick(dataset.n_train_items, dataset.n_train_categories)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
-        sentences = RunSequences(dataset, level)
+        sentences = RunSequences(dataset, level, left_out)
         model = Word2Vec(
             vector_size=size,
             window=window,
@@ -97,5 +105,6 @@ def word2vec_vectors(
         if start is not None:
             model.wv.vectors[[model.wv.key_to_index[str(code)] for code in start[0]]] = start[1]
         model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
-    order = [model.wv.key_to_index[str(code)] for code in range(n_known)]
-    return torch.from_numpy(model.wv.vectors[order].astype(np.float32))
+    vectors = np.zeros((n_known, size), dtype=np.float32)
+    vectors[[int(word) for word in model.wv.index_to_key]] = model.wv.vectors
+    return torch.from_numpy(vectors)

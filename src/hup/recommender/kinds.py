@@ -16,6 +16,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "gru4rec": ("hup.models.trained.gru4rec", "GRU4Rec"),
     "hup": ("hup.models.hup.model", "HUP"),
     "item-knn": ("hup.models.counted.item_knn", "ItemKNN"),
+    "lightgbm": ("hup.models.boosted.model", "LightGBM"),
     "popularity": ("hup.recommender.popularity", "Popularity"),
     "recency": ("hup.recommender.recency", "Recency"),
     "rib": ("hup.models.trained.rib", "RIB"),

@@ -1,0 +1,1 @@
+"""LightGBM: boosted trees that rank candidates by what is counted of them."""
