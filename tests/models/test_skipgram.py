@@ -63,6 +63,21 @@ def test_later_sessions_are_not_read(dataset):
     assert torch.equal(vectors, word2vec_vectors(dataset, "category_1", 4, epochs=1))
 
 
+def test_sessions_that_are_left_out_are_not_read(dataset):
+    left_out = range(20, 60)
+    item = dataset.item.copy()
+    offsets = dataset.offsets
+    item[offsets[left_out.start] : offsets[left_out.stop]] = dataset.item.max()
+    expected = [sentence for n, sentence in enumerate(RunSequences(dataset, "item")) if n not in left_out]
+    assert list(RunSequences(replace(dataset, item=item), "item", left_out)) == expected
+    read = {int(code) for sentence in expected for code in sentence}
+    vectors = word2vec_vectors(dataset, "item", 4, epochs=1, left_out=left_out)
+    assert set(vectors.any(dim=1).nonzero().squeeze(1).tolist()) == read
+    assert len(read) < len(vectors)
+    everything = range(len(dataset.sessions("train")))
+    assert not word2vec_vectors(dataset, "item", 4, epochs=1, left_out=everything).any()
+
+
 def test_rows_are_codes_and_companions_come_close():
     """Two groups that never meet. Gensim orders its words by frequency, which here runs against the codes."""
     rng = np.random.default_rng(0)

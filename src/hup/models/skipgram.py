@@ -104,7 +104,8 @@ def word2vec_vectors(
         model.build_vocab(sentences)
         if start is not None:
             model.wv.vectors[[model.wv.key_to_index[str(code)] for code in start[0]]] = start[1]
-        model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
+        if len(model.wv):  # some sessions are left to read
+            model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
     vectors = np.zeros((n_known, size), dtype=np.float32)
     vectors[[int(word) for word in model.wv.index_to_key]] = model.wv.vectors
     return torch.from_numpy(vectors)
