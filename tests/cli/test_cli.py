@@ -195,7 +195,7 @@ from hup.cli import app
 try:
     app(sys.argv[1:], standalone_mode=False)
 finally:
-    print("heavy:", *sorted({"torch", "gensim", "scipy", "matplotlib"} & set(sys.modules)))
+    print("heavy:", *sorted({"torch", "gensim", "lightgbm", "scipy", "matplotlib"} & set(sys.modules)))
 """
 
 

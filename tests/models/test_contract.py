@@ -63,6 +63,7 @@ QUICK = (
 
 #: The same, of single kinds.
 FIXED = {
+    "lightgbm": ["trees=3", "patience=0", "folds=2", "vector_epochs=1"],
     "slist+recency": ["weights={item=[0.6, 0.4], category=[0.5, 0.5]}"],
     "vsknn+recency": ["weights={item=[0.6, 0.4], category=[0.5, 0.5]}"],
     "stan+item-knn+recency": ["weights={item=[0.4, 0.2, 0.4], category=[0.3, 0.2, 0.5]}"],

@@ -48,9 +48,7 @@ def test_visits_then_what_is_popular_then_what_is_near(counted, queries, vocabul
 def test_the_visit_of_a_candidate(counted, queries, vocabulary):
     for level in counted.levels:
         shares = shares_of(counted, queries, level, 20)[level]
-        found = candidates_of(
-            counted, queries, shares, level, most=60, popular=20, no_category=vocabulary.no_category
-        )
+        found = candidates_of(counted, queries, shares, level, most=60, popular=20, no_category=vocabulary.no_category)
         visits = queries.visits[level]
         place = {(q, c): n for n, (q, c) in enumerate(zip(visits.query.tolist(), visits.code.tolist(), strict=True))}
         pairs = zip(found.query.tolist(), found.code.tolist(), strict=True)

@@ -36,7 +36,10 @@ def ends(dataset: Dataset, vocabulary, config, level) -> Groups:
     assert sum(len(part.sizes) for part in parts) == newest
     return Groups(
         parts[0].names,
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "is_next", "sizes", "is_end")),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("features", "is_next", "sizes", "is_end")
+        ),
     )
 
 

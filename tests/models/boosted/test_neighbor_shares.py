@@ -29,7 +29,7 @@ def test_shares_are_sums_over_visits(counted, queries, latest):
             low, high = queries.table.offsets[query : query + 2]
             for code in queries.table.codes(level)[low:high].tolist():
                 visited = [*(other for other in visited if other != code), code]
-            recent = [code for code in visited[::-1][:latest]]
+            recent = visited[::-1][:latest]
             for place, relation in enumerate(RELATIONS):
                 support = [tables[place][code].sum() if code < co_visits.size else 0 for code in recent]
                 assert of_level.support[query, place] == pytest.approx(support[0], rel=1e-6)
@@ -49,6 +49,7 @@ def test_looking_up(counted, queries):
     table = shares.shares["recent", "after"].toarray()
     assert table[query, code].any()
     np.testing.assert_array_equal(shares.at("recent", "after", query, code), table[query, code])
+    assert shares.at("recent", "after", query[:0], code[:0]).shape == (0,)
 
 
 def test_only_the_level_and_those_above_it_are_looked_at(counted, queries):

@@ -18,7 +18,9 @@ def groups(seed: int, n: int = 40, ends: int = 40, noise: float = 0.3) -> Groups
     features = rng.normal(size=(n, 6, 3)).astype(np.float32)
     is_next = np.zeros((n, 6), dtype=bool)
     is_next[np.arange(n), (features[:, :, 0] + noise * rng.normal(size=(n, 6))).argmax(axis=1)] = True
-    return Groups(["good", "bad one", "bad two"], features.reshape(-1, 3), is_next.ravel(), np.full(n, 6), np.arange(n) < ends)
+    return Groups(
+        ["good", "bad one", "bad two"], features.reshape(-1, 3), is_next.ravel(), np.full(n, 6), np.arange(n) < ends
+    )
 
 
 @pytest.fixture(scope="module")

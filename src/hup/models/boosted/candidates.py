@@ -79,7 +79,7 @@ def candidates_of(
         (visits.query[latest], visits.code[latest]),
         (np.repeat(everyone, len(popularity)), np.tile(popularity, len(queries))),
         _popular_in_category(counted, queries, level, popular),
-        _nearest(shares, most),
+        _nearest(shares, most + 1),  # one of them may be barred
     ]
     query, code = (np.concatenate(part) for part in zip(*sources, strict=True))
     no_candidate = no_category[level.k - 1] if level.is_category else queries.current(level)[query]

@@ -152,7 +152,8 @@ class Counted:
     def ancestors(self, level: Level, codes: Ints, k: int) -> Ints:
         """Category of level ``k``, at most the level's own, of known codes of a level."""
         if not level.is_category:
-            return self.paths[codes, k - 1]
+            of_items: Ints = self.paths[codes, k - 1]
+            return of_items
         for finer in range(level.k, k, -1):
             codes = self.parents[finer - 1][codes]
         return codes

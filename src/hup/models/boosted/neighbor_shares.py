@@ -76,6 +76,8 @@ class NeighborShares:
 
     def at(self, weight: str, relation: str, query: Ints, code: Ints) -> Doubles:
         """Look up the shares of codes, ``(C,)``."""
+        if not len(query):  # SciPy gives no array of nothing
+            return np.zeros(0)
         value: Doubles = np.asarray(self.shares[weight, relation][query, code], dtype=np.float64).ravel()
         return value
 

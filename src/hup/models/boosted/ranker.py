@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -110,7 +110,7 @@ def _grown(train: Sequence[Groups], judges: Sequence[Groups], config: LightGBMCo
     }
     told = _dataset(train, config, settings)
     asked = [_dataset(judges, config, settings, told)] if judges else []
-    stop = [lightgbm.early_stopping(config.patience, verbose=False)] if judges else []
+    stop: list[Callable[..., Any]] = [lightgbm.early_stopping(config.patience, verbose=False)] if judges else []
     grown = lightgbm.train(settings, told, trees, valid_sets=asked, callbacks=stop)
     return grown.model_to_string(num_iteration=grown.best_iteration if judges else -1)
 
