@@ -56,6 +56,24 @@ def test_it_is_the_softmax_of_a_plain_loop_without_what_the_session_has_put_in(d
             assert float(said[query]) == pytest.approx(scores[target[query]] - whole, abs=1e-4)
 
 
+def test_by_blocks_of_queries_it_is_the_same(dataset, monkeypatch):
+    model = mixture(dataset)
+    network, size = output_of(model).network, model.vocabulary.size(ITEM)
+    own = own_runs(model, ITEM, [[0, 1, 0, 2], [3, 2]])
+    session, target = np.asarray([0, 0, 1, 1, 1]), torch.tensor([1, 2, 2, 0, 5])
+    current = torch.tensor([0, 1, -1, 4, 3])
+    profile = torch.randn(5, network.pyramid.target_table(ITEM).weight.shape[1], requires_grad=True)
+
+    def said() -> tuple[torch.Tensor, torch.Tensor]:
+        values = dense_log_likelihood(network, ITEM, profile, target, current, session, own, 10**6)
+        return values, torch.autograd.grad(values.sum(), profile)[0]
+
+    whole = said()
+    monkeypatch.setattr("hup.models.hup.mixture.dense._SCORES_PER_BLOCK", 2 * size)
+    for one, other in zip(said(), whole, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_drawn_codes_pull_on_average_as_all_do(shops):
     """At its own distribution a softmax is at rest: the mean gradient over targets from it is 0.
 
