@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import math
+import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -128,3 +133,34 @@ def test_profile_times_vector_plus_bias_is_what_explore_ranks_by(dataset):
             with torch.inference_mode():
                 said = output_of(model).ask(histories).alone(Level(level)).known[0]
             assert torch.equal(said.argsort(descending=True)[:20], scores.argsort(descending=True)[:20]), level
+
+
+class PlainIndex:
+    """What the page asks of ``faiss.IndexFlatIP``, where faiss is not there: all inner products, the largest first."""
+
+    def __init__(self, size: int) -> None:
+        self.rows = np.zeros((0, size), dtype=np.float32)
+
+    def add(self, rows: np.ndarray) -> None:
+        self.rows = np.vstack([self.rows, rows])
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = queries @ self.rows.T
+        codes = np.argsort(-scores, axis=1)[:, :k]
+        return np.take_along_axis(scores, codes, axis=1), codes
+
+
+def test_the_search_of_the_documentation_finds_what_is_recommended(dataset, root, monkeypatch, capsys):
+    model = mixture(dataset)
+    output_of(model).network.weights.data[:] = torch.tensor([1.0, 0.0])
+    if importlib.util.find_spec("faiss") is None:
+        monkeypatch.setitem(sys.modules, "faiss", types.SimpleNamespace(IndexFlatIP=PlainIndex))
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (root / "docs/best.md").read_text(), re.MULTILINE | re.DOTALL)
+    index = int(np.asarray(dataset.sessions("test"))[0])
+    events = live_events(dataset, index)
+    exec(compile(block, "docs/best.md", "exec"), {"model": model, "session": events})
+    printed = ast.literal_eval(capsys.readouterr().out)
+    known = set(model.vocabulary.items)
+    recommended = [one.name for one in model.recommend(events, k=40).ranked if one.name in known]
+    # The item that the user is on is near its own profile; the search does not know that it is no candidate.
+    assert [name for name in printed if name != events[-1].item][:15] == recommended[:15]
