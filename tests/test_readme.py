@@ -26,7 +26,7 @@ PAGES = {
     "docs/jd-lines.md": ("dataset/manifest.json", "model/model.safetensors"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }
-TESTED_ELSEWHERE = {"docs/architecture.md"}
+TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md"}
 
 NOT_RUN = "<!-- not run by the tests:"
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>bash|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -26,7 +26,8 @@ def mixture(dataset: Dataset, *changes: str) -> HUP:
     model = HUP(Config.preset("best", [*QUICK, *changes])).initialise(dataset)
     torch.manual_seed(1)
     for parameter in model.network.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.3)
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter.data, std=0.3)
     return model
 
 

@@ -31,7 +31,7 @@ class GRU4RecNetwork(NextCodeNetwork):
     regularization: NonNegativeFloat = Field(1.0, description="λ of BPR-max")
     elu: PositiveFloat = Field(1.0, description="α of the ELU that scores go through in BPR-max")
     sample_alpha: float = Field(
-        0.75,
+        0.3,
         ge=0,
         le=1,
         description=f"BPR-max draws its network.negatives (0 = {DRAWN:,}) by their count to this power; 0 = evenly",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import math
+import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -54,6 +59,24 @@ def test_it_is_the_softmax_of_a_plain_loop_without_what_the_session_has_put_in(d
                     scores[code] = float(profile[query] @ vectors[code]) + math.log(left + RARE)
             whole = math.log(sum(math.exp(score) for score in scores.values()))
             assert float(said[query]) == pytest.approx(scores[target[query]] - whole, abs=1e-4)
+
+
+def test_by_blocks_of_queries_it_is_the_same(dataset, monkeypatch):
+    model = mixture(dataset)
+    network, size = output_of(model).network, model.vocabulary.size(ITEM)
+    own = own_runs(model, ITEM, [[0, 1, 0, 2], [3, 2]])
+    session, target = np.asarray([0, 0, 1, 1, 1]), torch.tensor([1, 2, 2, 0, 5])
+    current = torch.tensor([0, 1, -1, 4, 3])
+    profile = torch.randn(5, network.pyramid.target_table(ITEM).weight.shape[1], requires_grad=True)
+
+    def said() -> tuple[torch.Tensor, torch.Tensor]:
+        values = dense_log_likelihood(network, ITEM, profile, target, current, session, own, 10**6)
+        return values, torch.autograd.grad(values.sum(), profile)[0]
+
+    whole = said()
+    monkeypatch.setattr("hup.models.hup.mixture.dense._SCORES_PER_BLOCK", 2 * size)
+    for one, other in zip(said(), whole, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_drawn_codes_pull_on_average_as_all_do(shops):
@@ -110,3 +133,34 @@ def test_profile_times_vector_plus_bias_is_what_explore_ranks_by(dataset):
             with torch.inference_mode():
                 said = output_of(model).ask(histories).alone(Level(level)).known[0]
             assert torch.equal(said.argsort(descending=True)[:20], scores.argsort(descending=True)[:20]), level
+
+
+class PlainIndex:
+    """What the page asks of ``faiss.IndexFlatIP``, where faiss is not there: all inner products, the largest first."""
+
+    def __init__(self, size: int) -> None:
+        self.rows = np.zeros((0, size), dtype=np.float32)
+
+    def add(self, rows: np.ndarray) -> None:
+        self.rows = np.vstack([self.rows, rows])
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = queries @ self.rows.T
+        codes = np.argsort(-scores, axis=1)[:, :k]
+        return np.take_along_axis(scores, codes, axis=1), codes
+
+
+def test_the_search_of_the_documentation_finds_what_is_recommended(dataset, root, monkeypatch, capsys):
+    model = mixture(dataset)
+    output_of(model).network.weights.data[:] = torch.tensor([1.0, 0.0])
+    if importlib.util.find_spec("faiss") is None:
+        monkeypatch.setitem(sys.modules, "faiss", types.SimpleNamespace(IndexFlatIP=PlainIndex))
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (root / "docs/best.md").read_text(), re.MULTILINE | re.DOTALL)
+    index = int(np.asarray(dataset.sessions("test"))[0])
+    events = live_events(dataset, index)
+    exec(compile(block, "docs/best.md", "exec"), {"model": model, "session": events})
+    printed = ast.literal_eval(capsys.readouterr().out)
+    known = set(model.vocabulary.items)
+    recommended = [one.name for one in model.recommend(events, k=40).ranked if one.name in known]
+    # The item that the user is on is near its own profile; the search does not know that it is no candidate.
+    assert [name for name in printed if name != events[-1].item][:15] == recommended[:15]

@@ -51,7 +51,7 @@ def test_the_end_of_a_session_counts_besides_all_its_runs(shops, share):
         likelihood = (one.named + one.unseen).tolist()
         at_end = [likelihood[end - 1] for end in table.offsets[1:].tolist()]
         ends, runs = ([-math.log(p) for p in some if p > 0] for some in (at_end, likelihood))
-        assert np.mean(ends) != pytest.approx(np.mean(runs), rel=0.01)
+        assert np.mean(ends) != pytest.approx(np.mean(runs), rel=0.002)
         expected = (1 - share) * np.mean(ends) + share * np.mean(runs)
         assert float(losses[level].value.detach()) == pytest.approx(expected, rel=1e-4), level
         assert losses[level].count == len(ends)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnRuns
 from hup.nn.mixture import log_popularity
 from hup.sessions.levels import Level
+
+_SCORES_PER_BLOCK = 1 << 24  # queries times codes that are in memory at once
 
 
 def dense_logits(network: MixtureNetwork, level: Level, profile: Tensor) -> Tensor:
@@ -55,12 +58,22 @@ def dense_log_likelihood(
     if len(counts) > negatives:
         codes, correction = drawn(counts, negatives, target)
         vectors, bias = vectors.index_select(0, codes), bias.index_select(0, codes) - correction
-    logits = torch.addmm(bias, profile, vectors.t())
-    logits = logits + _change(own, session, counts, codes, logits.shape)
-    row, column = _columns(torch.arange(len(current)), current, codes, len(counts))
-    logits = logits.index_put((row, column), logits.new_tensor(-torch.inf))
-    place = target if codes is None else torch.searchsorted(codes, target)
-    return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
+
+    def block(rows: slice, profile: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+        logits = torch.addmm(bias, profile, vectors.t())
+        logits = logits + _change(own, session[rows], counts, codes, logits.shape)
+        row, column = _columns(torch.arange(len(logits)), current[rows], codes, len(counts))
+        logits = logits.index_put((row, column), logits.new_tensor(-torch.inf))
+        place = target[rows] if codes is None else torch.searchsorted(codes, target[rows])
+        return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
+
+    size = max(1, _SCORES_PER_BLOCK // len(bias))
+    if len(profile) <= size:
+        return block(slice(None), profile, vectors, bias)
+    blocks = (slice(low, low + size) for low in range(0, len(profile), size))
+    # The scores of a block are made again in the backward pass: a long session has very many.
+    parts = [checkpoint(block, rows, profile[rows], vectors, bias, use_reentrant=False) for rows in blocks]
+    return torch.cat(parts)
 
 
 def own_change(own: OwnRuns, session: np.ndarray, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
