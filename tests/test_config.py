@@ -120,3 +120,12 @@ def test_nothing_can_be_changed_afterwards():
 def test_plain_dictionaries_and_back(preset):
     config = Config.preset(preset, ["training.seed=7"])
     assert Config.validated(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("sessions", "expected"), [(0, (32, 0.002)), (4999, (32, 0.002)), (5000, (64, 0.002828)), (10**9, (128, 0.004))]
+)
+def test_batches_of_best_grow_with_the_log(sessions, expected):
+    size, rate = Config.preset("best").training.grown(sessions)
+    assert (size, round(rate, 6)) == expected
+    assert Config.preset("paper").training.grown(sessions) == (128, Config.preset("paper").training.learning_rate)

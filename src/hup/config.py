@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
@@ -114,6 +115,12 @@ class Network(Section):
     single: bool = Field(False, description="instead of the pyramid, one layer over the micro-behaviors for each task")
     micro: bool = Field(True, description="have the micro level")
     micro_signals: bool = Field(True, description="show behavior, dwell and interval to the layer over micro-behaviors")
+    category_levels: bool = Field(
+        True, description="have layers at the category levels; else their profiles are made of the item level's outputs"
+    )
+    cell: Literal["behavior_lstm", "gru"] = Field(
+        "behavior_lstm", description="the recurrent layer; a gru has no time gates and no behavior gates"
+    )
     time_gate: bool = Field(True, description="time gates, which see the interval")
     behavior_gate: bool = Field(True, description="behavior gates, which see the behavior type or the dwell")
     hard_gates: bool = Field(False, description="hard sigmoid in the gates")
@@ -132,6 +139,14 @@ class Network(Section):
     def _one_way_without_pyramid(self) -> Self:
         if self.single and not self.micro:
             raise ValueError("single reads the micro-behaviors, so micro = false has no sense with it")
+        if self.single and not self.category_levels:
+            raise ValueError("single has a layer for each task, so category_levels = false has no sense with it")
+        return self
+
+    @model_validator(mode="after")
+    def _gru_without_gates(self) -> Self:
+        if self.cell == "gru" and (self.time_gate or self.behavior_gate):
+            raise ValueError("a gru has no gates: time_gate and behavior_gate must be false with it")
         return self
 
 
@@ -172,11 +187,24 @@ class Training(Section):
     batch_size: PositiveInt = 128
     optimizer: Literal["adam", "rmsprop"] = "adam"
     learning_rate: PositiveFloat = 1e-3
+    grow_from: NonNegativeInt = Field(
+        0,
+        description="training sessions from which on batches grow with the log: at most four times as large, the rate "
+        "with the square root; 0 = never",
+    )
     patience: NonNegativeInt = Field(10, description="stop after so many epochs without a better validation; 0 = never")
     validation_sessions: NonNegativeInt = Field(
         20_000, description="most validation sessions ranked after an epoch, evenly spaced; 0 = all"
     )
     seed: int = Field(0, ge=0, le=2**32 - 2, description="gensim's generator takes 32 bits")
+
+    def grown(self, n_sessions: int) -> tuple[int, float]:
+        """Batch size and learning rate for a log of so many training sessions.
+
+        A small log needs its steps; on a large one larger batches are faster and as good (docs/performance.md).
+        """
+        factor = min(max(n_sessions // self.grow_from, 1), 4) if self.grow_from else 1
+        return self.batch_size * factor, self.learning_rate * math.sqrt(factor)
 
 
 class TrainedConfig(Section):
@@ -214,8 +242,8 @@ class Config(TrainedConfig):
     def _output_fits(self) -> Self:
         if self.output == "cosine" and self.loss.prefixes:
             raise ValueError("loss.prefixes is above 0, which output = mixture alone can have")
-        if self.output == "mixture" and (self.loss.lambda_micro or self.network.single):
-            raise ValueError("output = mixture has no loss of the micro level, and needs the pyramid (not single)")
+        if self.output == "mixture" and self.network.single:
+            raise ValueError("output = mixture needs the pyramid (not single)")
         if self.output == "cosine" and self.embeddings.targets == "co_visits":
             raise ValueError("embeddings.targets = co_visits needs output = mixture: a cosine would let them collapse")
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -65,17 +64,6 @@ def test_the_preset_is_the_start(shop, tmp_path):
     config = load(tmp_path / "m").config
     assert (config.name, config.training.optimizer, config.sessions.min_events) == ("authors", "rmsprop", 2)
     assert "sessions.min_item_count is not applied" in done.stderr
-
-
-def test_on_a_large_log_larger_batches_are_advised(shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["hup.cli.train"], "MANY_SESSIONS", 20)
-    small = run(shop / "dataset", "--out", tmp_path / "small", *TINY)
-    assert "with --set training.batch_size=128 --set training.learning_rate=0.004" in " ".join(small.stderr.split())
-    large = run(shop / "dataset", "--out", tmp_path / "large", *TINY, "--set", "training.batch_size=128")
-    paper = run(shop / "dataset", "--out", tmp_path / "paper", *TINY, "--preset", "paper")
-    for done in (small, large, paper):
-        assert done.exit_code == 0
-    assert "an epoch takes about half" not in " ".join((large.stderr + paper.stderr).split())
 
 
 def test_sessions_too_short_for_the_preset_are_told(shop, tmp_path):

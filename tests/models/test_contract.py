@@ -26,7 +26,7 @@ from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
 from hup.evaluation import evaluate
 from hup.models.counted.by_level import ByLevel
-from hup.models.hup.ablations import ABLATIONS
+from hup.models.hup.ablations import ABLATIONS, INGREDIENTS
 from hup.models.hup.model import HUP
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
@@ -76,9 +76,10 @@ class Made:
 
     kind: type[Recommender]
     overrides: tuple[str, ...] = ()
+    preset: str = "paper"
 
     def __call__(self) -> Recommender:
-        config = Config.preset("paper") if self.kind is HUP else self.kind.options()
+        config = Config.preset(self.preset) if self.kind is HUP else self.kind.options()
         return self.kind(config.changed([*known_keys(config, QUICK), *FIXED.get(self.kind.kind, ()), *self.overrides]))
 
 
@@ -96,7 +97,8 @@ def known_keys(config: Section, overrides: Iterable[str]) -> list[str]:
 MAKERS = {kind.kind: Made(kind) for kind in RECOMMENDERS}
 MAKERS |= {f"hup-{name}": Made(HUP, overrides) for name, overrides in ABLATIONS.items()}
 MAKERS["by-level-mixed"] = Made(ByLevel, ("settings={item=[\"decay='constant'\"], category_1=['neighbors=3']}",))
-MAKERS["hup-best"] = Made(HUP, ("output=mixture", "network.attention=false", "loss.prefixes=0.5"))
+MAKERS["hup-best"] = Made(HUP, preset="best")
+MAKERS["best-gru"] = Made(HUP, INGREDIENTS["gru"], preset="best")
 
 
 @pytest.fixture(scope="module", params=["K=1", "K=3", "K=1, bare", "K=3, bare"])
@@ -338,7 +340,7 @@ def test_fitting_again_gives_the_same(model, make, dataset):
 
 
 #: What the profile weighs is chosen on validation after every epoch (mixture/test_weights.py), so it may matter there.
-CHOOSES_ON_VALIDATION = {"hup-best"}
+CHOOSES_ON_VALIDATION = {"hup-best", "best-gru"}
 
 
 def with_other_sessions(dataset: Dataset, *, validation_matters: bool = False) -> Dataset:

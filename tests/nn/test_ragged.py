@@ -9,7 +9,7 @@ from torch import nn
 from hup.nn.ragged import run_gru
 
 
-@pytest.mark.parametrize("lengths", [[3], [1, 4, 2], [2, 2], [1, 1, 1, 5]])
+@pytest.mark.parametrize("lengths", [[3], [1, 4, 2], [2, 2], [1, 1, 1, 5], [0, 2, 0, 3], [0]])
 @pytest.mark.parametrize("with_state", [False, True])
 def test_each_sequence_is_that_of_the_cell(lengths, with_state):
     torch.manual_seed(0)

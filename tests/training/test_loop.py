@@ -53,6 +53,14 @@ def test_same_seed_same_weights_other_seed_other_weights(dataset, expected):
     assert not torch.equal(expected["levels.item.rnn.weight_input"], other["levels.item.rnn.weight_input"])
 
 
+def test_on_a_log_that_is_large_enough_batches_and_rate_have_grown(dataset):
+    sessions = len(dataset.sessions("train"))
+    grown = hup.HUP(config("training.batch_size=8", f"training.grow_from={sessions // 4}")).fit(dataset)
+    rate = 2 * config().training.learning_rate
+    plain = hup.HUP(config("training.batch_size=32", f"training.learning_rate={rate}")).fit(dataset)
+    assert_same(weights(grown), weights(plain))
+
+
 def test_fit_does_not_disturb_the_callers_torch_settings(dataset):
     before = torch.are_deterministic_algorithms_enabled()
     hup.HUP(config("training.epochs=1")).fit(dataset)

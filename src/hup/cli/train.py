@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from hup.recommender.base import Recommender
 
-MANY_SESSIONS = 10_000  # on so many small batches are not needed for enough steps
-LARGE_BATCH = 128
-
 
 def train(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder, from `hup prepare`.")],
@@ -85,8 +82,6 @@ def train(
             note(_epoch_line(record))
 
     screen = Screen()
-    if advice := _advice(recommender, len(data.sessions("train"))):
-        note(advice)
     with screen.bars:
         try:
             fit(recommender, data, out, init=earlier, resume=resume, overwrite=overwrite, observer=screen)
@@ -122,21 +117,6 @@ def _model(
     if kind == "hup":
         return recommender(Config.preset(preset or "best", overrides))
     return recommender(recommender.options().changed(overrides))
-
-
-def _advice(recommender: Recommender, sessions: int) -> str | None:
-    """Tell what would make training on a large log faster; docs/performance.md has the figures."""
-    from hup.config import Config
-
-    config = recommender.config
-    if not isinstance(config, Config) or config.output != "mixture" or sessions < MANY_SESSIONS:
-        return None
-    if config.training.batch_size >= LARGE_BATCH:
-        return None
-    return (
-        f"{sessions:,} training sessions in batches of {config.training.batch_size}: an epoch takes about half the "
-        f"time with --set training.batch_size={LARGE_BATCH} --set training.learning_rate=0.004."
-    )
 
 
 def _epoch_line(record: dict[str, Any]) -> str:

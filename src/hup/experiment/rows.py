@@ -173,7 +173,7 @@ def all_rows(presets: Sequence[str] = ("paper", "best"), overrides: Sequence[str
         ]
     if "best" in presets:
         rows += [
-            Row(f"best-no-{name}", f"Best without {name}", "ingredient", "hup", (*changes, *extra), "best")
+            Row(f"best-{name}", f"Best, {name.replace('-', ' ')}", "ingredient", "hup", (*changes, *extra), "best")
             for name, changes in INGREDIENTS.items()
         ]
     return [*rows, *_CRITICS]

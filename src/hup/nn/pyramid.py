@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from hup.config import Config, Network
 from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
+from hup.nn.gru import GRU
 from hup.nn.tables import Inputs, TreeTable, VectorTable
 from hup.sessions.batches import Histories
-from hup.sessions.levels import Level, LevelSteps, PyramidSteps, level_names
+from hup.sessions.levels import ITEM, Level, LevelSteps, PyramidSteps, level_names
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Pyramid(nn.Module):
 
     Of the ablations, ``network.micro = false`` leaves the lowest level out, and ``network.single = true`` makes every
     level a layer of its own over the micro-behaviors, with tables of its own, so that no task learns from another.
+    With ``network.category_levels = false`` category profiles are made of the item level's outputs.
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ class Pyramid(nn.Module):
         Levels that there are, bottom first.
     layout : tuple of int
         For each of them, which of ``PyramidSteps.levels`` are its steps.
+    lender : tuple of int
+        For each of them, the number of the level whose recurrent layer it has: mostly its own.
     """
 
     def __init__(
@@ -86,7 +90,11 @@ class Pyramid(nn.Module):
         depth = len(category_ancestors)
         names = level_names(depth)
         self.level_names = names if network.micro and not network.single else names[1:]
-        self.layout = tuple(0 if network.single else names.index(name) for name in self.level_names)
+        item = self.level_names.index(ITEM)
+        self.lender = tuple(
+            number if network.category_levels else min(number, item) for number in range(len(self.level_names))
+        )
+        self.layout = tuple(0 if network.single else names.index(self.level_names[lent]) for lent in self.lender)
         self.hidden_size = network.hidden
 
         def targets(ancestors: Tensor, size: int) -> VectorTable:
@@ -116,7 +124,9 @@ class Pyramid(nn.Module):
         self.levels = nn.ModuleDict()
         for number, name in enumerate(self.level_names):
             output = sizes.category if name.is_category else sizes.item
-            if self.layout[number] == 0:
+            if self.lender[number] != number:
+                made = PyramidLevel(None, 0, sizes.dwell, output, network)
+            elif self.layout[number] == 0:
                 made = PyramidLevel(self._inputs(name).micro_size, sizes.interval, sizes.behavior, output, network)
             else:
                 below = network.hidden if number else 0
@@ -177,8 +187,11 @@ class Pyramid(nn.Module):
         """
         closed: list[Closed] = []
         for number, name in enumerate(self.level_names):
+            if self.lender[number] != number:
+                closed.append(closed[self.lender[number]])
+                continue
             level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
-            zeros = inputs.interval.weight.new_zeros(of.lengths.numel(), level.rnn.hidden_size)
+            zeros = inputs.interval.weight.new_zeros(of.lengths.numel(), self.hidden_size)
             state = (zeros, zeros) if before is None else before[number]
             if self.layout[number] == 0:
                 x = inputs.micro(histories, of.events, of.interval, of.dwell)
@@ -233,6 +246,9 @@ class Pyramid(nn.Module):
         """
         opened: list[Opened] = []
         for number, name in enumerate(self.level_names):
+            if self.lender[number] != number:
+                opened.append(opened[self.lender[number]])
+                continue
             level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
             memory = closed[number]
             state = (_before(memory.hidden, of), _before(memory.cell, of))
@@ -308,7 +324,8 @@ class PyramidLevel(nn.Module):
 
     Parameters
     ----------
-    input_size : int
+    input_size : int, optional
+        None = the level has no recurrent layer of its own.
     interval_size, signal_size : int
         Sizes of the embeddings of intervals, and of the behavior type (over micro-behaviors) or dwell (over runs).
     output_size : int
@@ -320,7 +337,7 @@ class PyramidLevel(nn.Module):
 
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None,
         interval_size: int,
         signal_size: int,
         output_size: int,
@@ -332,13 +349,17 @@ class PyramidLevel(nn.Module):
     ) -> None:
         super().__init__()
         hidden = network.hidden
-        self.rnn = BehaviorLSTM(
-            input_size,
-            hidden,
-            interval_size if time_gate and network.time_gate else 0,
-            signal_size if behavior_gate and network.behavior_gate else 0,
-            hard_gates=network.hard_gates,
-        )
+        self.rnn: BehaviorLSTM | GRU | None = None
+        if input_size is not None and network.cell == "gru":
+            self.rnn = GRU(input_size, hidden)
+        elif input_size is not None:
+            self.rnn = BehaviorLSTM(
+                input_size,
+                hidden,
+                interval_size if time_gate and network.time_gate else 0,
+                signal_size if behavior_gate and network.behavior_gate else 0,
+                hard_gates=network.hard_gates,
+            )
         self.attention = (
             Attention(
                 hidden,
@@ -358,6 +379,7 @@ class PyramidLevel(nn.Module):
         self, x: Tensor, interval: Tensor, signal: Tensor, lengths: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Run the recurrence over ragged sequences; see :meth:`BehaviorLSTM.run`."""
+        assert self.rnn is not None, "the layer of another level stands in"
         return self.rnn.run(
             self.dropout(x),
             interval if self.rnn.interval_size else None,

@@ -48,7 +48,7 @@ def run_gru(gru: nn.GRU, x: Tensor, lengths: Tensor, state: Tensor | None = None
     x : Tensor
         ``(S, input)``.
     lengths : Tensor
-        ``(B,)`` int64, summing to ``S``, each at least 1.
+        ``(B,)`` int64, summing to ``S``; a length may be 0.
     state : Tensor, optional
         ``(B, H)``; default zeros.
 
@@ -57,9 +57,12 @@ def run_gru(gru: nn.GRU, x: Tensor, lengths: Tensor, state: Tensor | None = None
     Tensor
         ``(S, H)``, the hidden state after each step, in the order of ``x``.
     """
+    if not len(x):
+        return x.new_zeros(0, gru.hidden_size)
     packing = Packing.of(lengths)
+    running = packing.order[: packing.batch_sizes[0]]  # sequences with a step
     packed = PackedSequence(x.index_select(0, packing.index), torch.tensor(packing.batch_sizes))
-    first = None if state is None else state.index_select(0, packing.order).unsqueeze(0)
+    first = None if state is None else state.index_select(0, running).unsqueeze(0)
     output, _ = gru(packed, first)
     hidden: Tensor = output.data.index_select(0, packing.place)
     return hidden

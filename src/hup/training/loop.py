@@ -144,15 +144,14 @@ class _Run:
         self.model.initialise(self.dataset, None if continued else self._vectors())
         if self.init is not None and not continued:
             self.model.begin_from(self.init)
-        training = self.config.training
+        _, rate = self.config.training.grown(len(self.sessions))
         trainable = [
-            {"params": parameters, "lr": factor * training.learning_rate}
-            for factor, parameters in self.model.parameter_groups()
+            {"params": parameters, "lr": factor * rate} for factor, parameters in self.model.parameter_groups()
         ]
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(trainable, lr=training.learning_rate)
-            if training.optimizer == "adam"
-            else torch.optim.RMSprop(trainable, lr=training.learning_rate, alpha=0.9, eps=1e-7)
+            torch.optim.Adam(trainable, lr=rate)
+            if self.config.training.optimizer == "adam"
+            else torch.optim.RMSprop(trainable, lr=rate, alpha=0.9, eps=1e-7)
         )
         self.state.config = self.config.model_dump(mode="json")
         if continued:
@@ -264,7 +263,7 @@ class _Run:
         for histories, targets in batches(
             self.dataset,
             self.sessions,
-            self.config.training.batch_size,
+            self.config.training.grown(len(self.sessions))[0],
             last_interval=options.last_interval,
             max_events=options.max_events,
             shuffle_seed=(self.config.training.seed, number),

@@ -16,13 +16,22 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "single": ("network.single=true",),
 }
 
-#: The preset ``best`` without one of its ingredients each (docs/best.md).
+#: The preset ``best`` without one of its ingredients each, and with a GRU for the pyramid (docs/best.md).
 INGREDIENTS: dict[str, tuple[str, ...]] = {
-    "repeat": ("mixture.repeat=false",),
-    "memory": ("mixture.memory=false",),
-    "profile": ("mixture.profile=false",),
-    "prefixes": ("loss.prefixes=0.0",),
-    "micro": ("network.micro=false",),
+    "no-repeat": ("mixture.repeat=false",),
+    "no-memory": ("mixture.memory=false",),
+    "no-profile": ("mixture.profile=false",),
+    "no-prefixes": ("loss.prefixes=0.0",),
+    "no-micro": ("network.micro=false", "loss.lambda_micro=0.0"),
+    "no-category-levels": ("network.category_levels=false",),
+    "gru": (
+        "network.micro=false",
+        "loss.lambda_micro=0.0",
+        "network.category_levels=false",
+        "network.cell='gru'",
+        "network.time_gate=false",
+        "network.behavior_gate=false",
+    ),
 }
 
 #: Settings worth trying, one a time: sizes are the paper's, what it leaves open is not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
         total = scores.known.sum(dim=1) + torch.where(scores.own_codes >= 0, scores.own, 0).sum(dim=1)
         assert (scores.known >= 0).all()
         asked = output_of(model).ask(histories)
-        unseen = asked.answers[level if level == ITEM else Level.category(1)].mixed.weights[:, 3]
+        unseen = asked.answers[level].mixed.weights[:, 3]
         if level == ITEM:
             with torch.inference_mode():
                 said = asked.alone(level)
@@ -45,20 +46,31 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
             assert float((total + unseen).median()) == pytest.approx(1, abs=1e-3), level
 
 
-def test_no_category_is_likelier_than_the_one_above_it(shops, bare_shops):
-    for dataset in (shops[3], bare_shops["K=3, bare"]):
+def test_levels_are_marginals_of_one_distribution(shops, bare_shops):
+    """The items of a category, known or not, sum to what it has, in proportion to all that is seen at their levels."""
+    for dataset in (shops[1], shops[3], bare_shops["K=3, bare"]):
         model = mixture(dataset)
         histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test")))
-        scores = {level: model.score(histories, level) for level in model.levels[1:]}
-        for k in (2, 3):
-            above, below = scores[f"category_{k - 1}"].known, scores[f"category_{k}"].known
-            parents = model.vocabulary.ancestors(k)[:, -1]
-            assert (below <= above[:, parents] + 1e-6).all()
-            sums = torch.zeros_like(above).index_add(1, parents, below)
-            own = scores[f"category_{k}"].own
-            lacking = above.sum(dim=1) - sums.sum(dim=1)
-            assert (lacking >= -1e-4).all(), "new categories have what is left"
-            assert (lacking <= own.sum(dim=1) + 1e-4).all()
+        with torch.inference_mode():
+            asked = output_of(model).ask(histories)
+            said = {level: asked.of(level) for level in output_of(model).network.ranked}
+        parents = output_of(model).network.parents()
+        for below, above in itertools.pairwise(said):
+            fine, coarse = said[below], said[above]
+            assert len(fine.code) or below.is_category, "sessions are on what training lacks"
+            width = 1 + max(0, *fine.parent.tolist(), *coarse.code.tolist(), coarse.known.shape[1])
+            sums, has = torch.zeros(len(histories), width), torch.zeros(len(histories), width)
+            sums.index_add_(1, parents[below], fine.known)
+            sums.index_put_((fine.query, fine.parent), fine.probability, accumulate=True)
+            has[:, : coarse.known.shape[1]] = coarse.known
+            has.index_put_((coarse.query, coarse.code), coarse.probability)
+            mass = (coarse.mass / fine.mass).unsqueeze(1)
+            # Where no child is likely, what the category has cannot be shared out.
+            there = sums > 1e-9
+            assert float((sums * mass - has)[there].abs().max()) < 1e-3
+            assert float(has[~there].sum(dim=0).max()) < 0.05 * len(histories)
+            known = model.score(histories, below).known
+            assert torch.allclose(known, fine.known, atol=1e-6)
 
 
 def test_the_current_item_has_no_share(dataset):
@@ -146,7 +158,17 @@ def without(dataset, model: HUP, number: int) -> dict[Level, CoVisits]:
     return counted
 
 
-@pytest.mark.parametrize("changes", [(), ("network.micro=false",), ("mixture.profile=false",)])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        (
+            "network.micro=false",
+            "loss.lambda_micro=0.0",
+        ),
+        ("mixture.profile=false",),
+    ],
+)
 def test_live_states_are_asked_as_batches_are(dataset, changes):
     model = mixture(dataset, *changes)
     for index in np.asarray(dataset.sessions("test"))[:8].tolist():
@@ -210,8 +232,10 @@ def test_a_model_folder_keeps_the_neighbours(dataset, tmp_path):
     ("changes", "message"),
     [
         (["output=cosine"], "loss.prefixes"),
-        (["network.single=true"], "single"),
-        (["loss.lambda_micro=0.5"], "micro"),
+        (["network.single=true", "loss.lambda_micro=0.0"], "single"),
+        (["loss.lambda_micro=0.5", "network.micro=false"], "micro"),
+        (["network.cell='gru'"], "gates"),
+        (["output=cosine", "loss.prefixes=0.0", "network.single=true", "network.category_levels=false"], "single"),
         (["mixture.hiden=3"], "hiden"),
     ],
 )

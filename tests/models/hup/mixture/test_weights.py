@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -10,41 +11,59 @@ import pytest
 import torch
 
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.weights import SHARES, STRENGTHS
+from hup.models.hup.mixture.probabilities import Probabilities
+from hup.models.hup.mixture.weights import SHARES, STRENGTHS, TRUSTS
 from hup.sessions.batches import histories_and_targets
 
 from ....helpers.mixtures import mixture, output_of
 
 
-def log_likelihood(dataset: Dataset, model, level, share: float, strength: float) -> float:
+def log_likelihood(dataset: Dataset, model, level, said_of) -> float:
     """Of the known targets of all validation sessions, one after the other."""
-    output = output_of(model)
-    place = output.network.ranked.index(level)
-    output.network.weights.data[place] = torch.tensor([share, strength])
     total = 0.0
     for session in np.asarray(dataset.sessions("validation")).tolist():
         histories, targets = histories_and_targets(dataset, np.asarray([session]))
         with torch.inference_mode():
-            said = output.ask(histories).alone(level).known[0]
+            said = said_of(output_of(model).ask(histories), level).known[0]
         code = int(targets.codes(level))
-        total += math.log(max(float(said[code]) / float(said.sum()), 1e-12)) if 0 <= code < len(said) else 0
+        total += math.log(max(float(said[code]), 1e-12)) if 0 <= code < len(said) else 0
     return total
 
 
-def test_the_likeliest_share_and_strength_are_chosen(dataset, monkeypatch):
+def mean_of(tried: dict) -> list[float]:
+    """Mean of what was tried, weighed by likelihood."""
+    best = max(tried.values())
+    weights = {key: math.exp(value - best) for key, value in tried.items()}
+    total = sum(weights.values())
+    return [sum(w * key[axis] for key, w in weights.items()) / total for axis in range(len(next(iter(tried))))]
+
+
+def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
     monkeypatch.setattr("hup.models.hup.mixture.weights.SHARES", SHARES[::4])
     monkeypatch.setattr("hup.models.hup.mixture.weights.STRENGTHS", STRENGTHS[::3])
+    monkeypatch.setattr("hup.models.hup.mixture.weights.TRUSTS", TRUSTS[::5])
     model = mixture(dataset)
+    network = output_of(model).network
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     model.tune(dataset)
-    chosen = output_of(model).network.weights.clone()
+    chosen = network.weights.clone()
     for name, tensor in model.network.state_dict().items():
         assert name == "weights" or torch.equal(tensor, before[name]), name
-    for level, (share, strength) in zip(output_of(model).network.ranked, chosen.tolist(), strict=True):
-        tried = {(a, b): log_likelihood(dataset, model, level, a, b) for a in SHARES[::4] for b in STRENGTHS[::3]}
+    for place, level in enumerate(network.ranked):
+        tried = {}
+        for pair in itertools.product(SHARES[::4], STRENGTHS[::3]):
+            network.weights.data[place, :2] = torch.tensor(pair)
+            tried[pair] = log_likelihood(dataset, model, level, Probabilities.alone)
         assert len(set(tried.values())) > 3
-        mine = min(tried, key=lambda pair: abs(pair[0] - share) + abs(pair[1] - strength))
-        assert tried[mine] == pytest.approx(max(tried.values()), rel=0.02), level
+        assert chosen[place, :2].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
+        network.weights.data.copy_(chosen)
+    coarsest = network.ranked[-1]  # the only one whose probabilities the other levels do not change any more
+    assert coarsest.is_category
+    tried = {}
+    for trust in TRUSTS[::5]:
+        network.weights.data[-1, 2] = trust
+        tried[trust,] = log_likelihood(dataset, model, coarsest, Probabilities.of)
+    assert chosen[-1, 2].item() == pytest.approx(mean_of(tried)[0], abs=1e-3)
 
 
 def test_without_a_validation_split_they_stay(dataset):
@@ -62,8 +81,10 @@ def replace_bounds(bounds):
     return bounds.model_copy(update={"validation": (bounds.train[1], bounds.train[1])})
 
 
-def test_a_model_without_profiles_has_nothing_to_choose(dataset):
+def test_a_model_without_profiles_chooses_how_far_to_trust_items(dataset):
     model = mixture(dataset, "mixture.profile=false")
-    before = output_of(model).network.weights.clone()
+    weights = output_of(model).network.weights
+    before = weights.clone()
     model.tune(dataset)
-    assert torch.equal(output_of(model).network.weights, before)
+    assert torch.equal(weights[:, :2], before[:, :2])
+    assert not torch.equal(weights[1:, 2], before[1:, 2])

@@ -18,7 +18,7 @@ from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table
 from hup.nn.mixture import popularity_mass
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
-from hup.sessions.levels import Buckets, Level, pyramid_steps
+from hup.sessions.levels import ITEM, MICRO, Buckets, Level, pyramid_steps
 from hup.training.trained import LevelLoss
 
 _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target does not count
@@ -29,8 +29,9 @@ def mixture_losses(
 ) -> dict[Level, LevelLoss]:
     """Negative log-likelihood at the end of every session and at every run before it: what was counted, and profiles.
 
-    The two learn apart from each other. What a session has itself put into the counts, of neighbours and of popularity,
-    is taken away, or they would know the answer. A code that then nobody has been on is *unseen*.
+    The two learn apart from each other; the micro level learns what item comes next, at the ends alone. What a session
+    has itself put into the counts, of neighbours and of popularity, is taken away, or they would know the answer. A code
+    that then nobody has been on is *unseen*.
     """
     table = run_table(histories, network.n_behaviors)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
@@ -54,6 +55,12 @@ def mixture_losses(
             )
             value = value + _mean_loss(logarithm, known, is_last, config.loss.prefixes)
         losses[level] = LevelLoss(value, int((counts & is_last).sum()))
+        if level == ITEM and profiles is not None and config.loss.lambda_micro:
+            ends = asked.at(last_runs(table))
+            logarithm, known = profile_likelihood(
+                network, ITEM, profiles[MICRO][is_last], ends, own.runs, config.mixture.negatives
+            )
+            losses[MICRO] = LevelLoss(-_mean(logarithm, known), int(known.sum()))
     return losses
 
 
@@ -65,7 +72,8 @@ def _profiles(
         return None
     read = forget_items(histories, config.embeddings.item_dropout)
     steps = pyramid_steps(histories, buckets, torch.from_numpy(last_events(table)))
-    profiles = network.pyramid(read, steps, network.ranked)
+    wanted = [*network.ranked, MICRO] if config.loss.lambda_micro else network.ranked
+    profiles = network.pyramid(read, steps, wanted)
     return {level: profile.vector for level, profile in profiles.items()}
 
 
@@ -99,6 +107,10 @@ class Followed:
         place = np.arange(len(table.item)) + table.session + 1
         current = np.full(len(table.item), -1) if level.is_category else table.item
         return cls(whole.codes(level)[place], current, table.session)
+
+    def at(self, queries: NDArray[np.int64]) -> Followed:
+        """Give those of some queries."""
+        return Followed(self.code[queries], self.current[queries], self.session[queries])
 
 
 def mixture_likelihood(

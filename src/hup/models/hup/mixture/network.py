@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hup.config import Config
 from hup.models.hup.mixture.co_visits import CoVisits
@@ -19,8 +19,8 @@ from hup.nn.pyramid import Pyramid
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.levels import Level, ranked_levels
 
-#: Share and strength of a profile before a validation split has said how much.
-START_WEIGHTS = (0.1, 0.1)
+#: Share and strength of a profile, and trust in the finer levels, before a validation split has said how much.
+START_WEIGHTS = (0.1, 0.1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class MixtureNetwork(nn.Module):
     has_profile : bool
         Whether the pyramid takes part.
     weights : Parameter
-        ``(len(ranked), 2)``, share and strength of :class:`hup.nn.pooling.Pool`; chosen on the validation
-        split, not learned.
+        ``(len(ranked), 3)``, share and strength of :class:`hup.nn.pooling.Pool`, and the trust of
+        :func:`hup.models.hup.mixture.agreement.agreed`; chosen on the validation split, not learned.
     """
 
     def __init__(
@@ -106,6 +106,10 @@ class MixtureNetwork(nn.Module):
         mixture = self.mixtures[level]
         assert isinstance(mixture, Mixture)
         return mixture
+
+    def parents(self) -> dict[Level, Tensor]:
+        """Give the parent of every known code, ``(n,)`` int64, for all levels but the coarsest."""
+        return {level: self.pyramid.target_table(level).ancestors[:, -1] for level in self.ranked[:-1]}
 
     def answers(self, table: RunTable) -> dict[Level, Answer]:
         """Mix for the end of every session of a table, by level."""

@@ -13,10 +13,11 @@ from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.models.hup.live import LiveProfiles, ProfileState, RunRecord
+from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
 from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
-from hup.models.hup.mixture.probabilities import Distribution, Probabilities
+from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
@@ -26,7 +27,7 @@ from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import ITEM, UNKNOWN, Level, pyramid_steps, ranked_levels
+from hup.sessions.levels import ITEM, MICRO, UNKNOWN, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
 from hup.training.trained import LevelLoss
 
@@ -60,6 +61,8 @@ class MixtureOutput:
         self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits)
         self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
         self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
+        if config.loss.lambda_micro and config.mixture.profile:
+            self.level_weights[MICRO] = config.loss.lambda_micro
 
     @staticmethod
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
@@ -114,9 +117,8 @@ class MixtureOutput:
         return Probabilities(network, answers, profiles, histories.current(ITEM))
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
-        """Choose how much the profile weighs at every level, by the likelihood of the validation split."""
-        if self.network.has_profile:
-            tune_weights(self.network, self.ask, dataset, most_sessions)
+        """Choose how much the profile and the items weigh at every level, by the likelihood of the validation split."""
+        tune_weights(self.network, self.ask, dataset, most_sessions)
 
     def biases(self, level: Level) -> Tensor:
         """Give the logarithm of popularity."""

@@ -1,45 +1,22 @@
-"""Probabilities of what comes next, as the mixtures of all levels say them together.
-
-A level by itself says what it has learned. Together they agree along the tree: a category's probability is shared out
-among its children, and the item that the user is on is left out, as it is not what comes next.
-"""
+"""Probabilities of what comes next: as each level says them by itself, and as all of them agree."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hup.models.hup.mixture.agreement import Distribution, agreed, without_current
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import Answer, MixtureNetwork
 from hup.nn.mixture import log_popularity
 from hup.nn.pooling import Pool
-from hup.sessions.levels import Level
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Probabilities of one level for ``B`` queries.
-
-    Attributes
-    ----------
-    known : Tensor
-        ``(B, n)``, of the vocabulary.
-    query, code, probability : Tensor
-        ``(U,)`` each: of what the sessions have beyond it.
-    parent : Tensor
-        ``(U,)`` int64, its code at the next coarser level, -1 = none.
-    """
-
-    known: Tensor
-    query: Tensor
-    code: Tensor
-    probability: Tensor
-    parent: Tensor
+from hup.sessions.levels import ITEM, Level
 
 
 @dataclass(frozen=True)
@@ -62,21 +39,27 @@ class Probabilities:
     current: Tensor
 
     def of(self, level: Level) -> Distribution:
-        """Give the probabilities of a level; those of categories agree with the levels above."""
-        alone = self.alone(level)
-        if not level.is_category:
-            return without_current(alone, self.current)
-        if level.k == 1:
-            return alone
-        parents = self.network.pyramid.target_table(level).ancestors[:, -1]
-        return shared_out(alone, parents, self.of(Level.category(level.k - 1)))
+        """Give the probabilities of a level, a marginal of the one distribution of all levels."""
+        return self.agreed[level]
+
+    @cached_property
+    def agreed(self) -> dict[Level, Distribution]:
+        """Probabilities of all levels."""
+        network = self.network
+        trust = dict(zip(network.ranked, network.weights[:, 2].tolist(), strict=True))
+        return agreed(self.all_alone(), network.parents(), trust)
+
+    def all_alone(self) -> dict[Level, Distribution]:
+        """Give the probabilities of all levels as each says them by itself, finest first; items without the current."""
+        alone = {level: self.alone(level) for level in self.network.ranked}
+        return alone | {ITEM: without_current(alone[ITEM], self.current)}
 
     def alone(self, level: Level) -> Distribution:
         """Give the probabilities as a level says them by itself: what was counted, pooled with the profile."""
         counted = self.counted(level)
         if not self.profiles:
             return counted
-        share, strength = self.network.weights[self.network.ranked.index(level)].tolist()
+        share, strength, _ = self.network.weights[self.network.ranked.index(level)].tolist()
         said = self.pool(level, counted).probabilities(share, strength)
         n_known = counted.known.shape[1]
         outside = said[:, n_known:][counted.query, _column(counted.query, len(said))]
@@ -141,57 +124,3 @@ def _column(query: Tensor, n_queries: int) -> Tensor:
     """Count the rows of each query from 0; they stand one after the other."""
     counts = torch.bincount(query, minlength=n_queries)
     return torch.arange(len(query)) - (counts.cumsum(0) - counts).index_select(0, query)
-
-
-def without_current(items: Distribution, current: Tensor) -> Distribution:
-    """Leave the item out that each user is on, as it is not what comes next; the others share what it had.
-
-    Parameters
-    ----------
-    items : Distribution
-    current : Tensor
-        ``(B,)`` int64.
-    """
-    row = (current < items.known.shape[1]).nonzero().squeeze(1)
-    known, left = items.known.clone(), items.known.new_ones(len(current))
-    left[row] -= known[row, current[row]]
-    known[row, current[row]] = 0
-    factor = 1 / left.clamp(min=1e-6)
-    probability = items.probability * factor.index_select(0, items.query)
-    return Distribution(known * factor.unsqueeze(1), items.query, items.code, probability, items.parent)
-
-
-def shared_out(alone: Distribution, parents: Tensor, above: Distribution) -> Distribution:
-    """Share the probability of each coarser category out among its children, in proportion to their own.
-
-    Parameters
-    ----------
-    alone : Distribution
-        As a level itself says it.
-    parents : Tensor
-        ``(n,)`` int64, the parent of each known code.
-    above : Distribution
-        Of the next coarser level, final.
-
-    Returns
-    -------
-    Distribution
-        In which the children of a category sum to its probability, so that none has more than it; what has no parent
-        among those of ``above`` keeps its own probability.
-    """
-    n_queries, n_above = above.known.shape
-    width = 1 + int(
-        max(n_above, above.code.max() if len(above.code) else 0, alone.parent.max() if len(alone.parent) else 0)
-    )
-    # One key for a query's parent, whether the vocabulary has it or not.
-    key = alone.query * width + alone.parent.clamp(min=0)
-    sums = alone.known.new_zeros(n_queries, width)
-    sums[:, :n_above].index_add_(1, parents, alone.known)
-    sums.view(-1).index_add_(0, key, torch.where(alone.parent >= 0, alone.probability, 0))
-    total = alone.known.new_zeros(n_queries, width)
-    total[:, :n_above] = above.known
-    total[above.query, above.code] = above.probability
-    factor = torch.where((sums > 0) & (total > 0), total / sums.clamp(min=1e-30), 1)
-    outside = torch.where(alone.parent >= 0, factor.view(-1).index_select(0, key), 1)
-    known = alone.known * factor.index_select(1, parents)
-    return Distribution(known, alone.query, alone.code, alone.probability * outside, alone.parent)

@@ -79,8 +79,9 @@ class RunTable:
         return level.pick(self.item, tuple(self.categories.T))
 
     def parents(self, level: Level) -> Ints:
-        """Codes of the next coarser level of categories, ``(R,)``; -1 where there is none."""
-        return self.codes(Level.category(level.k - 1)) if level.k > 1 else np.full(len(self.item), -1)
+        """Codes of the next coarser level, ``(R,)``: of items category_K; -1 where there is none."""
+        above = level.k - 1 if level.is_category else self.categories.shape[1]
+        return self.codes(Level.category(above)) if above else np.full(len(self.item), -1)
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,33 @@
-"""How much the profile weighs beside what was counted: chosen on the validation split, as training cannot tell.
+"""How much the profile weighs beside what was counted, and a level beside the items: chosen on the validation split.
 
-The profile has learned the training sessions themselves, while what a session has put into the counts is taken away
-where it asks. So on training sessions the profile looks better than it is.
+Training cannot tell: the profile has learned the training sessions themselves, while what a session has put into the
+counts is taken away where it asks. So on training sessions the profile looks better than it is.
+
+The mean of what is tried is taken, weighed by its likelihood: many sessions tell one value from all others, few leave
+it near the middle of those that are about as good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hup.data.dataset import Dataset
+from hup.models.hup.mixture.agreement import Distribution, by_items, pooled
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.sessions.batches import Histories, histories_and_targets
-from hup.sessions.levels import ITEM
+from hup.sessions.batches import Histories, Targets, histories_and_targets
+from hup.sessions.levels import ITEM, Level
 
-#: What is tried, all pairs; of pairs that are equally good the first.
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
+#: What is tried of share and strength, all pairs.
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9, 1.0)
 STRENGTHS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5)
+#: What is tried of the trust in the items.
+TRUSTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _MOST_SESSIONS = 2000
 _AT_ONCE = 1 << 22  # probabilities of a block of sessions
 _LEAST = 1e-12
@@ -29,7 +36,7 @@ _LEAST = 1e-12
 def tune_weights(
     network: MixtureNetwork, ask: Callable[[Histories], Probabilities], dataset: Dataset, most_sessions: int | None
 ) -> None:
-    """Give every level the share and strength at which the targets of validation sessions are likeliest.
+    """Give every level the share and strength, then the trust, at which targets of validation sessions are likely.
 
     Without a validation split they stay as they are.
 
@@ -48,31 +55,62 @@ def tune_weights(
     sessions = sessions[np.arange(most) * len(sessions) // max(most, 1)]
     if not len(sessions):
         return
-    total = np.zeros((len(network.ranked), len(SHARES), len(STRENGTHS)))
     block = max(1, _AT_ONCE // network.co_visits[ITEM].size)
-    for start in range(0, len(sessions), block):
-        total += _log_likelihoods(network, ask, dataset, sessions[start : start + block])
-    for place, of_level in enumerate(total):
-        share, strength = np.unravel_index(int(of_level.argmax()), of_level.shape)
-        network.weights.data[place] = torch.tensor([SHARES[share], STRENGTHS[strength]])
+    blocks = [sessions[start : start + block] for start in range(0, len(sessions), block)]
+
+    def summed(count: Callable[[Probabilities, Targets], NDArray[np.float64]]) -> NDArray[np.float64]:
+        parts = []
+        for some in blocks:
+            histories, targets = histories_and_targets(dataset, some)
+            with torch.inference_mode():
+                parts.append(count(ask(histories), targets))
+        return np.stack(parts).sum(axis=0)
+
+    if network.has_profile:
+        for place, likelihoods in enumerate(summed(_of_pools)):
+            network.weights.data[place, :2] = torch.tensor(_mean(likelihoods, SHARES, STRENGTHS))
+    for place, likelihoods in enumerate(summed(_of_trusts), 1):
+        network.weights.data[place, 2:] = torch.tensor(_mean(likelihoods, TRUSTS))
 
 
-def _log_likelihoods(
-    network: MixtureNetwork, ask: Callable[[Histories], Probabilities], dataset: Dataset, sessions: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
+    """Mean of what was tried, one number for each axis, weighed by exp of the likelihoods' logarithms."""
+    weight = np.exp(likelihoods - likelihoods.max())
+    weight /= weight.sum()
+    axes = range(weight.ndim)
+    return [float(weight.sum(axis=tuple({*axes} - {axis})) @ np.asarray(tried[axis])) for axis in axes]
+
+
+def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
     """Sum the logarithms of the probability of known targets by level, share and strength."""
-    histories, targets = histories_and_targets(dataset, sessions)
-    asked = ask(histories)
-    sums = np.zeros((len(network.ranked), len(SHARES), len(STRENGTHS)))
+    ranked = asked.network.ranked
+    sums = np.zeros((len(ranked), len(SHARES), len(STRENGTHS)))
     shares = torch.tensor(SHARES)
     weights = torch.stack([1 - shares, shares])
-    with torch.inference_mode():
-        for place, level in enumerate(network.ranked):
-            counted = asked.counted(level)
-            code, pool = targets.codes(level), asked.pool(level, counted)
-            known = (code >= 0) & (code < counted.known.shape[1])
-            for number, strength in enumerate(STRENGTHS):
-                of_target, of_all = pool.sums(strength, torch.where(known, code, 0))
-                said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
-                sums[place, :, number] = torch.log(said.clamp(min=_LEAST))[known].double().sum(dim=0).numpy()
+    for place, level in enumerate(ranked):
+        counted = asked.counted(level)
+        pool, (code, known) = asked.pool(level, counted), _known(targets, level, counted)
+        for number, strength in enumerate(STRENGTHS):
+            of_target, of_all = pool.sums(strength, code)
+            said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
+            sums[place, :, number] = torch.log(said.clamp(min=_LEAST))[known].double().sum(dim=0).numpy()
     return sums
+
+
+def _of_trusts(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
+    """Sum the logarithms of the probability of known targets by category level and trust."""
+    alone, parents = asked.all_alone(), asked.network.parents()
+    sums = np.zeros((len(alone) - 1, len(TRUSTS)))
+    for place, (level, said) in enumerate(by_items(alone, parents).items()):
+        code, known = _known(targets, level, said)
+        for number, trust in enumerate(TRUSTS):
+            both = pooled(alone[level], said, trust).known.gather(1, code.unsqueeze(1)).squeeze(1)
+            sums[place, number] = float(torch.log(both.clamp(min=_LEAST))[known].double().sum())
+    return sums
+
+
+def _known(targets: Targets, level: Level, said: Distribution) -> tuple[Tensor, Tensor]:
+    """Give the code of every target, 0 where the vocabulary lacks it, and whether it has it."""
+    code = targets.codes(level)
+    known = (code >= 0) & (code < said.known.shape[1])
+    return torch.where(known, code, 0), known

@@ -1,0 +1,173 @@
+"""Probabilities of all levels as marginals of one distribution.
+
+Every level has learned for itself what comes next, and all know something: the items of a category say how likely it
+is, and so does the category's own level. Bottom-up the two are pooled, top-down every category's probability is shared
+out among its children, in proportion to their own. So the items of a category sum to what it has, and the item that the
+user is on is left out, as it is not what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from hup.sessions.levels import Level
+
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Probabilities of one level for ``B`` queries.
+
+    Attributes
+    ----------
+    known : Tensor
+        ``(B, n)``, of the vocabulary.
+    query, code, probability : Tensor
+        ``(U,)`` each: of what the sessions have beyond it.
+    parent : Tensor
+        ``(U,)`` int64, its code at the next coarser level, -1 = none.
+    """
+
+    known: Tensor
+    query: Tensor
+    code: Tensor
+    probability: Tensor
+    parent: Tensor
+
+    @property
+    def mass(self) -> Tensor:
+        """Sum over all codes, ``(B,)``; what is missing to 1 is the probability of something unseen."""
+        return self.known.sum(dim=1).index_add(0, self.query, self.probability)
+
+    def times(self, factor: Tensor) -> Distribution:
+        """Scale every query's probabilities by a factor, ``(B,)``."""
+        probability = self.probability * factor.index_select(0, self.query)
+        return replace(self, known=self.known * factor.unsqueeze(1), probability=probability)
+
+
+def agreed(
+    alone: Mapping[Level, Distribution], parents: Mapping[Level, Tensor], trust: Mapping[Level, float]
+) -> dict[Level, Distribution]:
+    """Make one distribution of what the levels say.
+
+    Parameters
+    ----------
+    alone : mapping of Level to Distribution
+        As each level by itself says it, finest first; items without the current one.
+    parents : mapping of Level to Tensor
+        For every level but the coarsest ``(n,)`` int64, the parent of each known code.
+    trust : mapping of Level to float
+        Of every category level, how much the items' word counts in it, 0 to 1; see :func:`pooled`.
+
+    Returns
+    -------
+    dict of Level to Distribution
+        Each level has the mass that it had: what is unseen at a level is in proportion to what is seen.
+    """
+    made = dict(alone)
+    for level, said in by_items(alone, parents).items():
+        made[level] = pooled(alone[level], said, trust[level])
+    for finer, level in reversed(list(pairwise(made))):
+        mass = made[finer].mass
+        shared = shared_out(made[finer], parents[finer], made[level])
+        made[finer] = shared.times(mass / shared.mass.clamp(min=_LEAST))
+    return made
+
+
+def by_items(alone: Mapping[Level, Distribution], parents: Mapping[Level, Tensor]) -> dict[Level, Distribution]:
+    """Sum what the finest level says, by every category level; parameters as for :func:`agreed`."""
+    said = dict(alone)
+    for finer, level in pairwise(alone):
+        said[level] = summed(said[finer], parents[finer], alone[level])
+    return {level: said[level] for level in list(said)[1:]}
+
+
+def summed(fine: Distribution, parents: Tensor, like: Distribution) -> Distribution:
+    """Sum a level's probabilities by category of the next coarser one.
+
+    Parameters
+    ----------
+    fine : Distribution
+    parents : Tensor
+        ``(n,)`` int64, the parent of each known code.
+    like : Distribution
+        Of the coarser level; it gives the codes.
+    """
+    sums, _ = _by_parent(fine, parents, like)
+    return replace(like, known=sums[:, : like.known.shape[1]], probability=sums[like.query, like.code])
+
+
+def pooled(own: Distribution, said: Distribution, trust: float) -> Distribution:
+    """Pool two distributions of a level geometrically, with the mass of the first.
+
+    ``P ∝ own^(1 - trust) · said^trust``: 0 = ``own``, 1 = ``said``, and what both find likely gains most.
+    """
+
+    def pool(first: Tensor, second: Tensor) -> Tensor:
+        return torch.exp((1 - trust) * first.clamp(min=_LEAST).log() + trust * second.clamp(min=_LEAST).log())
+
+    both = replace(own, known=pool(own.known, said.known), probability=pool(own.probability, said.probability))
+    return both.times(own.mass / both.mass.clamp(min=_LEAST))
+
+
+def without_current(items: Distribution, current: Tensor) -> Distribution:
+    """Leave the item out that each user is on, as it is not what comes next; the others share what it had.
+
+    Parameters
+    ----------
+    items : Distribution
+    current : Tensor
+        ``(B,)`` int64.
+    """
+    row = (current < items.known.shape[1]).nonzero().squeeze(1)
+    known, left = items.known.clone(), items.known.new_ones(len(current))
+    left[row] -= known[row, current[row]]
+    known[row, current[row]] = 0
+    return replace(items, known=known).times(1 / left.clamp(min=1e-6))
+
+
+def shared_out(alone: Distribution, parents: Tensor, above: Distribution) -> Distribution:
+    """Share the probability of each coarser category out among its children, in proportion to their own.
+
+    Parameters
+    ----------
+    alone : Distribution
+        As a level itself says it.
+    parents : Tensor
+        ``(n,)`` int64, the parent of each known code.
+    above : Distribution
+        Of the next coarser level, final.
+
+    Returns
+    -------
+    Distribution
+        In which the children of a category sum to its probability, so that none has more than it; what has no parent
+        among those of ``above`` keeps its own probability.
+    """
+    sums, key = _by_parent(alone, parents, above)
+    total = torch.zeros_like(sums)
+    total[:, : above.known.shape[1]] = above.known
+    total[above.query, above.code] = above.probability
+    factor = torch.where((sums > 0) & (total > 0), total / sums.clamp(min=1e-30), 1)
+    outside = torch.where(alone.parent >= 0, factor.view(-1).index_select(0, key), 1)
+    known = alone.known * factor.index_select(1, parents)
+    return replace(alone, known=known, probability=alone.probability * outside)
+
+
+def _by_parent(fine: Distribution, parents: Tensor, above: Distribution) -> tuple[Tensor, Tensor]:
+    """Sum by query and parent, ``(B, w)``, known or not; and tell the place of what sessions have beyond."""
+    n_queries, n_above = above.known.shape
+    width = 1 + int(
+        max(n_above, above.code.max() if len(above.code) else 0, fine.parent.max() if len(fine.parent) else 0)
+    )
+    key = fine.query * width + fine.parent.clamp(min=0)
+    sums = fine.known.new_zeros(n_queries, width)
+    sums[:, :n_above].index_add_(1, parents, fine.known)
+    sums.view(-1).index_add_(0, key, torch.where(fine.parent >= 0, fine.probability, 0))
+    return sums, key
