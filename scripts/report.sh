@@ -47,7 +47,8 @@ simulated() {
     run hup prepare "$name.txt" --format jd --out "$name" --shares "$shares"
 }
 
-ingredients=hup-best,best-no-repeat,best-no-memory,best-no-profile,best-no-prefixes,best-no-micro,recency
+parts=best-no-repeat,best-no-memory,best-no-profile
+ingredients=hup-best,$parts,best-no-prefixes,best-no-micro,best-no-category-levels,best-gru,recency
 runs=() ablated=() shown=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do
@@ -75,12 +76,14 @@ for table in "${tables[@]}"; do
     runs+=("$name-run")
 done
 
-# The curve needs HUP, its variants and the bar; the table of the largest shop has every row.
-variants=${MODELS:-hup-best,hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}
+# The curve needs HUP, its variants, the parts of best and the bar; the table of the largest shop has every row.
+variants=${MODELS:-hup-best,$parts,hup,hup-nomicro,hup-lstm,hup-tlstm,hup-noatt,hup-single,recency,popularity}
 for size in "${sizes[@]}"; do
     simulated "$size"
     if [ "$size" = "${sizes[-1]}" ]; then
         rows=("${models[@]}")
+        run hup compare "simulated-$size" --models "${MODELS:-hup-best,$parts}" "${settings[@]}" --seeds "$simulated_seeds" \
+            --tuning 1 --jobs "$jobs" --label "SIMULATED shop, $size training sessions" --out "simulated-$size-run"
     else
         rows=(--models "$variants")
     fi

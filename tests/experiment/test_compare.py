@@ -162,6 +162,14 @@ def test_a_row_with_settings_by_level_is_a_model_of_several(dataset, tmp_path):
         np.testing.assert_array_equal(found[level], alone[level])
 
 
+@pytest.mark.usefixtures("in_one_process")
+def test_trained_rows_may_have_a_budget_of_their_own(dataset, tmp_path):
+    asked = {"models": ["hup", "vsknn"], "seeds": 1, "tuning": 3, "tuning_trained": 1, "jobs": 1, "overrides": QUICK}
+    results = compare(dataset.path, tmp_path / "run", **asked)
+    assert {row.row: len(row.trials) for row in results.rows} == {"hup": 0, "vsknn": 3}
+    assert (results.made["tuning_budget"], results.made["tuning_budget_trained"]) == (3, 1)
+
+
 def test_the_test_split_chooses_no_setting(dataset, tmp_path, monkeypatch):
     """Trials see nothing of it."""
     seen: list[int] = []
@@ -222,6 +230,7 @@ def test_more_rows_and_seeds_may_be_asked_for(dataset, tmp_path):
     ("asked", "message"),
     [
         ({"tuning": 3}, "has tuning = 1, not 3"),
+        ({"tuning_trained": 3}, "has tuning_trained = null, not 3"),
         ({"protocol": "paper"}, 'has protocol = "default", not "paper"'),
         ({"models": ["hup"], "overrides": ["network.hidden=7"]}, "has another row 'hup'"),
     ],
@@ -242,6 +251,7 @@ def test_another_run_in_the_folder_is_refused(dataset, tmp_path, asked, message)
         ({"presets": ["magic"]}, "no preset 'magic'"),
         ({"seeds": 0}, "seeds is 0"),
         ({"tuning": 0}, "tuning is 0"),
+        ({"tuning_trained": 0}, "tuning_trained is 0"),
         ({"protocol": "magic"}, "no protocol 'magic'"),
         ({"models": ["hup"], "overrides": ["network.width=3"]}, "no configuration key network.width"),
     ],

@@ -114,22 +114,23 @@ def test_reasons_are_the_sums_of_what_visits_weigh(level, weights):
 @given(
     repeat=st.lists(st.floats(0, 0.1), min_size=5, max_size=5),
     memory=st.lists(st.floats(0, 0.1), min_size=5, max_size=5),
-    explore=st.floats(0.01, 0.5),
+    popularity=st.floats(0.01, 0.5),
+    profile=st.floats(0, 0.5),
 )
-def test_an_origin_shares_a_probability_out(repeat, memory, explore):
+def test_an_origin_shares_a_probability_out(repeat, memory, popularity, profile):
     visited = ["b", "a", "d", "b", "newer"]
-    score = sum(repeat) + sum(memory) + explore
-    found = origin_of(items_of(visited), visited, "item", score, repeat, memory)
-    shares = [part / score for part in (sum(repeat), sum(memory), explore)]
-    assert [found.repeat, found.memory, found.explore] == pytest.approx(shares, abs=1e-9)
+    score = sum(repeat) + sum(memory) + popularity + profile
+    found = origin_of(items_of(visited), visited, "item", score, repeat, memory, profile)
+    shares = [part / score for part in (sum(repeat), sum(memory), popularity, profile)]
+    assert [found.repeat, found.memory, found.popularity, found.profile] == pytest.approx(shares, abs=1e-9)
     by_visit = [(one + other) / score for one, other in zip(repeat, memory, strict=True)]
     whole = [one for one in reasons(items_of(visited), visited, "item", by_visit) if one.weight > 0][:3]
     assert [(one.name, one.weight) for one in found.runs] == [(one.name, pytest.approx(one.weight)) for one in whole]
 
 
 def test_an_origin_of_more_than_the_probability_is_all_there_is():
-    """What repeat and memory bring was rounded up; explore has nothing left."""
-    found = origin_of(items_of(["b"]), ["b"], "item", 0.5, [0.3], [0.3])
-    assert (found.repeat, found.memory, found.explore) == (0.5, 0.5, 0)
-    nothing = origin_of(items_of(["b"]), ["b"], "item", 0.0, [0.0], [0.0])
+    """What repeat, memory and profile bring was rounded up; popularity has nothing left."""
+    found = origin_of(items_of(["b"]), ["b"], "item", 0.5, [0.3], [0.15], 0.15)
+    assert (found.repeat, found.memory, found.popularity, found.profile) == (0.5, 0.25, 0, 0.25)
+    nothing = origin_of(items_of(["b"]), ["b"], "item", 0.0, [0.0], [0.0], 0.0)
     assert (nothing.repeat, nothing.memory, nothing.runs) == (0, 0, ())

@@ -12,6 +12,7 @@ from hup.errors import HupError
 from hup.report.charts import panels
 from hup.report.curves import learning_curves, sweep_curves
 from hup.report.table import Cell, Group, Table
+from hup.report.worth import worth_curves
 
 N = 40
 
@@ -82,3 +83,26 @@ def test_markdown_keeps_names_from_being_markup_and_rows_whole():
     assert "**1 (0.5)**" in body[3]
     assert "x\\|y &lt;b&gt;\\*" in body[3]
     assert {line.replace("\\|", "").count("|") for line in body} == {4}
+
+
+def worth_of(results_of, size: int, **ranks: float):
+    rows = {f"best-no-{part}": rank(value) for part, value in ranks.items()}
+    return results_of({"hup-best": rank(2), **rows}, train_sessions=size)
+
+
+def test_what_each_part_is_worth_is_best_less_best_without_it(results_of):
+    runs = [worth_of(results_of, 1000, repeat=8, profile=2), worth_of(results_of, 100, repeat=4, memory=5, profile=1)]
+    curves = worth_curves(runs)
+    lines = {line.name: line for title, panel in curves.panels if "MRR" in title for line in panel}
+    found = {name: dict(zip(line.x, (one.value for one in line.metrics), strict=True)) for name, line in lines.items()}
+    assert found["repeat"] == pytest.approx({100: 1 / 2 - 1 / 4, 1000: 1 / 2 - 1 / 8})
+    assert found["memory"] == pytest.approx({100: 1 / 2 - 1 / 5})
+    assert found["profile"] == pytest.approx({100: 1 / 2 - 1, 1000: 0})
+    assert "Repeat is worth +25.0 points of MRR@20 at 100 training sessions and +37.5 at 1,000." in curves.sentences
+    assert len(curves.sentences) == 2, "memory has one size alone"
+    (group,) = curves.table.groups
+    assert [cell.text for cell in group.rows[2]] == ["profile", "+0.0", "−50.0*", "+0.0", "+0.0"]  # noqa: RUF001
+
+
+def test_parts_of_one_size_make_no_figure(results_of):
+    assert worth_curves([worth_of(results_of, 100, repeat=4), results_of({"hup-best": rank(1)})]) is None

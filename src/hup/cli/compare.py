@@ -23,7 +23,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Run folder; what is finished in it is not run again.")],
     models: Annotated[
         str | None,
-        typer.Option(help="Rows, separated by commas.", show_default="all but the ablations of best, best-no-…"),
+        typer.Option(help="Rows, separated by commas.", show_default="all but the ablations of best"),
     ] = None,
     presets: Annotated[str, typer.Option(help="Presets of HUP, a row each; the first one's variants.")] = "paper,best",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, for models with a random part.")] = 5,
@@ -32,6 +32,10 @@ def compare(
         typer.Option(help="default: all items, last interval hidden; paper: neighbours, last interval kept."),
     ] = ProtocolChoice.DEFAULT,
     tuning: Annotated[int, typer.Option(min=1, help="Settings tried of every model, before the test; 1 = none.")] = 4,
+    tuning_trained: Annotated[
+        int | None,
+        typer.Option(min=1, help="The same of models that are trained by epochs.", show_default="as --tuning"),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key of HUP and its variants; may be repeated."),
@@ -57,6 +61,7 @@ def compare(
             seeds=seeds,
             protocol=protocol.value,
             tuning=tuning,
+            tuning_trained=tuning_trained,
             overrides=set_ or (),
             jobs=jobs,
             label=label,

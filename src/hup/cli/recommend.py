@@ -89,7 +89,12 @@ def _text(session: Path) -> str:
 
 def _why(origin: Origin) -> str:
     """Say what brought most of the probability."""
-    shares = {"again": origin.repeat, "near": origin.memory, "fits the profile": origin.explore}
+    shares = {
+        "again": origin.repeat,
+        "near": origin.memory,
+        "fits the profile": origin.profile,
+        "popular": origin.popularity,
+    }
     most = max(shares, key=lambda name: shares[name])
     near = f" {origin.runs[0].name}" if most == "near" and origin.runs else ""
     return f"{most}{near} ({100 * shares[most]:.0f} %)"

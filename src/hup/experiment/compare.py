@@ -35,6 +35,7 @@ def compare(
     seeds: int = 5,
     protocol: Protocol = "default",
     tuning: int = 4,
+    tuning_trained: int | None = None,
     overrides: Sequence[str] = (),
     jobs: int | None = None,
     label: str | None = None,
@@ -62,6 +63,8 @@ def compare(
         Settings tried of every model, with seed 0; 1 = the defaults alone. What is counted is tried on
         :func:`hup.data.folds.folds`, and each level gets the setting that is best for it; what is trained is tried on
         the validation split.
+    tuning_trained : int, optional
+        The same of models that are trained by epochs, where each setting is a training run; default ``tuning``.
     overrides : sequence of str
         ``"section.key=value"`` for HUP and its variants.
     jobs : int, optional
@@ -90,6 +93,7 @@ def compare(
         seeds=list(range(seeds)),
         protocol=protocol,
         tuning=tuning,
+        tuning_trained=tuning_trained,
         jobs=jobs,
         label=label,
         retry_failed=retry_failed,
@@ -105,6 +109,7 @@ def run_grid(
     seeds: Sequence[int],
     protocol: Protocol = "default",
     tuning: int = 1,
+    tuning_trained: int | None = None,
     jobs: int | None = None,
     label: str | None = None,
     retry_failed: bool = False,
@@ -116,8 +121,9 @@ def run_grid(
 
     if protocol not in get_args(Protocol):
         raise HupError(f"There is no protocol {protocol!r}; expected {' or '.join(get_args(Protocol))}.")
-    for name, number in (("seeds", len(seeds)), ("tuning", tuning), ("jobs", 1 if jobs is None else jobs)):
-        if number < 1:
+    asked = {"seeds": len(seeds), "tuning": tuning, "tuning_trained": tuning_trained, "jobs": jobs}
+    for name, number in asked.items():
+        if number is not None and number < 1:
             raise HupError(f"{name} is {number}, expected 1 or more.")
     opened, folder = Dataset.open(dataset), RunFolder(Path(out))
     for split in ("validation", "test"):
@@ -134,6 +140,7 @@ def run_grid(
             seeds=sorted(seeds),
             protocol=protocol,
             tuning=tuning,
+            tuning_trained=tuning_trained,
             label=label or opened.path.resolve().name,
             command=_command(),
             version=__version__,
@@ -145,7 +152,7 @@ def run_grid(
         order=[row.name for row in all_rows(["paper", *(name for name in preset_names() if name != "paper")])],
     )
     grid, started = Grid(opened, folder, protocol), time.perf_counter()
-    plan = _Plan(grid, rows, sorted(seeds), tuning, retry_failed)
+    plan = _Plan(grid, rows, sorted(seeds), request, retry_failed)
     if plan.left:
         workers, done = Workers(opened.path, folder.path, protocol, min(jobs, plan.left)), 0
         if watcher is not None:
@@ -168,8 +175,8 @@ def run_grid(
 class _Plan:
     """Which tasks are left, and which of them can be done now: a row's cells wait for its trials."""
 
-    def __init__(self, grid: Grid, rows: Sequence[Row], seeds: list[int], tuning: int, retry_failed: bool) -> None:
-        self.grid, self.rows, self.tuning = grid, rows, tuning
+    def __init__(self, grid: Grid, rows: Sequence[Row], seeds: list[int], request: Request, retry_failed: bool) -> None:
+        self.grid, self.rows, self.request = grid, rows, request
         self.trials: list[Task] = []
         self.waiting: dict[str, int] = {}
         self.cells: list[tuple[Row, int]] = []
@@ -188,7 +195,7 @@ class _Plan:
         return seeds if row.seed_key() else seeds[:1]
 
     def _settings(self, row: Row) -> list[tuple[str, ...]]:
-        return row.settings(self.tuning)
+        return row.settings(self.request.budget(trained=row.trained))
 
     def _is_missing(self, row: Row, seed: int, retry_failed: bool) -> bool:
         cell = self.grid.folder.read_cell(row.name, seed)

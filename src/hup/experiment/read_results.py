@@ -50,6 +50,7 @@ def read_results(folder: str | Path) -> Results:
             "date": request.date,
             "seeds": request.seeds,
             "tuning_budget": request.tuning,
+            "tuning_budget_trained": request.budget(trained=True),
             "jobs": request.jobs,
             "seconds": request.seconds,
         },
@@ -66,7 +67,11 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
     name = row["name"]
     cells = {seed: cell for seed in request.seeds if (cell := run.read_cell(name, seed)) is not None}
     good = {seed: cell for seed, cell in cells.items() if cell["failed"] is None}
-    trials = [trial for number in range(request.tuning) if (trial := run.read_trial(name, number)) is not None]
+    trials = [
+        trial
+        for number in range(max(request.tuning, request.budget(trained=True)))
+        if (trial := run.read_trial(name, number)) is not None
+    ]
     failed = None
     if not good:
         failed = next((str(cell["failed"]) for cell in cells.values()), "not run yet")

@@ -147,7 +147,7 @@ class Results:
     command : str
         The command that made the run.
     made : dict
-        ``version`` of HUP, ``date``, ``seeds``, ``tuning_budget``, ``jobs``, ``seconds``.
+        ``version`` of HUP, ``date``, ``seeds``, ``tuning_budget``, ``tuning_budget_trained``, ``jobs``, ``seconds``.
     rows : list of RowResult
         In the order of the table.
     reference : str

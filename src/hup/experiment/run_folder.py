@@ -32,6 +32,8 @@ class Request:
         ``"default"`` or ``"paper"``.
     tuning : int
         Settings tried of every model.
+    tuning_trained : int or None
+        The same of models that are trained by epochs; None = as many.
     label, command, version, date : str
     facts : dict
         Of the dataset, for tables.
@@ -56,6 +58,11 @@ class Request:
     swept: dict[str, Any] | None = None
     seconds: float = 0.0
     jobs: int = 1
+    tuning_trained: int | None = None
+
+    def budget(self, *, trained: bool) -> int:
+        """Count the settings that are tried of a row."""
+        return self.tuning if self.tuning_trained is None or not trained else self.tuning_trained
 
 
 class RunFolder:
@@ -88,7 +95,7 @@ class RunFolder:
             self.write(wanted)
             return wanted
         held = self.read()
-        for name in ("fingerprint", "protocol", "tuning", "swept"):
+        for name in ("fingerprint", "protocol", "tuning", "tuning_trained", "swept"):
             before, now = getattr(held, name), getattr(wanted, name)
             if before != now:
                 raise HupError(

@@ -18,7 +18,7 @@ from hup.sessions.levels import Level
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the probability of a recommendation comes from; the three shares sum to 1.
+    """Where the probability of a recommendation comes from; the four shares sum to 1.
 
     Attributes
     ----------
@@ -26,15 +26,18 @@ class Origin:
         The session has been on it.
     memory : float
         Other sessions were on it near what this session has been on.
-    explore : float
-        It fits the profile, or is popular in its category.
+    popularity : float
+        Many sessions were on it.
+    profile : float
+        It fits the profile. Besides, the profile raises or lowers what the other parts say in one proportion.
     runs : tuple of Reason
         What of the session repeat and memory came from, as shares of the probability, most first; at most three.
     """
 
     repeat: float
     memory: float
-    explore: float
+    popularity: float
+    profile: float
     runs: tuple[Reason, ...]
 
 
@@ -212,8 +215,9 @@ def origin_of(
     score: float,
     repeat: Sequence[float],
     memory: Sequence[float],
+    profile: float,
 ) -> Origin:
-    """Sum up what the visits of a session bring to a probability.
+    """Sum up what brings a probability about.
 
     Parameters
     ----------
@@ -223,12 +227,14 @@ def origin_of(
         The probability.
     repeat, memory : sequence of float
         What each visit brings to it.
+    profile : float
+        What the profile brings to it; the rest is popularity's.
     """
-    total = max(score, sum(repeat) + sum(memory), 1e-30)
+    total = max(score, sum(repeat) + sum(memory) + profile, 1e-30)
     shares = [(one + other) / total for one, other in zip(repeat, memory, strict=True)]
     runs = tuple(run for run in reasons(items, visited, level, shares)[:3] if run.weight > 0)
-    again, near = sum(repeat) / total, sum(memory) / total
-    return Origin(again, near, max(0.0, 1 - again - near), runs)
+    again, near, fits = sum(repeat) / total, sum(memory) / total, profile / total
+    return Origin(again, near, max(0.0, 1 - again - near - fits), fits, runs)
 
 
 def _code(seen: Seen, level: Level) -> int:

@@ -26,6 +26,7 @@ from hup.report.result_tables import main_table, shown_levels, statistics_table
 from hup.report.summary import summary_sentences
 from hup.report.table import Table
 from hup.report.wording import level_title
+from hup.report.worth import worth_curves
 from hup.sessions.levels import Level
 
 CASE_EVENTS = 16  # of a session that are shown in the report; the paper shows 12
@@ -68,7 +69,8 @@ def write_report(
     sweeps : sequence of Results
         Runs of ``hup sweep``; a figure each.
     curves : sequence of Results
-        Runs on datasets of growing size; one figure of all.
+        Runs on datasets of growing size; one figure of all, and one of what each part of the preset ``best`` is worth,
+        where they have the rows.
     cases : sequence of Explanation
     markdown : path, optional
         The main tables also as Markdown.
@@ -85,7 +87,7 @@ def write_report(
     papers = [None] * len(runs) if papers is None else papers
     statistics = statistics_table(runs, papers)
     sections = [_section(run, paper, n) for n, (run, paper) in enumerate(zip(runs, papers, strict=True), 1)]
-    learning = learning_curves(curves) if curves else None
+    learning, worth = (learning_curves(curves), worth_curves(curves)) if curves else (None, None)
     swept = [sweep_curves(sweep) for sweep in sweeps]
     page = (
         _environment()
@@ -95,6 +97,7 @@ def write_report(
             statistics=statistics,
             sweeps=[(figure, _svg(figure, f"sweep{n}")) for n, figure in enumerate(swept, 1)],
             learning=None if learning is None else (learning, _svg(learning, "curve")),
+            worth=None if worth is None else (worth, _svg(worth, "worth")),
             cases=[(explanation, case_grid(explanation, CASE_EVENTS)) for explanation in cases],
             appendix=[*runs, *sweeps, *curves],
             command=command,
@@ -105,7 +108,7 @@ def write_report(
         tables = [statistics]
         for section in sections:
             tables += [table for table in (section.main, section.agreement, section.claims) if table is not None]
-        tables += [figure.table for figure in swept] + ([learning.table] if learning else [])
+        tables += [figure.table for figure in (*swept, learning, worth) if figure is not None]
         _write(markdown, "\n".join(table.markdown() for table in tables))
 
 

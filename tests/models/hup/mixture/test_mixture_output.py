@@ -191,6 +191,25 @@ def test_live_states_are_asked_as_batches_are(dataset, changes):
             assert sum(reason.weight for reason in found.reasons) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, share):
+    """Over all that a level can say, as large as its share of the pool."""
+    model = mixture(dataset)
+    output_of(model).network.weights.data[:] = torch.tensor([share, 0.0, 1.0])
+    events = live_events(dataset, int(dataset.sessions("test")[0]))
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test"))[:1])
+    asked = output_of(model).ask(histories)
+    for level in map(Level, model.levels):
+        with torch.inference_mode():
+            counted = asked.counted(level)
+            made = asked.contributions(level, [*range(counted.known.shape[1]), *counted.code.tolist()])
+        assert float(made.profile.sum()) == pytest.approx(share * float(counted.mass), abs=1e-4)
+        assert float(made.total.sum()) == pytest.approx(float(counted.mass), abs=1e-4)
+        origins = [one.origin for one in model.recommend(events, level, k=5).ranked]
+        assert all(origin is not None and (origin.profile > 0) == (share > 0) for origin in origins)
+        assert share < 1 or all(origin.profile == pytest.approx(1) for origin in origins)
+
+
 def test_a_recommendation_says_where_it_comes_from(dataset):
     model = mixture(dataset)
     for index in np.asarray(dataset.sessions("test"))[:5].tolist():
@@ -200,7 +219,7 @@ def test_a_recommendation_says_where_it_comes_from(dataset):
             for found in model.recommend(events, level, k=10).ranked:
                 origin = found.origin
                 assert origin is not None
-                assert origin.repeat + origin.memory + origin.explore == pytest.approx(1, abs=1e-4)
+                assert origin.repeat + origin.memory + origin.popularity + origin.profile == pytest.approx(1, abs=1e-4)
                 assert (origin.repeat > 0) <= found.seen
                 assert sum(run.weight for run in origin.runs) <= origin.repeat + origin.memory + 1e-4
                 if level == "item":

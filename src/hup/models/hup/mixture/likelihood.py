@@ -30,8 +30,8 @@ def mixture_losses(
     """Negative log-likelihood at the end of every session and at every run before it: what was counted, and profiles.
 
     The two learn apart from each other; the micro level learns what item comes next, at the ends alone. What a session
-    has itself put into the counts, of neighbours and of popularity, is taken away, or they would know the answer. A code
-    that then nobody has been on is *unseen*.
+    has itself put into the counts, of neighbours and of popularity, is taken away, or they would know the answer. A
+    code that then nobody has been on is *unseen*.
     """
     table = run_table(histories, network.n_behaviors)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())

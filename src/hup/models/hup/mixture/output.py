@@ -150,14 +150,17 @@ class MixtureOutput:
                 made = self.live.profile(state, now, self.network.ranked)
                 profiles = {of: made[of].vector for of in self.network.ranked}
             asked = Probabilities(self.network, answers, profiles, torch.from_numpy(table.item[-1:]))
-            final, counted = asked.of(level), asked.counted(level)
+            final = asked.of(level)
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
         own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
         runs = state.visited(1)
         visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
-            return _origins(asked, counted, state, visited, level, chosen)
+            with torch.inference_mode():
+                made = asked.contributions(level, chosen)
+            parts = (part.tolist() for part in (made.total, made.repeat, made.memory, made.profile))
+            return [origin_of(state.items, visited, level, *part) for part in zip(*parts, strict=True)]
 
         return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
 
@@ -190,20 +193,3 @@ def _padded(histories: Histories, level: str, final: Distribution) -> Scores:
         row, column = (own.index_select(0, session) == code.unsqueeze(1)).nonzero().unbind(1)
         values[session[row], column] = probability[row] + _LEAST
     return Scores(known, values, own)
-
-
-def _origins(
-    asked: Probabilities,
-    counted: Distribution,
-    state: ProfileState,
-    visited: Sequence[str],
-    level: Level,
-    chosen: Sequence[int],
-) -> list[Origin]:
-    """Tell which parts of what was counted bring some codes in; the profile weighs all parts of a code alike."""
-    n_known = counted.known.shape[1]
-    by_code = dict(zip(counted.code.tolist(), counted.probability.tolist(), strict=True))
-    said = [float(counted.known[0, code]) if code < n_known else by_code[code] for code in chosen]
-    repeat, memory = asked.contributions(level, chosen)
-    parts = zip(said, repeat.tolist(), memory.tolist(), strict=True)
-    return [origin_of(state.items, visited, level, *part) for part in parts]

@@ -20,6 +20,26 @@ from hup.sessions.levels import ITEM, Level
 
 
 @dataclass(frozen=True)
+class Contributions:
+    """What brings about the probabilities of ``C`` codes, before the profile raises all parts of each alike.
+
+    Attributes
+    ----------
+    total : Tensor
+        ``(C,)``; what is missing to it is popularity's.
+    repeat, memory : Tensor
+        ``(C, P)``, of every visit.
+    profile : Tensor
+        ``(C,)``.
+    """
+
+    total: Tensor
+    repeat: Tensor
+    memory: Tensor
+    profile: Tensor
+
+
+@dataclass(frozen=True)
 class Probabilities:
     """What a network answers at the end of ``B`` sessions.
 
@@ -100,24 +120,23 @@ class Probabilities:
             beside(bias, nobody, -torch.inf),
         )
 
-    def contributions(self, level: Level, codes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Tell what every visit of a single query brings to what was counted for some codes.
-
-        Returns
-        -------
-        repeat, memory : Tensor
-            ``(len(codes), P)`` each; what is missing to :meth:`counted` is explore's.
-        """
-        answer = self.answers[level]
+    def contributions(self, level: Level, codes: Sequence[int]) -> Contributions:
+        """Tell what a level itself says of some codes to a single query, and what it is made of."""
+        answer, counted = self.answers[level], self.counted(level)
         visits, mixed = answer.visits, answer.mixed
         asked = np.asarray(codes, dtype=np.int64)
+        n_known, n_visits = counted.known.shape[1], len(visits.code)
+        columns = [code if code < n_known else n_known + counted.code.tolist().index(code) for code in codes]
+        base, profile, rest = torch.cat([counted.known[0], counted.probability])[columns], torch.zeros(len(codes)), 1.0
+        if self.profiles:
+            share = float(self.network.weights[self.network.ranked.index(level), 0])
+            profile, rest = share * self.pool(level, counted).dense[0, columns], 1 - share
         repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
-        n_visits = len(visits.code)
         counts = self.network.co_visits[level].looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
         counts = counts.reshape(len(asked), n_visits, len(RELATIONS))
-        share = np.divide(counts, answer.support, out=np.zeros_like(counts), where=answer.support > 0)
-        memory = (mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
-        return repeat, memory
+        share_of = np.divide(counts, answer.support, out=np.zeros_like(counts), where=answer.support > 0)
+        memory = (mixed.memory * torch.from_numpy(share_of.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
+        return Contributions(rest * base + profile, rest * repeat, rest * memory, profile)
 
 
 def _column(query: Tensor, n_queries: int) -> Tensor:

@@ -64,7 +64,8 @@ def tune_weights(
             histories, targets = histories_and_targets(dataset, some)
             with torch.inference_mode():
                 parts.append(count(ask(histories), targets))
-        return np.stack(parts).sum(axis=0)
+        total: NDArray[np.float64] = np.sum(parts, axis=0)
+        return total
 
     if network.has_profile:
         for place, likelihoods in enumerate(summed(_of_pools)):
