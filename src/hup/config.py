@@ -158,6 +158,9 @@ class MixtureOptions(Section):
     profile: bool = Field(True, description="pool what was counted with what the profile of the level says")
     hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
     visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
+    earlier: NonNegativeInt = Field(
+        0, description="item runs of the user's earlier sessions that may be visits, too, the newest ones; 0 = none"
+    )
     window: PositiveInt = Field(5, description="greatest distance of neighbours, in item runs")
     neighbors: PositiveInt = Field(100, description="most neighbours that are kept of an item or category")
     negatives: PositiveInt = Field(8192, description="codes that a training step draws of a level that has more")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import hup
 from hup.sessions.events import Event
 
@@ -19,9 +21,13 @@ def live_events(dataset: hup.Dataset, session: int) -> list[Event]:
                 behavior=dataset.behaviors[dataset.behavior[at]].code,
                 timestamp=clock,
                 categories=tree.path_names(dataset.levels, int(tree.paths[item, -1])),
-                interval=float(dataset.interval[at]),
-                dwell=float(dataset.dwell[at]),
+                interval=_known(dataset.interval[at]),
+                dwell=_known(dataset.dwell[at]),
             )
         )
-        clock += float(dataset.interval[at])
+        clock += _known(dataset.interval[at]) or 0.0
     return events
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

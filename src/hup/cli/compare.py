@@ -34,7 +34,9 @@ def compare(
     tuning: Annotated[int, typer.Option(min=1, help="Settings tried of every model, before the test; 1 = none.")] = 4,
     tuning_trained: Annotated[
         int | None,
-        typer.Option(min=1, help="The same of models that are trained by epochs.", show_default="as --tuning"),
+        typer.Option(
+            min=1, help="The same of models that are trained, by epochs or tree by tree.", show_default="as --tuning"
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -202,6 +202,28 @@ class Dataset:
         return array
 
     @cached_property
+    def milliseconds(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Start and end of every session in ms since 1970, each ``(n,)``; 0 where not known."""
+        start, end = (times.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) for times in self.times)
+        return start, end
+
+    @cached_property
+    def session_before(self) -> npt.NDArray[np.int64]:
+        """For every session the last one of its user that had ended before it began, ``(n,)``; -1 = none, not known."""
+        user = self.user_codes
+        known = (user >= 0) & np.asarray(self.times[0].is_valid()) & np.asarray(self.times[1].is_valid())
+        place = np.flatnonzero(known)
+        # Ranks of moments, so that user and moment fit one number.
+        start, end = np.unique(np.stack([of[place] for of in self.milliseconds]), return_inverse=True)[1].reshape(2, -1)
+        key = user[place] * (2 * len(place) + 1) + end
+        order = np.argsort(key, kind="stable")
+        asked = np.searchsorted(key[order], user[place] * (2 * len(place) + 1) + start) - 1
+        found = place[order[asked]]
+        before = np.full(len(user), -1)
+        before[place] = np.where((asked >= 0) & (user[found] == user[place]), found, -1)
+        return before
+
+    @cached_property
     def n_users(self) -> int | None:
         """Number of users; None where the log does not name them."""
         return int(pc.count_distinct(self.users, mode="only_valid").as_py()) or None

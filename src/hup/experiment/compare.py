@@ -64,7 +64,8 @@ def compare(
         :func:`hup.data.folds.folds`, and each level gets the setting that is best for it; what is trained is tried on
         the validation split.
     tuning_trained : int, optional
-        The same of models that are trained by epochs, where each setting is a training run; default ``tuning``.
+        The same of models that are trained, by epochs or tree by tree, where each setting is a long training; default
+        ``tuning``.
     overrides : sequence of str
         ``"section.key=value"`` for HUP and its variants.
     jobs : int, optional
@@ -195,7 +196,7 @@ class _Plan:
         return seeds if row.seed_key() else seeds[:1]
 
     def _settings(self, row: Row) -> list[tuple[str, ...]]:
-        return row.settings(self.request.budget(trained=row.trained))
+        return row.settings(self.request.budget(costly=row.costly))
 
     def _is_missing(self, row: Row, seed: int, retry_failed: bool) -> bool:
         cell = self.grid.folder.read_cell(row.name, seed)

@@ -50,7 +50,7 @@ def read_results(folder: str | Path) -> Results:
             "date": request.date,
             "seeds": request.seeds,
             "tuning_budget": request.tuning,
-            "tuning_budget_trained": request.budget(trained=True),
+            "tuning_budget_trained": request.budget(costly=True),
             "jobs": request.jobs,
             "seconds": request.seconds,
         },
@@ -69,7 +69,7 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
     good = {seed: cell for seed, cell in cells.items() if cell["failed"] is None}
     trials = [
         trial
-        for number in range(max(request.tuning, request.budget(trained=True)))
+        for number in range(max(request.tuning, request.budget(costly=True)))
         if (trial := run.read_trial(name, number)) is not None
     ]
     failed = None

@@ -98,6 +98,11 @@ class Row:
         return issubclass(model_class(self.kind), TrainedRecommender)
 
     @property
+    def costly(self) -> bool:
+        """Whether a fit is a long training."""
+        return model_class(self.kind).costly
+
+    @property
     def tuned_by_level(self) -> bool:
         """Whether every level gets the setting that is best for it."""
         return not self.trained and model_class(self.kind).levels_independent

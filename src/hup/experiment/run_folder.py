@@ -33,7 +33,7 @@ class Request:
     tuning : int
         Settings tried of every model.
     tuning_trained : int or None
-        The same of models that are trained by epochs; None = as many.
+        The same of models that are trained; None = as many.
     label, command, version, date : str
     facts : dict
         Of the dataset, for tables.
@@ -60,9 +60,9 @@ class Request:
     jobs: int = 1
     tuning_trained: int | None = None
 
-    def budget(self, *, trained: bool) -> int:
+    def budget(self, *, costly: bool) -> int:
         """Count the settings that are tried of a row."""
-        return self.tuning if self.tuning_trained is None or not trained else self.tuning_trained
+        return self.tuning if self.tuning_trained is None or not costly else self.tuning_trained
 
 
 class RunFolder:

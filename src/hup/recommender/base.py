@@ -56,6 +56,8 @@ class Recommender(ABC):
     levels_independent : bool
         Whether no level has anything that is fitted in common with another one: then each has its own setting and, of a
         network, its own epoch. Such a network is a :class:`torch.nn.ModuleDict` by level.
+    costly : bool
+        Whether a fit is a long training, so that a grid may try fewer settings of it than of others.
     name : str
         What the model's row is called in tables; default its kind.
     retrieval : callable or None
@@ -72,6 +74,7 @@ class Recommender(ABC):
     options: ClassVar[type[Section]] = Section
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = ((),)
     levels_independent: ClassVar[bool] = False
+    costly: ClassVar[bool] = False
 
     @property
     def gives_probabilities(self) -> bool:

@@ -218,7 +218,7 @@ class SessionReader:
             moment = None if now is None else now[number]
             for event in session:
                 items, unknown = self.meet(items, unknown, event)
-            for run, following in _item_runs(session):
+            for run, following in item_runs(session):
                 last = between(run[-1], moment) if following is None else interval_until(run[-1], following)
                 dwell = elapsed(run, moment) if following is None else dwell_until(run, following)
                 rows["interval"] += intervals(run, last)
@@ -272,7 +272,7 @@ class SessionReader:
         return self.vocabulary.behavior_codes.get(event.behavior, -1)
 
 
-def _item_runs(session: Sequence[Event]) -> Iterable[tuple[Sequence[Event], Event | None]]:
+def item_runs(session: Sequence[Event]) -> Iterable[tuple[Sequence[Event], Event | None]]:
     """Item runs of a session, each with the event that follows it."""
     start = 0
     for end in range(1, len(session) + 1):

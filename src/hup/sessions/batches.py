@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Histories:
         ``(B,)`` int64, whose history it is (``Dataset.user_codes``); -1, or None for all, where that is not known.
     index : Tensor or None
         ``(B,)`` int64, the session's index in its dataset; None live.
+    dataset : Dataset or None
+        Where they are from, so that what a user did before a session can be looked up; None live.
     """
 
     offsets: Tensor
@@ -61,6 +63,7 @@ class Histories:
     dwell: Tensor
     user: Tensor | None = None
     index: Tensor | None = None
+    dataset: Dataset | None = None
 
     def __len__(self) -> int:
         return self.offsets.numel() - 1
@@ -110,8 +113,9 @@ class Histories:
 
     def to(self, device: torch.device | str) -> Self:
         """Move every tensor to a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,11 @@ def histories_and_targets(
     )
 
 
+def whole_sessions(dataset: Dataset, sessions: np.ndarray) -> Histories:
+    """Lay out sessions that are over, ``(B,)``, with all that is known of them."""
+    return _histories(dataset, sessions, dataset.offsets[sessions], np.diff(dataset.offsets)[sessions], "keep")
+
+
 def _histories(
     dataset: Dataset, sessions: np.ndarray, start: np.ndarray, length: np.ndarray, last_interval: LastInterval
 ) -> Histories:
@@ -200,6 +209,7 @@ def _histories(
         dwell=torch.from_numpy(dwell),
         user=torch.from_numpy(dataset.user_codes[sessions]),
         index=torch.from_numpy(sessions),
+        dataset=dataset,
     )
 
 

@@ -48,6 +48,7 @@ class TrainedRecommender(Recommender):
     """
 
     options: ClassVar[type[Section]] = TrainedConfig
+    costly: ClassVar[bool] = True
     config: TrainedConfig
 
     def __init__(self, config: Section | None = None) -> None:

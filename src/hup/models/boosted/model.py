@@ -53,6 +53,7 @@ class LightGBM(Recommender):
         ("queries=60000",),
     )
     levels_independent: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)

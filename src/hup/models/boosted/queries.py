@@ -60,6 +60,7 @@ def prefixes(table: RunTable, at: Ints) -> RunTable:
         events=table.events[runs],
         dwell=table.dwell[runs],
         behaviors=table.behaviors[runs],
+        earlier=None if table.earlier is None else table.earlier[runs],
     )
 
 

@@ -8,7 +8,7 @@ event's interval, are known. Both ways of computing share :meth:`Pyramid.fold` a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
-from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary
+from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary, item_runs
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
-from hup.sessions.levels import Buckets, LevelSteps, PyramidSteps, number_of_bucket
+from hup.sessions.levels import Buckets, LevelSteps, PyramidSteps, milliseconds, number_of_bucket
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class RunRecord:
     events: int
     dwell: int
     behaviors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """An item run of a session that the user had before, ``ago`` sessions ago, which ended at ``ended`` seconds."""
+
+    item: str
+    seen: Seen
+    record: RunRecord
+    ago: int
+    ended: float | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,10 @@ class ProfileState:
         For micro, item, category_K … category_1: the item of every ended step, or the last one of every ended run.
     records : tuple of RunRecord
         Every ended item run.
+    earlier : tuple of EarlierRun
+        What the user did in sessions before, oldest first.
+    began : float or None
+        Timestamp of the first event.
     """
 
     closed: tuple[Closed, ...]
@@ -61,6 +76,13 @@ class ProfileState:
     unknown: UnknownPaths = field(default_factory=dict)
     runs: tuple[tuple[str, ...], ...] = ()
     records: tuple[RunRecord, ...] = ()
+    earlier: tuple[EarlierRun, ...] = ()
+    began: float | None = None
+
+    @property
+    def met(self) -> dict[str, Seen]:
+        """Every item by name, of the session and of earlier ones."""
+        return {run.item: run.seen for run in self.earlier} | self.items
 
     def visited(self, layout: int) -> tuple[str, ...]:
         """Items of all steps (0 = micro) or runs (1 = item, 2 = category_K …) of a level, the open ones last."""
@@ -89,19 +111,40 @@ class LiveProfiles:
         """Gives events their codes."""
         return SessionReader(self.vocabulary)
 
-    def start(self) -> ProfileState:
-        """State of a user who has done nothing yet."""
+    def start(self, earlier: Sequence[Sequence[Event]] = ()) -> ProfileState:
+        """State at the beginning of a session, of a user who had other sessions before, oldest first."""
         none = torch.zeros(0, self.network.hidden_size)
         empty = Closed(none, none, torch.zeros(0, dtype=torch.long))
         depth = self.vocabulary.levels
-        return ProfileState((empty,) * len(self.network.level_names), run_dwell=(0,) * depth, runs=((),) * (depth + 2))
+        return ProfileState(
+            (empty,) * len(self.network.level_names),
+            run_dwell=(0,) * depth,
+            runs=((),) * (depth + 2),
+            earlier=tuple(
+                run
+                for ago, one in zip(range(len(earlier), 0, -1), earlier, strict=True)
+                for run in self._runs(one, ago)
+            ),
+        )
 
-    def state(self, session: Iterable[Event]) -> ProfileState:
+    def _runs(self, session: Sequence[Event], ago: int) -> Iterator[EarlierRun]:
+        """Item runs of an earlier session."""
+        items = self.reader.items(session)
+        for run, following in item_runs(session):
+            told = run[-1].dwell
+            known = -1 if told is None else milliseconds(told)
+            dwell = known if following is None else dwell_until(run, following)
+            record = RunRecord(len(run), dwell, tuple(self.reader.behavior(event) for event in run))
+            yield EarlierRun(run[0].item, items[run[0].item], record, ago, session[-1].timestamp)
+
+    def state(self, session: Iterable[Event], earlier: Sequence[Sequence[Event]] = ()) -> ProfileState:
         """Fold a whole session, oldest event first."""
-        return reduce(self.update, session, self.start())
+        return reduce(self.update, session, self.start(earlier))
 
     def update(self, state: ProfileState, event: Event) -> ProfileState:
         """Fold one event in; when it begins a new item run, the one before it is closed at every level it ends."""
+        if not state.items:
+            state = replace(state, began=event.timestamp)
         state = self._meet(state, event)
         if state.pending and state.pending[-1].item == event.item:
             return replace(state, pending=(*state.pending, event))

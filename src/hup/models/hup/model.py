@@ -195,12 +195,28 @@ class HUP(TrainedRecommender):
         """Attention of every level over one history, bottom first; of a mixture, what each visit brings to it."""
         return self.output.attention(histories)
 
-    def state(self, session: Session) -> ProfileState:
-        """Fold a whole session; a state is given back as it is, None is a user who has done nothing yet."""
+    def state(self, session: Session, earlier: Sequence[Sequence[Event | Mapping[str, Any]]] = ()) -> ProfileState:
+        """Fold a whole session; a state is given back as it is, None is a user who has done nothing yet.
+
+        Parameters
+        ----------
+        session : ProfileState or sequence of events
+        earlier : sequence of sequence of events
+            Sessions that the user had before, oldest first. They are looked at where ``mixture.earlier`` is above 0.
+
+        Raises
+        ------
+        HupError
+            For an event that does not read, or one that is older than the one before.
+        """
         if isinstance(session, ProfileState):
             return session
+        before = [
+            in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(one, 1)], "earlier session")
+            for one in earlier
+        ]
         events = [Event.of(event, f"event {n}") for n, event in enumerate(session or (), 1)]
-        return self.output.live.state(in_time_order(events, "session"))
+        return self.output.live.state(in_time_order(events, "session"), before)
 
     def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
         """Fold one micro-behavior into a user's state.
@@ -275,5 +291,5 @@ class HUP(TrainedRecommender):
         answer = self.output.answer(state, Level(level), own, now)
         items, current = state.items, state.pending[-1].item
         ranked = rank(self.vocabulary, items, current, level, answer.known, answer.own, own, k, answer.origins)
-        why = reasons(items, answer.visited, level, answer.weights)
+        why = reasons(state.met, answer.visited, level, answer.weights)
         return Recommendations(level, ranked, why, self.output.basis)

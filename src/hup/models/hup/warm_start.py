@@ -62,7 +62,7 @@ def _of_network(config: Config) -> dict[str, Any]:
     embeddings = config.embeddings.model_dump(include={*_SIZES, "inputs", "targets"})
     sections = {"network": config.network.model_dump(), "embeddings": embeddings}
     if config.output == "mixture":
-        sections["mixture"] = config.mixture.model_dump(include={"profile", "hidden"})
+        sections["mixture"] = config.mixture.model_dump(include={"profile", "hidden", "earlier"})
     keys = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
     return {"output": config.output, **keys}
 

@@ -34,6 +34,7 @@ def mixture_losses(
     code that then nobody has been on is *unseen*.
     """
     table = run_table(histories, network.n_behaviors)
+    wide = network.with_earlier(table, histories)
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
     is_last = torch.zeros(len(table.item), dtype=torch.bool)
     is_last[last_runs(table)] = True
@@ -44,7 +45,7 @@ def mixture_losses(
             network.co_visits[level], network.mixture(level).counts.numpy(), whole.codes(level), whole.offsets
         )
         asked = Followed.of(table, whole, level)
-        answer = network.answer(level, table, network.visits(table, level), own.co_visits)
+        answer = network.answer(level, wide, network.visits(wide, level), own.co_visits)
         named, unseen = mixture_likelihood(network, level, answer, asked, own)
         likelihood = named + unseen
         counts = likelihood > 0

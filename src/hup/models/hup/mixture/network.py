@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from hup.config import Config
 from hup.models.hup.mixture.co_visits import CoVisits
+from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.own_counts import OwnCoVisits
 from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visit_sizes, visits_of
 from hup.nn.mixture import Look, Mixed, Mixture
 from hup.nn.pyramid import Pyramid
 from hup.recommender.vocabulary import Vocabulary
-from hup.sessions.levels import Level, ranked_levels
+from hup.sessions.batches import Histories
+from hup.sessions.levels import ITEM, Level, ranked_levels
 
 #: Share and strength of a profile, and trust in the finer levels, before a validation split has said how much.
 START_WEIGHTS = (0.1, 0.1, 0.5)
@@ -85,7 +87,8 @@ class MixtureNetwork(nn.Module):
         self.n_behaviors = len(vocabulary.behaviors)
         options = config.mixture
         self.most_visits, self.has_profile = options.visits, options.profile
-        n_signals, n_context = visit_sizes(self.n_behaviors, vocabulary.levels)
+        self.most_earlier, self.n_items = options.earlier, vocabulary.size(ITEM)
+        n_signals, n_context = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=options.earlier > 0)
         self.mixtures = nn.ModuleDict(
             {
                 level: Mixture(
@@ -114,6 +117,10 @@ class MixtureNetwork(nn.Module):
     def answers(self, table: RunTable) -> dict[Level, Answer]:
         """Mix for the end of every session of a table, by level."""
         return {level: self.answer(level, table, self.visits(table, level, last_runs(table))) for level in self.ranked}
+
+    def with_earlier(self, table: RunTable, histories: Histories) -> RunTable:
+        """Put what the users did in earlier sessions before a table of histories; see :func:`with_earlier`."""
+        return with_earlier(table, histories, most=self.most_earlier, n_known=self.n_items)
 
     def visits(self, table: RunTable, level: Level, queries: NDArray[np.int64] | None = None) -> Visits:
         """List the visits of a level; see :func:`visits_of`."""

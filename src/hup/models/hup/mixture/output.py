@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.models.hup.live import LiveProfiles, ProfileState, RunRecord
+from hup.models.hup.live import EarlierRun, LiveProfiles, ProfileState, RunRecord
 from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
+from hup.models.hup.mixture.earlier import before_sessions
 from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.probabilities import Probabilities
@@ -25,7 +26,7 @@ from hup.nn.mixture import log_popularity
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
-from hup.recommender.vocabulary import Vocabulary
+from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import ITEM, MICRO, UNKNOWN, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
@@ -109,7 +110,7 @@ class MixtureOutput:
         """Mix for the end of every history, at all levels."""
         network = self.network
         with torch.inference_mode():
-            answers = network.answers(run_table(histories, network.n_behaviors))
+            answers = network.answers(self._wide_table(histories))
             profiles: dict[Level, Tensor] = {}
             if network.has_profile:
                 made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
@@ -125,14 +126,22 @@ class MixtureOutput:
         return log_popularity(self.network.mixture(level).counts)
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
-        """Share that each visit has in repeat and memory, at the events of the last run on its code, by level."""
-        runs = runs_of(histories, ITEM)
+        """Share that each visit has in repeat and memory, at the events of the last run on its code, by level.
+
+        What is missing to 1 is that of earlier sessions.
+        """
+        runs, now = runs_of(histories, ITEM), self._wide_table(histories).is_now
         columns = []
         for level, answer in self.ask(histories).answers.items():
-            run = torch.from_numpy(answer.visits.run)
-            weights = torch.tensor(answer.shares())
+            there = now[answer.visits.run]
+            run = torch.from_numpy((np.cumsum(now) - 1)[answer.visits.run[there]])
+            weights = torch.tensor(answer.shares())[torch.from_numpy(there)]
             columns.append(AttentionColumn(level, weights, runs.first[run], runs.last[run], trained=True))
         return tuple(columns)
+
+    def _wide_table(self, histories: Histories) -> RunTable:
+        """Give the runs of histories, after those of earlier sessions where these are looked at."""
+        return self.network.with_earlier(run_table(histories, self.network.n_behaviors), histories)
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
@@ -153,31 +162,49 @@ class MixtureOutput:
             final = asked.of(level)
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
         own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
-        runs = state.visited(1)
+        past = self._earlier(state)
+        runs = (*(one.item for one in past), *state.visited(1))
         visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
             with torch.inference_mode():
                 made = asked.contributions(level, chosen)
             parts = (part.tolist() for part in (made.total, made.repeat, made.memory, made.profile))
-            return [origin_of(state.items, visited, level, *part) for part in zip(*parts, strict=True)]
+            return [origin_of(state.met, visited, level, *part) for part in zip(*parts, strict=True)]
 
         return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
 
     def _run_table(self, state: ProfileState) -> RunTable:
-        """All item runs of a live session, the open one last."""
+        """All item runs of a live session, the open one last, after those of earlier sessions."""
         behaviors = tuple(self.live.reader.behavior(event) for event in state.pending)
         records = (*state.records, RunRecord(len(state.pending), UNKNOWN, behaviors))
-        seen = [state.items[item] for item in state.visited(1)]
-        n_behaviors = self.network.n_behaviors
-        counts = np.zeros((len(records), n_behaviors), dtype=np.float32)
+        table = self._table([state.items[item] for item in state.visited(1)], records)
+        if not self.network.most_earlier:
+            return table
+        past = self._earlier(state)
+        ages = [0 if state.began is None or one.ended is None else state.began - one.ended for one in past]
+        return before_sessions(
+            table,
+            self._table([one.seen for one in past], [one.record for one in past]),
+            np.zeros(len(past), dtype=np.int64),
+            np.asarray([(one.ago, age) for one, age in zip(past, ages, strict=True)]).reshape(-1, 2),
+        )
+
+    def _earlier(self, state: ProfileState) -> Sequence[EarlierRun]:
+        """Give the runs of earlier sessions that are looked at: the newest ones, of known items."""
+        most, n_items = self.network.most_earlier, len(self.live.vocabulary.items)
+        return [one for one in state.earlier[-most:] if one.seen.code < n_items] if most else []
+
+    def _table(self, seen: Sequence[Seen], records: Sequence[RunRecord]) -> RunTable:
+        """Lay out item runs as a table of one session."""
+        counts = np.zeros((len(records), self.network.n_behaviors), dtype=np.float32)
         for row, record in zip(counts, records, strict=True):
             known = [behavior for behavior in record.behaviors if behavior >= 0]
-            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=n_behaviors)
+            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=len(row))
         return RunTable(
             offsets=np.asarray([0, len(records)]),
-            item=np.asarray([one.code for one in seen]),
-            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(len(seen), -1),
+            item=np.asarray([one.code for one in seen], dtype=np.int64),
+            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(-1, self.live.vocabulary.levels),
             events=np.asarray([record.events for record in records], dtype=np.float32),
             dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
             behaviors=counts,

@@ -38,6 +38,8 @@ SIGNALS = (
 )
 #: Of a query, besides behaviors.
 CONTEXT = ("runs", "distinct codes", "share of new ones", "events of the open run", "constant")
+#: Of a visit in an earlier session, where such are looked at; 0 in the session itself.
+EARLIER = ("sessions ago", "age")
 _MOST = 3.0  # events of one behavior that are told apart
 _NONE = -(1 << 40)  # equals no code
 
@@ -60,6 +62,9 @@ class RunTable:
         ``(R,)`` float32 seconds, 0 where not known; that of open runs is not looked at.
     behaviors : ndarray
         ``(R, n_behaviors)`` float32, events by behavior.
+    earlier : ndarray or None
+        ``(R, 2)`` float32: how many sessions ago a run was, and seconds from that session's end to the session's
+        beginning; 0 and 0 = it is of the session itself. None where earlier sessions are not looked at.
     """
 
     offsets: Ints
@@ -68,6 +73,12 @@ class RunTable:
     events: Floats
     dwell: Floats
     behaviors: Floats
+    earlier: Floats | None = None
+
+    @property
+    def is_now(self) -> NDArray[np.bool_]:
+        """Runs of the session itself, ``(R,)``; those of earlier ones stand before them."""
+        return np.ones(len(self.item), dtype=bool) if self.earlier is None else self.earlier[:, 0] == 0
 
     @property
     def session(self) -> Ints:
@@ -77,6 +88,11 @@ class RunTable:
     def codes(self, level: Level) -> Ints:
         """Codes of a level, ``(R,)``."""
         return level.pick(self.item, tuple(self.categories.T))
+
+    def of_runs(self, runs: Ints) -> RunTable:
+        """Take some runs, as a table of one session."""
+        parts = {name: getattr(self, name)[runs] for name in ("item", "categories", "events", "dwell", "behaviors")}
+        return RunTable(offsets=np.asarray([0, len(runs)]), **parts)
 
     def parents(self, level: Level) -> Ints:
         """Codes of the next coarser level, ``(R,)``: of items category_K; -1 where there is none."""
@@ -119,9 +135,9 @@ class Visits:
     context: Floats
 
 
-def visit_sizes(n_behaviors: int, levels: int) -> tuple[int, int]:
-    """Columns of :attr:`Visits.signals` and of :attr:`Visits.context`."""
-    return len(SIGNALS) + n_behaviors + levels, len(CONTEXT) + n_behaviors
+def visit_sizes(n_behaviors: int, levels: int, *, earlier: bool) -> tuple[int, int]:
+    """Columns of :attr:`Visits.signals`, with earlier sessions or without, and of :attr:`Visits.context`."""
+    return len(SIGNALS) + n_behaviors + levels + earlier * len(EARLIER), len(CONTEXT) + n_behaviors
 
 
 def run_table(histories: Histories, n_behaviors: int) -> RunTable:
@@ -166,7 +182,8 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     table : RunTable
     level : Level
     queries : ndarray, optional
-        ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run.
+        ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run of the sessions
+        themselves.
     most : int
         How many runs before a query's a visit may lie.
     """
@@ -176,10 +193,14 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     groups = _Groups.of(session, codes, end)
     runs = np.arange(n_runs)
     if queries is None:
-        query_run = runs
+        query_run = np.flatnonzero(table.is_now)
+        number = np.cumsum(table.is_now) - 1
         spans = np.minimum(groups.following - runs, most + 1)
         run, at = np.repeat(runs, spans), ragged_arange(runs, spans)
-        query = at
+        if table.earlier is not None:
+            asked = table.is_now[at]
+            run, at = run[asked], at[asked]
+        query = number[at]
     else:
         query_run = queries
         run = np.flatnonzero((groups.following == end) & (end - 1 - runs <= most))
@@ -187,15 +208,16 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     order = np.lexsort((run, at))
     run, at, query = run[order], at[order], query[order]
 
-    n_distinct = np.bincount(query, minlength=len(query_run))
-    since = np.cumsum(n_distinct)[query] - 1 - np.arange(len(run))
+    since = np.cumsum(np.bincount(query, minlength=len(query_run)))[query] - 1 - np.arange(len(run))
+    n_distinct = np.bincount(query, table.is_now[run], minlength=len(query_run))
+    begin_now = begin + np.bincount(session, ~table.is_now, minlength=len(table.offsets) - 1).astype(np.int64)[session]
     is_open = run == at
     before = groups.previous[at]  # last time that the user was on the current code
     inside = np.maximum(before, 0)
     followed = np.where(before >= 0, codes[np.minimum(inside + 1, n_runs - 1)], _NONE) == codes[run]
     preceded = np.where(before > begin[at], codes[np.maximum(inside - 1, 0)], _NONE) == codes[run]
     dwell_so_far = groups.so_far(table.dwell[:, None])[run, 0] - np.where(is_open, table.dwell[run], 0)
-    position = at - begin[at] + 1
+    position = at - begin_now[at] + 1
     columns = (
         np.log1p(since),
         np.log1p(at - run),
@@ -214,9 +236,12 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     )
     behaviors = np.minimum(groups.so_far(table.behaviors)[run], _MOST) / 2
     alike = table.categories[run] == table.categories[at]
-    signals = np.concatenate([np.stack(columns, axis=1), behaviors, alike], axis=1).astype(np.float32)
+    parts = [np.stack(columns, axis=1), behaviors, alike]
+    if table.earlier is not None:
+        parts.append(np.log1p(table.earlier[run]) / (1, 10))
+    signals = np.concatenate(parts, axis=1).astype(np.float32)
 
-    runs_so_far = query_run - begin[query_run] + 1
+    runs_so_far = query_run - begin_now[query_run] + 1
     context = np.stack(
         (
             np.log(runs_so_far),
@@ -280,4 +305,5 @@ def joined(table: RunTable, item: Ints, categories: Ints) -> RunTable:
         events=np.insert(table.events, at, zero),
         dwell=np.insert(table.dwell, at, zero),
         behaviors=np.insert(table.behaviors, at, 0, axis=0),
+        earlier=None if table.earlier is None else np.insert(table.earlier, at, 0, axis=0),
     )
