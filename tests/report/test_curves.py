@@ -11,6 +11,7 @@ import pytest
 from hup.errors import HupError
 from hup.report.charts import panels
 from hup.report.curves import learning_curves, sweep_curves
+from hup.report.page import write_report
 from hup.report.table import Cell, Group, Table
 from hup.report.worth import worth_curves
 
@@ -106,3 +107,20 @@ def test_what_each_part_is_worth_is_best_less_best_without_it(results_of):
 
 def test_parts_of_one_size_make_no_figure(results_of):
     assert worth_curves([worth_of(results_of, 100, repeat=4), results_of({"hup-best": rank(1)})]) is None
+
+
+def test_the_page_has_the_figure_where_runs_of_growing_size_have_the_parts(results_of, tmp_path):
+    runs = [
+        results_of(
+            {"hup": rank(3), "hup-best": rank(2), "best-no-profile": rank(4), "recency": rank(3)}, train_sessions=n
+        )
+        for n in (100, 1000)
+    ]
+    write_report(runs[:1], tmp_path / "report.html", curves=runs, markdown=tmp_path / "report.md")
+    page, tables = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
+    for said in ("What each part of best is worth", "Profile is worth +25.0 points of MRR@20 at 100 training sessions"):
+        assert said in page
+    assert r"| profile | +0.0 | +25.0\* |" in tables
+    without = [results_of({"hup": rank(3), "recency": rank(3)}, train_sessions=n) for n in (200, 2000)]
+    write_report(without[:1], tmp_path / "without.html", curves=without)
+    assert "What each part of best is worth" not in (tmp_path / "without.html").read_text()
