@@ -474,8 +474,14 @@ def test_an_empty_session_is_answered_with_popularity(model):
 
 
 def test_a_wrong_question_is_told(model, dataset):
-    with pytest.raises(HupError, match="k is 0"):
-        model.recommend([], k=0)
+    for k in (0, -3, True, 2.5, "3", None):
+        with pytest.raises(HupError, match=f"k is {k!r}, expected a whole number"):
+            model.recommend([], k=k)
+    assert len(model.recommend([], k=np.int64(2)).ranked) == 2
+    with pytest.raises(HupError, match="now is 'soon', expected a number of seconds"):
+        model.recommend([{"item": "1", "behavior": "1", "timestamp": 1}], now="soon")
+    with pytest.raises(HupError, match="'item' is array"):
+        model.recommend([{"item": np.array([1, 2]), "behavior": "1"}])
     with pytest.raises(HupError, match="no level 'brand'"):
         model.recommend([], "brand")
     with pytest.raises(HupError, match="no timestamps"):

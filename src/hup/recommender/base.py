@@ -19,6 +19,9 @@ from hup.recommender.model_folder import (
     CONFIG,
     FORMAT_VERSION,
     METRICS,
+    WEIGHTS,
+    check_digests,
+    digests,
     load_tensors,
     read_config,
     read_json,
@@ -26,7 +29,7 @@ from hup.recommender.model_folder import (
     write_json,
 )
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank
-from hup.recommender.vocabulary import SessionReader, Vocabulary
+from hup.recommender.vocabulary import CATEGORIES, ITEMS, SessionReader, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, check_now, in_time_order
 from hup.sessions.levels import Level, ranked_levels
@@ -224,6 +227,7 @@ class Recommender(ABC):
             "behaviors": [behavior.model_dump() for behavior in vocabulary.behaviors],
             "dataset_fingerprint": self.dataset_fingerprint,
             "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
+            "digests": digests(folder, (WEIGHTS, ITEMS, CATEGORIES)),
         }
         write_json(folder / CONFIG, content | self._more_config())
 
@@ -246,11 +250,13 @@ class Recommender(ABC):
             bounds = content["dataset_bounds"]
             model.dataset_bounds = bounds and SplitBounds.model_validate(bounds)
             model._take_config(content)
+            written = dict(content["digests"])
         except (HupError, KeyError, TypeError, ValueError) as error:
             raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
         model._vocabulary = Vocabulary.load(folder, behaviors)
         with load_tensors(folder) as tensors:
             model.restore(tensors)
+        check_digests(folder, written)
         if (folder / METRICS).is_file():
             model.metrics = read_json(folder / METRICS)
         return model
@@ -270,8 +276,8 @@ class Recommender(ABC):
 
     def _check_question(self, level: str, k: int) -> None:
         self._check_level(level)
-        if k < 1:
-            raise HupError(f"k is {k}, expected 1 or more.")
+        if isinstance(k, bool) or not hasattr(type(k), "__index__") or k < 1:
+            raise HupError(f"k is {k!r}, expected a whole number, 1 or more.")
 
     def _fitted(self, part: Part | None) -> Part:
         if part is None:

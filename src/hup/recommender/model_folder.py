@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hup.files import write_aside
 from hup.nn.tables import unshared
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:
@@ -73,6 +74,27 @@ def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Give the SHA-256 of some of the folder's files, by name."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def check_digests(folder: Path, written: Mapping[str, str]) -> None:
+    """Check that the files are those that were written with the configuration.
+
+    Raises
+    ------
+    HupError
+        If one of them is another one: names and numbers would not belong together.
+    """
+    for name, digest in digests(folder, written).items():
+        if written[name] != digest:
+            raise HupError(
+                f"{folder / name} is not the file that was saved with {folder / CONFIG}. Copy the whole folder again, "
+                "or train again."
+            )
+
+
 @contextmanager
 def load_tensors(folder: Path) -> Iterator[dict[str, Tensor]]:
     """Read ``model.safetensors``; the block takes the tensors up, and may say with a RuntimeError what is wrong.
@@ -83,7 +105,11 @@ def load_tensors(folder: Path) -> Iterator[dict[str, Tensor]]:
         If the file is missing, damaged, or of another model.
     """
     try:
-        yield load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise RuntimeError(f"tensor {name} has numbers that are not finite")
+        yield tensors
     except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise HupError(f"{folder / WEIGHTS} does not fit the model's configuration: {error}") from error
 

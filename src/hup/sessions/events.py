@@ -85,7 +85,7 @@ class Event:
         if unknown := sorted(set(values) - known, key=str):
             raise HupError(f"{where}: unknown key {unknown[0]!r}. Keys: {', '.join(sorted(known))}, category_1 …")
         for key in ("item", "behavior"):
-            if values.get(key) in (None, ""):
+            if values.get(key) is None or (isinstance(values[key], str) and not values[key]):
                 raise HupError(f"{where}: key {key!r} is missing or empty.")
         return cls(
             item=_name(values["item"], "item", where),
@@ -265,7 +265,7 @@ def check_now(now: float | None, last: Event) -> None:
     """
     if now is None:
         return
-    seconds(now, "now", signed=True)
+    now = seconds(now, "now", signed=True)
     if last.timestamp is None:
         raise HupError("now is given, but the session's events have no timestamps to compare it with.")
     if now < last.timestamp:

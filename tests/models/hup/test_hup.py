@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -280,7 +283,7 @@ def test_a_session_that_nobody_knows_anything_about(model):
 @pytest.mark.parametrize("k", [0, -3])
 @pytest.mark.parametrize("session", [[], [{"item": "a", "behavior": "1"}]], ids=["empty", "one event"])
 def test_k_below_one_is_told(model, session, k):
-    with pytest.raises(HupError, match=f"k is {k}, expected 1 or more"):
+    with pytest.raises(HupError, match=f"k is {k}, expected a whole number, 1 or more"):
         model.recommend(session, k=k)
 
 
@@ -335,7 +338,7 @@ def test_a_moment_must_be_seconds(model, now):
 
 def test_an_event_older_than_the_last_is_refused(model):
     state = model.update(None, {"item": "a", "behavior": "1", "timestamp": 5})
-    with pytest.raises(HupError, match="older than the one before"):
+    with pytest.raises(HupError, match="older than one before it"):
         model.update(state, {"item": "b", "behavior": "1", "timestamp": 4})
     with pytest.raises(HupError, match="key 'behavior' is missing"):
         model.update(state, {"item": "b"})
@@ -472,6 +475,11 @@ def edit_config(folder: Path, **changes: object) -> None:
     (folder / "config.json").write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
+def edit_items(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    items = change(pq.read_table(folder / "items.parquet"))
+    pq.write_table(items, folder / "items.parquet")
+
+
 def edit_weights(folder: Path, **changes: object) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path) | changes
@@ -509,7 +517,7 @@ DAMAGE = {
     ),
     "another format": (
         lambda folder: edit_config(folder, format_version=99),
-        "format_version 99; this version .* reads 2",
+        "format_version 99; this version .* reads 3",
     ),
     "another model": (lambda folder: edit_config(folder, model="pop"), "is of a model 'pop', expected 'hup'"),
     "no buckets": (
@@ -526,6 +534,26 @@ DAMAGE = {
         "model.safetensors does not fit .*tensor inputs.micro.items.weight",
     ),
     "tensor too many": (lambda folder: edit_weights(folder, more=torch.zeros(1)), "does not fit .*tensor more"),
+    "numbers that are none": (
+        lambda folder: edit_weights(folder, **{"inputs.micro.items.weight": torch.full((1,), torch.nan)}),
+        "model.safetensors does not fit .*tensor inputs.micro.items.weight has numbers that are not finite",
+    ),
+    "items of another order": (
+        lambda folder: edit_items(folder, lambda items: items.take(np.arange(len(items))[::-1])),
+        "items.parquet is not the file that was saved with .*config.json. Copy the whole folder again",
+    ),
+    "one item many times": (
+        lambda folder: edit_items(folder, lambda items: items.take(np.zeros(len(items), dtype=np.int64))),
+        "items.parquet is not the file",
+    ),
+    "categories of another model": (
+        lambda folder: pq.write_table(
+            pq.read_table(folder / "categories.parquet").replace_schema_metadata({"by": "another"}),
+            folder / "categories.parquet",
+        ),
+        "categories.parquet is not the file",
+    ),
+    "no digests": (lambda folder: edit_config(folder, digests=None), "config.json does not read .*'digests'"),
     "no items": (lambda folder: (folder / "items.parquet").unlink(), "items.parquet is missing"),
     "metrics no JSON": (lambda folder: (folder / "metrics.json").write_text("{"), "metrics.json does not read as JSON"),
 }
@@ -549,3 +577,42 @@ def test_none_is_a_user_who_has_done_nothing_yet(model):
     assert model.recommend(None, k=3).basis == "popularity"
     with pytest.raises(HupError, match="empty session"):
         model.profile(None)
+
+
+def test_a_state_knows_its_model(shops, tiny, folder):
+    model, same = load(folder), load(folder)
+    other = HUP(tiny.changed(["training.seed=7"])).initialise(shops[3])
+    event = {"item": "1", "behavior": "1", "timestamp": 5.0}
+    state = model.update(None, event)
+    assert same.recommend(state) == model.recommend(state), "the same weights are the same model"
+    for asked in (lambda: other.recommend(state), lambda: other.profile(state), lambda: other.update(state, event)):
+        with pytest.raises(HupError, match="of another model"):
+            asked()
+
+
+def test_states_are_equal_where_their_events_are(folder):
+    model = load(folder)
+    events = [{"item": name, "behavior": "1", "timestamp": time} for name, time in (("1", 0), ("2", 5), ("1", 9))]
+    state = model.state(events)
+    assert state == state
+    assert state == model.state(events)
+    assert state != model.state(events[:2])
+    assert state != model.state([*events[:2], {**events[2], "timestamp": 8}])
+    assert state != events
+
+
+def test_no_event_is_older_than_any_before_it(folder):
+    """One without a time stands between; what update takes, state takes."""
+    model = load(folder)
+    events = [{"item": "1", "behavior": "1"} | time for time in ({"timestamp": 100}, {}, {"timestamp": 50})]
+    state = model.update(model.update(None, events[0]), events[1])
+    with pytest.raises(HupError, match="older than one before it"):
+        model.update(state, events[2])
+    with pytest.raises(HupError, match="older than the one before it"):
+        model.state(events)
+    assert model.update(state, {**events[2], "timestamp": 100}).latest == 100
+
+
+def test_what_is_no_state_is_told(folder):
+    with pytest.raises(HupError, match="expected what update"):
+        load(folder).update({}, {"item": "1", "behavior": "1"})

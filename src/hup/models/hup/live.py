@@ -7,9 +7,10 @@ event's interval, are known. Both ways of computing share :meth:`Pyramid.fold` a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -43,7 +44,7 @@ class EarlierRun:
     ended: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProfileState:
     """All that a live profile remembers of a user; immutable, made by :meth:`HUP.update`.
 
@@ -65,8 +66,10 @@ class ProfileState:
         Every ended item run.
     earlier : tuple of EarlierRun
         What the user did in sessions before, oldest first.
-    began : float or None
-        Timestamp of the first event.
+    began, latest : float or None
+        Timestamp of the first event, and the last timestamp that is known.
+    model : str
+        Digest of the model that made it; another one cannot read it.
     """
 
     closed: tuple[Closed, ...]
@@ -78,6 +81,20 @@ class ProfileState:
     records: tuple[RunRecord, ...] = ()
     earlier: tuple[EarlierRun, ...] = ()
     began: float | None = None
+    latest: float | None = None
+    model: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same model, with the same events."""
+        if not isinstance(other, ProfileState):
+            return NotImplemented
+        mine, theirs = ({of.name: getattr(one, of.name) for of in fields(one)} for one in (self, other))
+        closed = zip(mine.pop("closed"), theirs.pop("closed"), strict=True)
+        return mine == theirs and all(
+            torch.equal(getattr(one, of.name), getattr(same, of.name)) for one, same in closed for of in fields(one)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # as of every value that is compared by what is in it
 
     @property
     def met(self) -> dict[str, Seen]:
@@ -107,6 +124,15 @@ class LiveProfiles:
     buckets: Buckets
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of weights and names, by which a state knows its model."""
+        digest = hashlib.sha256("\n".join(self.vocabulary.items).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
     def reader(self) -> SessionReader:
         """Gives events their codes."""
         return SessionReader(self.vocabulary)
@@ -120,6 +146,7 @@ class LiveProfiles:
             (empty,) * len(self.network.level_names),
             run_dwell=(0,) * depth,
             runs=((),) * (depth + 2),
+            model=self.digest,
             earlier=tuple(
                 run
                 for ago, one in zip(range(len(earlier), 0, -1), earlier, strict=True)
@@ -145,6 +172,8 @@ class LiveProfiles:
         """Fold one event in; when it begins a new item run, the one before it is closed at every level it ends."""
         if not state.items:
             state = replace(state, began=event.timestamp)
+        if event.timestamp is not None:
+            state = replace(state, latest=event.timestamp)
         state = self._meet(state, event)
         if state.pending and state.pending[-1].item == event.item:
             return replace(state, pending=(*state.pending, event))

@@ -210,7 +210,7 @@ class HUP(TrainedRecommender):
             For an event that does not read, or one that is older than the one before.
         """
         if isinstance(session, ProfileState):
-            return session
+            return self._own(session)
         before = [
             in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(one, 1)], "earlier session")
             for one in earlier
@@ -229,10 +229,19 @@ class HUP(TrainedRecommender):
             Not older than the one before.
         """
         live = self.output.live
-        state = live.start() if state is None else state
+        if state is not None and not isinstance(state, ProfileState):
+            raise HupError(f"The state is {state!r}, expected what update() or state() gave, or None.")
+        state = live.start() if state is None else self._own(state)
         event = Event.of(event)
-        in_time_order([*state.pending[-1:], event], "event stream")
+        if event.timestamp is not None and state.latest is not None and event.timestamp < state.latest:
+            raise HupError("event stream: the event is older than one before it; sort them, oldest first.")
         return live.update(state, event)
+
+    def _own(self, state: ProfileState) -> ProfileState:
+        """Check that a state is one of this model."""
+        if state.model != self.output.live.digest:
+            raise HupError("The state is of another model. Fold the user's events anew: model.state(events).")
+        return state
 
     def profile(self, session: Session, now: float | None = None) -> dict[str, npt.NDArray[np.float32]]:
         """Profile vectors of every level (Definition 3.1).
