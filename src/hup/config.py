@@ -175,6 +175,9 @@ class Loss(Section):
     prefixes: float = Field(
         0.0, ge=0, le=1, description="share of the loss that is over all runs of a session; the rest is over its end"
     )
+    most_prefixes: PositiveInt = Field(
+        1000, description="runs of a session that are learned from at most, evenly spaced and the last among them"
+    )
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hup.models.boosted.groups import folds, spread
+from hup.models.boosted.groups import folds
 from hup.models.boosted.queries import Queries, prefixes
-from hup.models.hup.mixture.visits import run_table, visits_of
+from hup.models.hup.mixture.visits import run_table, spread, visits_of
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.levels import ranked_levels
 
@@ -30,12 +30,6 @@ def test_since_counts_from_the_latest_visit(queries):
         for query in range(len(queries)):
             mine = queries.since[level][visits.query == query]
             assert mine.tolist() == list(range(len(mine)))[::-1]
-
-
-def test_runs_are_spread_evenly_and_the_last_is_among_them():
-    assert spread(np.asarray([0, 4, 5, 15]), 3).tolist() == [1, 2, 3, 4, 8, 11, 14]
-    assert spread(np.asarray([0, 4, 5]), 1).tolist() == [3, 4]
-    assert spread(np.asarray([0, 4, 5]), 9).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_folds_part_the_sessions_newest_first():

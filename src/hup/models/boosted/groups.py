@@ -16,10 +16,10 @@ from hup.models.boosted.features import features
 from hup.models.boosted.neighbor_shares import shares_of
 from hup.models.boosted.options import LightGBMConfig
 from hup.models.boosted.queries import Queries, prefixes
-from hup.models.hup.mixture.visits import joined, run_table
+from hup.models.hup.mixture.visits import joined, run_table, spread
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import ITEM, Level, ragged_arange
+from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import training_runs
 
 Ints = NDArray[np.int64]
@@ -119,12 +119,3 @@ def _groups(
             sizes = np.bincount(kept.query, minlength=len(queries))[found]
             is_end = np.isin(at, table.offsets[1:] - 1)[found]
             yield Groups(names, values, is_next[found[candidates.query]], sizes, is_end)
-
-
-def spread(offsets: Ints, most: int) -> Ints:
-    """Choose at most so many runs of each session, evenly spaced and the last among them, ``(Q,)``."""
-    lengths = np.diff(offsets)
-    counts = np.minimum(lengths, most)
-    session = np.repeat(np.arange(len(lengths)), counts)
-    place = ragged_arange(np.zeros_like(counts), counts)
-    return np.sort(offsets[1:][session] - 1 - place * lengths[session] // counts[session])

@@ -55,3 +55,20 @@ def test_the_end_of_a_session_counts_besides_all_its_runs(shops, share):
         expected = (1 - share) * np.mean(ends) + share * np.mean(runs)
         assert float(losses[level].value.detach()) == pytest.approx(expected, rel=1e-4), level
         assert losses[level].count == len(ends)
+
+
+@pytest.mark.parametrize("profile", [True, False])
+def test_of_a_long_session_some_runs_are_learned_from(shops, profile):
+    """With one of each session, the last, it is as if ends alone counted; with enough of them nothing is left out."""
+    dataset = shops[3]
+    asked = histories_and_targets(dataset, some_training_sessions(dataset))
+
+    def losses(*changes: str) -> dict[str, float]:
+        model = mixture(dataset, f"mixture.profile={str(profile).lower()}", "network.dropout=0.0", *changes)
+        return {level: float(loss.value.detach()) for level, loss in model.losses(*asked).items()}
+
+    every = losses("loss.prefixes=1.0")
+    assert losses("loss.prefixes=1.0", "loss.most_prefixes=1") == pytest.approx(losses("loss.prefixes=0.0"), rel=1e-5)
+    assert losses("loss.prefixes=1.0", "loss.most_prefixes=100") == every
+    some = losses("loss.prefixes=1.0", "loss.most_prefixes=4")
+    assert all(some[level] != pytest.approx(every[level], rel=1e-3) for level in some if level != "micro")

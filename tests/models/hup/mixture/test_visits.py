@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, visit_sizes, visits_of
+from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, spread, visit_sizes, visits_of
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level
 
@@ -112,16 +112,21 @@ def test_visits_are_those_of_a_plain_loop(level, sessions):
 
 
 @pytest.mark.parametrize("level", [ITEM, Level.category(1)])
-@given(sessions=SESSIONS)
+@given(sessions=SESSIONS, most=st.integers(1, 4))
 @settings(max_examples=40)
-def test_asking_at_the_end_gives_the_last_query_of_all(level, sessions):
+def test_asking_some_queries_gives_what_all_have_there(level, sessions, most):
+    """With ``most = 1`` the ends of sessions alone."""
     table = run_table(histories(sessions), N_BEHAVIORS)
-    every, last = visits_of(table, level, most=1000), visits_of(table, level, last_runs(table), most=1000)
-    chosen = np.isin(every.query, last_runs(table))
+    asked = spread(table.offsets, most)
+    every, some = visits_of(table, level, most=1000), visits_of(table, level, asked, most=1000)
+    chosen = np.isin(every.query, asked)
     for name in ("run", "code", "is_open", "is_current", "signals"):
-        assert np.array_equal(getattr(every, name)[chosen], getattr(last, name)), name
-    assert np.array_equal(every.context[last_runs(table)], last.context)
-    assert last.query.tolist() == table.session[last.run].tolist()
+        assert np.array_equal(getattr(every, name)[chosen], getattr(some, name)), name
+    assert np.array_equal(every.context[asked], some.context)
+    assert np.array_equal(asked[some.query], every.query[chosen])
+    if most == 1:
+        assert asked.tolist() == last_runs(table).tolist()
+        assert some.query.tolist() == table.session[some.run].tolist()
 
 
 @given(sessions=SESSIONS, most=st.integers(1, 5))
@@ -160,6 +165,12 @@ def test_the_targets_run_comes_behind_its_session():
 
 def test_sizes_are_those_of_the_columns():
     visits = visits_of(run_table(histories([[(1, 0, 5), (2, 0, 5)]]), N_BEHAVIORS), ITEM, most=1000)
-    assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1)
+    assert (visits.signals.shape[1], visits.context.shape[1]) == visit_sizes(N_BEHAVIORS, 1, earlier=False)
     assert visits.signals.shape[1] == len(SIGNALS) + N_BEHAVIORS + 1
     assert visits.context.shape[1] == len(CONTEXT) + N_BEHAVIORS
+
+
+def test_runs_are_spread_evenly_and_the_last_is_among_them():
+    assert spread(np.asarray([0, 4, 5, 15]), 3).tolist() == [1, 2, 3, 4, 8, 11, 14]
+    assert spread(np.asarray([0, 4, 5]), 1).tolist() == [3, 4]
+    assert spread(np.asarray([0, 4, 5]), 9).tolist() == [0, 1, 2, 3, 4]

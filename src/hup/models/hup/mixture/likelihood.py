@@ -14,7 +14,7 @@ from hup.config import Config
 from hup.models.hup.mixture.dense import dense_log_likelihood
 from hup.models.hup.mixture.network import Answer, MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnRuns
-from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table
+from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table, spread
 from hup.nn.mixture import popularity_mass
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -34,18 +34,19 @@ def mixture_losses(
     code that then nobody has been on is *unseen*.
     """
     table = run_table(histories, network.n_behaviors)
+    queries = spread(table.offsets, config.loss.most_prefixes)
     wide = network.with_earlier(table, histories)
+    wide_queries = np.flatnonzero(wide.is_now)[queries]
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    is_last = torch.zeros(len(table.item), dtype=torch.bool)
-    is_last[last_runs(table)] = True
-    profiles = _profiles(network, config, buckets, histories, table)
+    is_last = torch.from_numpy(np.isin(queries, last_runs(table)))
+    profiles = _profiles(network, config, buckets, histories, last_events(table)[queries])
     losses: dict[Level, LevelLoss] = {}
     for level in network.ranked:
         own = OwnCounts.of(
             network.co_visits[level], network.mixture(level).counts.numpy(), whole.codes(level), whole.offsets
         )
-        asked = Followed.of(table, whole, level)
-        answer = network.answer(level, wide, network.visits(wide, level), own.co_visits)
+        asked = Followed.of(table, whole, level).at(queries)
+        answer = network.answer(level, wide, network.visits(wide, level, wide_queries), own.co_visits)
         named, unseen = mixture_likelihood(network, level, answer, asked, own)
         likelihood = named + unseen
         counts = likelihood > 0
@@ -57,7 +58,7 @@ def mixture_losses(
             value = value + _mean_loss(logarithm, known, is_last, config.loss.prefixes)
         losses[level] = LevelLoss(value, int((counts & is_last).sum()))
         if level == ITEM and profiles is not None and config.loss.lambda_micro:
-            ends = asked.at(last_runs(table))
+            ends = asked.at(np.flatnonzero(is_last.numpy()))
             logarithm, known = profile_likelihood(
                 network, ITEM, profiles[MICRO][is_last], ends, own.runs, config.mixture.negatives
             )
@@ -66,13 +67,13 @@ def mixture_losses(
 
 
 def _profiles(
-    network: MixtureNetwork, config: Config, buckets: Buckets, histories: Histories, table: RunTable
+    network: MixtureNetwork, config: Config, buckets: Buckets, histories: Histories, events: NDArray[np.int64]
 ) -> Mapping[str, Tensor] | None:
-    """Profile vectors at the end of every run, ``(R, d)`` by level."""
+    """Profile vectors at some events, ``(Q, d)`` by level."""
     if not network.has_profile:
         return None
     read = forget_items(histories, config.embeddings.item_dropout)
-    steps = pyramid_steps(histories, buckets, torch.from_numpy(last_events(table)))
+    steps = pyramid_steps(histories, buckets, torch.from_numpy(events))
     wanted = [*network.ranked, MICRO] if config.loss.lambda_micro else network.ranked
     profiles = network.pyramid(read, steps, wanted)
     return {level: profile.vector for level, profile in profiles.items()}

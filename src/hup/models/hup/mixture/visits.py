@@ -172,6 +172,15 @@ def last_runs(table: RunTable) -> Ints:
     return table.offsets[1:] - 1
 
 
+def spread(offsets: Ints, most: int) -> Ints:
+    """Choose at most so many runs of each session, evenly spaced and the last among them, ``(Q,)`` ascending."""
+    lengths = np.diff(offsets)
+    counts = np.minimum(lengths, most)
+    session = np.repeat(np.arange(len(lengths)), counts)
+    place = ragged_arange(np.zeros_like(counts), counts)
+    return np.sort(offsets[1:][session] - 1 - place * lengths[session] // counts[session])
+
+
 def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, most: int) -> Visits:
     """List the visits of a level.
 
@@ -182,8 +191,7 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     table : RunTable
     level : Level
     queries : ndarray, optional
-        ``(B,)``: :func:`last_runs`, to ask at the end of every session alone; default: at every run of the sessions
-        themselves.
+        ``(Q,)`` int64, ascending: runs at whose ends something is asked, of the sessions themselves; default all.
     most : int
         How many runs before a query's a visit may lie.
     """
@@ -192,21 +200,14 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     end, begin = table.offsets[1:][session], table.offsets[:-1][session]
     groups = _Groups.of(session, codes, end)
     runs = np.arange(n_runs)
-    if queries is None:
-        query_run = np.flatnonzero(table.is_now)
-        number = np.cumsum(table.is_now) - 1
-        spans = np.minimum(groups.following - runs, most + 1)
-        run, at = np.repeat(runs, spans), ragged_arange(runs, spans)
-        if table.earlier is not None:
-            asked = table.is_now[at]
-            run, at = run[asked], at[asked]
-        query = number[at]
-    else:
-        query_run = queries
-        run = np.flatnonzero((groups.following == end) & (end - 1 - runs <= most))
-        at, query = end[run] - 1, session[run]
-    order = np.lexsort((run, at))
-    run, at, query = run[order], at[order], query[order]
+    query_run = np.flatnonzero(table.is_now) if queries is None else queries
+    # A run is the last one on its code for the queries from it to the next run on the code.
+    low = np.searchsorted(query_run, runs)
+    spans = np.searchsorted(query_run, np.minimum(groups.following, runs + most + 1)) - low
+    run, query = np.repeat(runs, spans), ragged_arange(low, spans)
+    order = np.lexsort((run, query))
+    run, query = run[order], query[order]
+    at = query_run[query]
 
     since = np.cumsum(np.bincount(query, minlength=len(query_run)))[query] - 1 - np.arange(len(run))
     n_distinct = np.bincount(query, table.is_now[run], minlength=len(query_run))
@@ -236,10 +237,10 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     )
     behaviors = np.minimum(groups.so_far(table.behaviors)[run], _MOST) / 2
     alike = table.categories[run] == table.categories[at]
-    parts = [np.stack(columns, axis=1), behaviors, alike]
-    if table.earlier is not None:
-        parts.append(np.log1p(table.earlier[run]) / (1, 10))
-    signals = np.concatenate(parts, axis=1).astype(np.float32)
+    earlier = () if table.earlier is None else (np.log1p(table.earlier[run]) / (1, 10)).T
+    signals = np.empty((len(run), len(columns) + behaviors.shape[1] + alike.shape[1] + len(earlier)), dtype=np.float32)
+    for place, column in enumerate((*columns, *behaviors.T, *alike.T, *earlier)):
+        signals[:, place] = column
 
     runs_so_far = query_run - begin_now[query_run] + 1
     context = np.stack(
