@@ -123,11 +123,12 @@ def profile_columns(sample: pa.Table) -> list[ColumnProfile]:
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
-    texts = (_text(value) for value in values)
+    texts = (value_text(value) for value in values)
     return [text for text in texts if text is not None and text.strip() not in NULLS]
 
 
-def _text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
+    """Give a value of a sample as text; whole floats as integers, None where it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():

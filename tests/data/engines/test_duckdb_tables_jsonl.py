@@ -98,7 +98,7 @@ def test_lines_come_back(tmp_path_factory, one_engine, lines, block):
         patch.setattr(line_blocks, "BLOCK_BYTES", block)
         source = TableSource(files=(SourceFile(path, "f", 1),))
         raw = one_engine.reader.read(source, Dialect(), names, Progress())
-        rows = one_engine.collect(raw.typed("SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
+        rows = one_engine.collect(raw.typed(lambda _types: "SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
     assert [row["hup_row"] for row in rows] == list(range(1, len(lines) + 2))
     for row, (line, value) in zip(rows[1:], lines, strict=True):
         if isinstance(value, str):

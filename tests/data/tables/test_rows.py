@@ -44,7 +44,7 @@ def raw_table(engine, columns: pa.Table, problems=None, texts=None) -> RawTable:
     for name, values in place.items():
         columns = columns.append_column(name, values)
     engine.register("raw_rows", columns)
-    return RawTable(types, lambda select: select, ("log.csv",), (1,))
+    return RawTable((types,), lambda write: write(types), ("log.csv",), (1,))
 
 
 def typed(engine, rows, problems=None, texts=None, **changes):
@@ -388,7 +388,8 @@ def test_rows_are_read_once(engine):
     reader = pa.RecordBatchReader.from_batches(schema, iter(batches.cast(schema).to_batches()))
     mapping = Mapping.validated({"tables": TABLE, "categories": {"columns": ["c"]}})
     engine.register("raw_rows", reader)
-    raw = RawTable(dict.fromkeys(GOOD, "VARCHAR"), lambda select: select, ("log.csv",), (1,))
+    types = dict.fromkeys(GOOD, "VARCHAR")
+    raw = RawTable((types,), lambda write: write(types), ("log.csv",), (1,))
     found = typed_rows(raw, mapping.tables[0], mapping, engine, NOW)
     for _ in range(2):
         assert len(engine.collect(found.sql)) == 5
@@ -411,11 +412,11 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     raw = raw_table(engine, pa.table(columns))
     tables = {**TABLE, "dwell": "d", "interval": "n", "event_id": "n"}
     mapping = Mapping.validated({"tables": tables, "categories": {"columns": ["c", "b"]}})
-    bound = mapping.tables[0].bind(raw.types, mapping.categories)
-    typing = typing_sql(raw.types, bound, mapping.tables[0], mapping, "log.csv")
+    bound = mapping.tables[0].bind(raw.types[0], mapping.categories)
+    typing = typing_sql(raw.types[0], bound, mapping.tables[0], mapping, "log.csv")
     rows = engine.collect("SELECT * FROM raw_rows ORDER BY hup_row")
     seen = rows.drop(["hup_problem", "hup_text"])
-    worker = Typing(TableRows(tuple(seen.schema)[:-2], raw.types), typing)
+    worker = Typing(TableRows(tuple(seen.schema)[:-2]), typing)
     batches = [
         batch
         for packed in worker(iter(seen.to_batches(max_chunksize=2)))

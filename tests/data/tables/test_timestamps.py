@@ -14,8 +14,9 @@ import pytest
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import sql_types
 from hup.data.tables.mapping_rules import TimestampRule
+from hup.data.tables.time_parts import iso_text, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms, zone_changes
-from hup.data.tables.values import iso_text, present, shown_time, time_columns, with_time_parts
+from hup.data.tables.values import present
 from hup.errors import HupError
 
 NOW = int(dt.datetime(2024, 6, 1, tzinfo=dt.UTC).timestamp()) * 1000
@@ -37,7 +38,7 @@ def read(engine, values, now_ms=NOW, **rule):
     told = f"SELECT n, {present('t', kind, ('NULL',))} AS told_time FROM times"
     engine.create_table("parts", with_time_parts(told, kind, "t", "log.csv"))
     parts = time_columns(kind)
-    reading = decide_reading("parts", parts, TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
+    reading = decide_reading("parts", (kind,), TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
     found = engine.collect(
         f"SELECT {time_ms(parts, reading)} AS ms, {shown_time(parts)} AS shown FROM parts ORDER BY n"
     )

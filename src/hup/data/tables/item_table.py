@@ -25,8 +25,9 @@ from hup.data.tables.rows import (
     row_text,
     time_checks,
 )
+from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.values import has_no_time, id_text, present, shown_time, time_columns, with_time_parts
+from hup.data.tables.values import id_text, present
 from hup.errors import HupError
 
 ALWAYS = -(2**62)
@@ -127,24 +128,30 @@ def _read_items(
     times = [rules.timestamp.column] if rules.timestamp is not None else []
     raw, columns = _read(files, rules.dialect, [*wanted, *times, *((name,) for name in rules.where)], engine, progress)
     item, paths = columns[0], columns[1 : len(wanted)]
-    parsed = {
-        **PLACES,
-        "item": column_id(raw.types, item, mapping.nulls, place),
-        "category": category_text(raw.types, paths, mapping.nulls, place),
-    }
+
+    def parsed(types: AnyMapping[str, str]) -> dict[str, str]:
+        category = category_text(types, paths, mapping.nulls, place)
+        return {**PLACES, "item": column_id(types, item, mapping.nulls, place), "category": category}
+
+    def counting(types: AnyMapping[str, str]) -> str:
+        return f"raw_rows {_counting(rules, types)}"
+
     checks = [("problem IS NOT NULL", "problem"), ("item IS NULL", "'item is missing'")]
     shown = {item: "item", "/".join(paths): SHOWN_CATEGORY}
-    counting = f"raw_rows {_counting(rules, raw)}"
     rows = "SELECT * FROM item_rows"
     if rules.timestamp is None:
-        engine.create_table("item_rows", raw.typed(select(parsed, counting)))
+        engine.create_table("item_rows", raw.typed(lambda types: select(parsed(types), counting(types))))
     else:
         time = columns[len(wanted)]
-        kind = raw.types[time]
-        told = {**parsed, "told_time": present(quoted_name(time), kind, mapping.nulls)}
-        engine.create_table("item_rows", raw.typed(with_time_parts(select(told, counting), kind, time, place)))
-        parts = time_columns(kind)
-        reading = decide_reading("item_rows", parts, rules.timestamp, time, engine, now_ms, place)
+        kinds = raw.kinds(time)
+        parts = time_columns(*kinds)
+
+        def timed(types: AnyMapping[str, str]) -> str:
+            told = {**parsed(types), "told_time": present(quoted_name(time), types[time], mapping.nulls)}
+            return with_time_parts(select(told, counting(types)), types[time], time, place, parts)
+
+        engine.create_table("item_rows", raw.typed(timed))
+        reading = decide_reading("item_rows", kinds, rules.timestamp, time, engine, now_ms, place)
         rows = f"SELECT *, {time_ms(parts, reading)} AS time_ms FROM item_rows"
         checks += [(has_no_time(parts), "'timestamp is missing'"), *time_checks(parts, reading.least_ms)]
         shown[time] = shown_time(parts)
@@ -152,12 +159,12 @@ def _read_items(
     return raw, _judged(rows, checks, shown)
 
 
-def _counting(rules: ItemTable, raw: RawTable) -> str:
+def _counting(rules: ItemTable, types: AnyMapping[str, str]) -> str:
     """Choose the rows that count, and those that do not even parse."""
     if not rules.where:
         return ""
     conditions = (
-        f"{id_text(quoted_name(name), raw.types[name], (), name)} = {quoted_text(text)}"
+        f"{id_text(quoted_name(name), types[name], (), name)} = {quoted_text(text)}"
         for name, text in rules.where.items()
     )
     return f"WHERE hup_problem IS NOT NULL OR ({' AND '.join(conditions)})"
@@ -169,8 +176,12 @@ def _read_parents(
     """Give ``category``, ``parent``, ``file``, ``row``, ``reason`` (null in usable rows) and ``text``."""
     files = side_files(rules.file, source, "table of parent categories")
     raw, columns = _read(files, rules.dialect, [rules.category, rules.parent], engine, progress)
-    child, parent = (column_id(raw.types, name, mapping.nulls, files[0].name) for name in columns)
-    engine.create_table("parent_rows", raw.typed(select({**PLACES, "category": child, "parent": parent}, "raw_rows")))
+
+    def named(types: AnyMapping[str, str]) -> str:
+        child, parent = (column_id(types, name, mapping.nulls, files[0].name) for name in columns)
+        return select({**PLACES, "category": child, "parent": parent}, "raw_rows")
+
+    engine.create_table("parent_rows", raw.typed(named))
     checks = [("problem IS NOT NULL", "problem"), ("category IS NULL", "'category is missing'")]
     shown = dict(zip(columns, ("category", "parent"), strict=True))
     return raw, _judged("SELECT * FROM parent_rows", checks, shown)

@@ -11,18 +11,9 @@ from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
+from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, with_time_parts
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms
-from hup.data.tables.values import (
-    DAY_MS,
-    has_no_time,
-    id_text,
-    offset_columns,
-    present,
-    seconds_columns,
-    shown_time,
-    time_columns,
-    with_time_parts,
-)
+from hup.data.tables.values import id_text, offset_columns, present, seconds_columns
 from hup.errors import HupError
 
 COLUMNS = (
@@ -88,11 +79,13 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Duc
         If a column is missing or of a type that does not fit its role, or the times make no sense in the stated unit.
     """
     where = raw.files[0] if len(raw.files) == 1 else f"{len(raw.files)} files ({raw.files[0]}, …)"
-    bound = table.bind(raw.types, mapping.categories, where)
+    bound = table.bind(raw.types[0], mapping.categories, where)
     kept = kept_name(table, mapping)
-    engine.create_table(kept, raw.typed(typing_sql(raw.types, bound, table, mapping, where)))
-    parts = time_columns(raw.types[bound.timestamp])
-    reading = decide_reading(kept, parts, table.timestamp, bound.timestamp, engine, now_ms, where)
+    kinds = raw.kinds(bound.timestamp)
+    parts = time_columns(*kinds)
+    # Each file in its own types: what is common to numbers and text, or to wide integers and floats, is not exact.
+    engine.create_table(kept, raw.typed(lambda types: typing_sql(types, bound, table, mapping, where, parts)))
+    reading = decide_reading(kept, kinds, table.timestamp, bound.timestamp, engine, now_ms, where)
     return TypedRows(_judging_sql(kept, parts, bound, table, mapping, reading, now_ms), reading.guesses)
 
 
@@ -102,7 +95,12 @@ def kept_name(table: TableMapping, mapping: Mapping) -> str:
 
 
 def typing_sql(
-    types: AnyMapping[str, str], bound: BoundColumns, table: TableMapping, mapping: Mapping, where: str
+    types: AnyMapping[str, str],
+    bound: BoundColumns,
+    table: TableMapping,
+    mapping: Mapping,
+    where: str,
+    parts: Collection[str] | None = None,
 ) -> str:
     """Write the SELECT over ``raw_rows`` that types all that can be typed row by row; times remain in parts.
 
@@ -118,6 +116,8 @@ def typing_sql(
         It belongs to.
     where : str
         Of the table, for errors.
+    parts : collection of str, optional
+        Columns of times to make, as for `with_time_parts`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where)
+    return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where, parts)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import select
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.values import DAY_MS
+from hup.data.tables.time_parts import DAY_MS, is_clock, time_columns
 from hup.errors import HupError
 
 #: Events before 1973-03-03 are taken for missing or misread times. It is where the magnitudes of units part, too.
@@ -78,7 +78,7 @@ class _Met:
 
 def decide_reading(
     rows: str,
-    parts: Collection[str],
+    kinds: Collection[str],
     rule: TimestampRule,
     column: str,
     engine: DuckDBEngine,
@@ -91,8 +91,8 @@ def decide_reading(
     ----------
     rows : str
         Name of a table that the engine keeps, with the columns of `with_time_parts`.
-    parts : collection of str
-        Which these are.
+    kinds : collection of str
+        SQL types that the column has in any of the files.
     rule : TimestampRule
     column : str
         The column's name, for sentences.
@@ -108,8 +108,11 @@ def decide_reading(
     HupError
         If the stated unit makes nonsense of most numbers, or they are too small to guess a unit.
     """
+    parts = time_columns(*kinds)
     met = _look(rows, parts, engine, now_ms + DAY_MS)
-    if "time_number" in parts:
+    # A unit says how numbers are read, and text: a timestamp is one whatever else there is.
+    has_clocks = any(map(is_clock, kinds))
+    if "time_number" in parts and not has_clocks:
         _check_kind(rule, met, column, where)
     guesses: list[str] = []
     least_ms = LEAST_MS
@@ -130,7 +133,7 @@ def decide_reading(
         else:
             least_ms = 0
             guesses.append(f"{column}: most numbers are shortly after 1970 when read as {_NAMES[unit]}, as stated.")
-    reads_walls = rule.unit in ("auto", "iso") or "time_number" not in parts
+    reads_walls = rule.unit in ("auto", "iso") or has_clocks or "time_number" not in parts
     if met.walls.n and reads_walls:
         guesses += _wall_guesses(met, rule.zone, column)
     return TimeReading(
