@@ -73,6 +73,7 @@ def test_a_good_row(engine):
             "session": "s1",
             "event_id": None,
             "time_ms": SECOND * 1000,
+            "time_ns": 0,
             "item": "cup",
             "category": "kitchen",
             "behavior": "view",
@@ -92,7 +93,14 @@ def test_types_of_columns(engine):
     mapping = Mapping.validated({"tables": TABLE, "categories": {"columns": ["c"]}})
     raw = raw_table(engine, pa.Table.from_pylist([GOOD]))
     kinds = engine.types(typed_rows(raw, mapping.tables[0], mapping, engine, NOW).sql)
-    numbers = {"time_ms": "BIGINT", "interval": "FLOAT", "dwell": "FLOAT", "file": "INTEGER", "row": "BIGINT"}
+    numbers = {
+        "time_ms": "BIGINT",
+        "time_ns": "INTEGER",
+        "interval": "FLOAT",
+        "dwell": "FLOAT",
+        "file": "INTEGER",
+        "row": "BIGINT",
+    }
     assert kinds == dict.fromkeys(COLUMNS, "VARCHAR") | numbers | {"left_out": "BOOLEAN"}
 
 
@@ -360,6 +368,14 @@ def test_a_time_may_be_added_to_the_day(engine):
     table = pa.Table.from_pylist([{**GOOD, "t": "2019-10-01", "f": 1.25}])
     seconds, _ = typed(engine, table, tables={**TABLE, "timestamp": {**timestamp, "offset_unit": "s"}})
     assert seconds[0]["time_ms"] == SECOND * 1000 + 1250
+
+
+def test_digits_of_a_time_and_of_what_is_added_to_it(engine):
+    rows = [{"t": "2019-10-01 00:00:00.0009", "f": "0.0002"}, {"t": "2019-10-01 00:00:00.0001", "f": "0.1234567899"}]
+    timestamp = {"column": "t", "offset": "f", "offset_unit": "s"}
+    found, _ = typed(engine, rows, tables={**TABLE, "timestamp": timestamp})
+    expected = [(SECOND * 1000 + 1, 100_000), (SECOND * 1000 + 123, 556_789)]
+    assert [(row["time_ms"], row["time_ns"]) for row in found] == expected
 
 
 # Tables

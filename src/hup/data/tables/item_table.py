@@ -26,7 +26,7 @@ from hup.data.tables.rows import (
     time_checks,
 )
 from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, with_time_parts
-from hup.data.tables.timestamps import decide_reading, time_ms
+from hup.data.tables.timestamps import decide_reading, time_ms, time_ns
 from hup.data.tables.values import id_text, present
 from hup.errors import HupError
 
@@ -118,9 +118,9 @@ def _read(
 def _read_items(
     rules: ItemTable, source: LogSource, mapping: Mapping, engine: DuckDBEngine, progress: Progress, now_ms: int
 ) -> tuple[RawTable, str]:
-    """Give the rows that count: ``item``, ``category``, ``time_ms`` if it is mapped, ``file``, ``row``, and as below.
+    """Give the rows that count: ``item``, ``category``, ``file``, ``row``, and as below.
 
-    ``reason`` is null in usable rows; ``text`` is what a row holds.
+    ``time_ms`` and ``time_ns`` if a time is mapped. ``reason`` is null in usable rows; ``text`` is what a row holds.
     """
     files = side_files(rules.file, source, "table of items")
     place = files[0].name
@@ -152,7 +152,8 @@ def _read_items(
 
         engine.create_table("item_rows", raw.typed(timed))
         reading = decide_reading("item_rows", kinds, rules.timestamp, time, engine, now_ms, place)
-        rows = f"SELECT *, {time_ms(parts, reading)} AS time_ms FROM item_rows"
+        read = {"time_ms": time_ms(parts, reading), "time_ns": time_ns(parts, reading)}
+        rows = f"SELECT *, {', '.join(f'{value} AS {name}' for name, value in read.items())} FROM item_rows"
         checks += [(has_no_time(parts), "'timestamp is missing'"), *time_checks(parts, reading.least_ms)]
         shown[time] = shown_time(parts)
     shown |= {name: quoted_text(text) for name, text in rules.where.items()}
@@ -227,7 +228,7 @@ def _spans(rows: str) -> str:
     """From when until when an item was in a category; the first counts from the beginning, of one time the last row."""
     compared = f"""
         SELECT item, category, time_ms, row_number() OVER by_time AS number, lag(category) OVER by_time AS before
-        FROM ({rows}) WINDOW by_time AS (PARTITION BY item ORDER BY time_ms, file, "row", category)"""
+        FROM ({rows}) WINDOW by_time AS (PARTITION BY item ORDER BY time_ms, time_ns, file, "row", category)"""
     changes = f"SELECT * FROM ({compared}) WHERE number = 1 OR coalesce(before, '') <> coalesce(category, '')"
     return f"""
         SELECT item, category, CASE WHEN number = 1 THEN {ALWAYS} ELSE time_ms END AS since_ms,

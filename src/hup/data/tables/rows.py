@@ -12,12 +12,12 @@ from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
 from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, with_time_parts
-from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms
+from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
 from hup.data.tables.values import id_text, offset_columns, present, seconds_columns
 from hup.errors import HupError
 
 COLUMNS = (
-    *("user", "session", "event_id", "time_ms", "item", "category", "behavior", "interval", "dwell"),
+    *("user", "session", "event_id", "time_ms", "time_ns", "item", "category", "behavior", "interval", "dwell"),
     *("file", "row", "reason", "text", "left_out"),
 )
 PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
@@ -41,7 +41,7 @@ class TypedRows:
 
         - ``user``, ``session``, ``event_id``: string, null where missing. Event ids that are whole numbers are filled
           up with zeros in front, so that they sort as numbers.
-        - ``time_ms``: int64 milliseconds since 1970 UTC.
+        - ``time_ms``: int64 milliseconds since 1970 UTC; ``time_ns``: int32, how many nanoseconds later.
         - ``item``, ``behavior``: string; behaviors under the names that the mapping gives them.
         - ``category``: string, the path as the table has it: text parted by the mapping's delimiter, or its columns
           joined by `SEPARATOR`; null where there is none, and where categories come from an item table.
@@ -182,9 +182,11 @@ def _judging_sql(
     now_ms: int,
 ) -> str:
     """Put times together, give every bad row its reason, and write out what such rows hold."""
-    time = time_ms(parts, reading)
+    time, rest = time_ms(parts, reading), time_ns(parts, reading)
     if bound.offset is not None:
-        time += f" + ({number_ms('offset', table.timestamp.offset_unit, ('offset_fraction',))})"
+        offset = "offset", table.timestamp.offset_unit, ("offset_fraction",)
+        both = f"({rest} + {number_ns(*offset)})"
+        time, rest = f"{time} + ({number_ms(*offset)}) + {both} // 1000000", f"{both} % 1000000"
     keep = mapping.behaviors.keep
     left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(('', *keep))}), false)"
     checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
@@ -197,7 +199,7 @@ def _judging_sql(
         **({} if bound.interval else {"interval": "NULL::FLOAT"}),
         **({} if bound.dwell else {"dwell": "NULL::FLOAT"}),
     }
-    timed = f"SELECT *, {time} AS time_ms, {left_out} AS left_out FROM {kept}"
+    timed = f"SELECT *, {time} AS time_ms, ({rest})::INTEGER AS time_ns, {left_out} AS left_out FROM {kept}"
     judged = f"SELECT *, CASE WHEN left_out THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
     return select(columns, f"({judged})")
 

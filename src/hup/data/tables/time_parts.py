@@ -7,12 +7,12 @@ from collections.abc import Collection
 from hup.data.tables.values import (
     DECIMAL_NUMBER,
     NULL_TYPE,
+    billionths,
     is_integer,
     is_number,
     is_text,
     number_text,
     plain_type,
-    thousandths,
     whole_number,
 )
 from hup.errors import HupError
@@ -22,7 +22,9 @@ _ZONE = "(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)"
 #: A date, a date with time, the latter with or without zone; for text without blanks at its ends.
 _ISO = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?( ?{_ZONE})?)?"
 _MOST_ZONE_HOURS = 15
-_PARTS = ("time_wall", "time_zone", "time_number", "time_fraction", "time_text")
+#: Types of times that have no digits beyond milliseconds.
+_WHOLE_MS = (NULL_TYPE, "DATE", "TIMESTAMP_S", "TIMESTAMP_MS")
+_PARTS = ("time_wall", "time_rest", "time_zone", "time_number", "time_fraction", "time_text")
 
 
 def time_columns(*kinds: str) -> tuple[str, ...]:
@@ -36,7 +38,8 @@ def _columns_of(kind: str) -> tuple[str, ...]:
         return _PARTS
     if is_number(kind):
         return ("time_number", *(() if is_integer(kind) else ("time_fraction",)), "time_text")
-    return ("time_wall", *(("time_zone",) if _is_zoned(kind) else ()), "time_text")
+    rest = ("time_rest",) if kind not in _WHOLE_MS else ()
+    return ("time_wall", *rest, *(("time_zone",) if _is_zoned(kind) else ()), "time_text")
 
 
 def is_clock(kind: str) -> bool:
@@ -63,8 +66,9 @@ def with_time_parts(rows: str, kind: str, name: str, where: str, parts: Collecti
     -------
     str
         A SELECT with some of these int64 columns in place of ``told_time``, null where a value has none of the kind:
-        ``time_number``, the whole part of a number that is not negative; ``time_fraction``, thousandths of its rest;
-        ``time_wall``, the milliseconds since 1970 that a clock showed; ``time_zone``, the milliseconds by which that
+        ``time_number``, the whole part of a number that is not negative; ``time_fraction``, billionths of its rest;
+        ``time_wall``, the milliseconds since 1970 that a clock showed; ``time_rest``, the nanoseconds that it showed
+        beyond these; ``time_zone``, the milliseconds by which that
         clock was ahead of UTC, where the value says so. And ``time_text``, string: values that are no times, and of
         numbers all. Which these are, `time_columns` tells.
 
@@ -78,11 +82,11 @@ def with_time_parts(rows: str, kind: str, name: str, where: str, parts: Collecti
     if is_number(kind):
         made = {
             "time_number": whole_number("told_time", kind),
-            "time_fraction": thousandths("told_time", kind),
+            "time_fraction": billionths("told_time", kind),
             "time_text": f"CASE WHEN time_number IS NULL THEN {number_text('told_time', kind)} END",
         }
     elif kind == NULL_TYPE or is_clock(kind):
-        made = {"time_wall": _wall(kind), "time_text": "NULL::VARCHAR"}
+        made = {"time_wall": _wall(kind), "time_rest": _rest(kind), "time_text": "NULL::VARCHAR"}
         if _is_zoned(kind):
             made["time_zone"] = "0::BIGINT"
     else:
@@ -97,25 +101,34 @@ def _is_zoned(kind: str) -> bool:
 
 
 def _wall(kind: str) -> str:
-    """Read a date or a timestamp; what is below milliseconds is cut off."""
+    """Read a date or a timestamp; what is below milliseconds is cut off, also where it is negative."""
     if kind == NULL_TYPE:
         return "NULL::BIGINT"
     if kind == "DATE":
         return f"(told_time - DATE '1970-01-01') * {DAY_MS}"
-    if kind == "TIMESTAMP_NS":
-        return _whole_times("epoch_ns(told_time)", 10**6)
-    return _whole_times(f"epoch_us(told_time::{'TIMESTAMPTZ' if _is_zoned(kind) else 'TIMESTAMP'})", 10**3)
-
-
-def _whole_times(value: str, unit: int) -> str:
-    """Divide integers and round down, also where they are negative."""
+    value, unit = _exact(kind)
     return f"({value} - ({value} % {unit} + {unit}) % {unit}) // {unit}"
+
+
+def _rest(kind: str) -> str:
+    """Read the nanoseconds that `_wall` cuts off."""
+    if kind in _WHOLE_MS:
+        return "0::BIGINT"
+    value, unit = _exact(kind)
+    return f"({value} % {unit} + {unit}) % {unit} * {10**6 // unit}"
+
+
+def _exact(kind: str) -> tuple[str, int]:
+    """Give timestamps as integers, and how many of these a millisecond has."""
+    if kind == "TIMESTAMP_NS":
+        return "epoch_ns(told_time)", 10**6
+    return f"epoch_us(told_time::{'TIMESTAMPTZ' if _is_zoned(kind) else 'TIMESTAMP'})", 10**3
 
 
 def _text_parts(rows: str) -> str:
     """Read text such as ``2019-10-01 12:30:00.5 +02:00`` or ``1569888000.25``.
 
-    A time is null where the text is none, 30 February and 25 o'clock included. Decimals beyond the third are cut off.
+    A time is null where the text is none, 30 February and 25 o'clock included. Decimals beyond the ninth are cut off.
     """
     shaped = f"""
         SELECT *,
@@ -131,23 +144,24 @@ def _text_parts(rows: str) -> str:
             {_digits("iso_text[12:13]")} AS iso_hour,
             {_digits("iso_text[15:16]")} AS iso_minute,
             CASE WHEN iso_text[17] = ':' THEN {_digits("iso_text[18:19]")} ELSE 0 END AS iso_second,
-            {_digits("rpad(regexp_extract(iso_text, '[.,]([0-9]{1,3})', 1), 3, '0')")} AS iso_ms,
+            {_digits("rpad(regexp_extract(iso_text, '[.,]([0-9]{1,9})', 1), 9, '0')")} AS iso_ns,
             CASE WHEN left({zone}, 1) = '-' THEN -1 WHEN {zone} <> '' THEN 1 END AS iso_sign,
             {_digits(f"left({zone_digits}, 2)")} AS iso_zone_hours,
             {_digits(f"{zone_digits}[3:4]")} AS iso_zone_minutes
         FROM ({shaped})"""
     return f"""
-        SELECT * EXCLUDE (told_time, told_number, iso_date, iso_hour, iso_minute, iso_second, iso_ms, iso_sign,
+        SELECT * EXCLUDE (told_time, told_number, iso_date, iso_hour, iso_minute, iso_second, iso_ns, iso_sign,
                           iso_zone_hours, iso_zone_minutes),
             CASE
                 WHEN iso_hour < 24 AND iso_minute < 60 AND iso_second < 60 AND iso_zone_hours <= {_MOST_ZONE_HOURS}
                     AND iso_zone_minutes < 60
                 THEN (iso_date - DATE '1970-01-01') * {DAY_MS} + iso_hour * 3600000 + iso_minute * 60000
-                    + iso_second * 1000 + iso_ms
+                    + iso_second * 1000 + iso_ns // 1000000
             END AS time_wall,
+            iso_ns % 1000000 AS time_rest,
             iso_sign * (iso_zone_hours * 3600000 + iso_zone_minutes * 60000) AS time_zone,
             {whole_number("told_number", "VARCHAR")} AS time_number,
-            {thousandths("told_number", "VARCHAR")} AS time_fraction,
+            {billionths("told_number", "VARCHAR")} AS time_fraction,
             CASE WHEN time_number IS NULL AND time_wall IS NULL THEN told_time END AS time_text
         FROM ({parts})"""
 

@@ -235,13 +235,35 @@ def time_ms(parts: Collection[str], reading: TimeReading) -> str:
     return f"coalesce({', '.join(times)})" if times else "NULL::BIGINT"
 
 
+def time_ns(parts: Collection[str], reading: TimeReading) -> str:
+    """Give the nanoseconds of the same times beyond their milliseconds, 0 where there are none; int64."""
+    rests: list[str] = []
+    if reading.unit is not None and "time_number" in parts:
+        rests.append(number_ns("time", reading.unit, parts))
+    if "time_rest" in parts:
+        rests.append("time_rest")
+    return f"coalesce({', '.join([*rests, '0::BIGINT'])})"
+
+
 def number_ms(prefix: str, unit: NumberUnit, parts: Collection[str]) -> str:
     """Read numbers, parted into ``{prefix}_number`` and perhaps ``{prefix}_fraction``, as milliseconds."""
     whole = f"{prefix}_number"
     if unit == "s":
         known = f"CASE WHEN {whole} < {9 * 10**15} THEN {whole} END * 1000"  # or the product would not fit
-        return f"{known} + {prefix}_fraction" if f"{prefix}_fraction" in parts else known
+        return f"{known} + {prefix}_fraction // 1000000" if f"{prefix}_fraction" in parts else known
     return whole if unit == "ms" else f"{whole} // {_PER_SECOND[unit] // 1000}"
+
+
+def number_ns(prefix: str, unit: NumberUnit, parts: Collection[str]) -> str:
+    """Read the nanoseconds that `number_ms` cuts off."""
+    whole, fraction = f"{prefix}_number", f"{prefix}_fraction"
+    if fraction not in parts:
+        fraction = f"CASE WHEN {whole} IS NOT NULL THEN 0 END"
+    if unit == "s":
+        return f"{fraction} % 1000000"
+    if unit == "ms":
+        return f"{fraction} // 1000"
+    return f"{whole} % 1000 * 1000 + {fraction} // 1000000" if unit == "us" else f"{whole} % 1000000"
 
 
 def _year_or_month(seconds: int) -> str:

@@ -147,15 +147,18 @@ def whole_number(number: str, kind: str) -> str:
     return f"TRY_CAST(CASE WHEN {_is_decimal_text(text)} THEN split_part({text}, '.', 1) END AS BIGINT)"
 
 
-def thousandths(number: str, kind: str) -> str:
-    """Give the thousandths of what numbers, or text of such, have after the point; null where there is no number."""
+def billionths(number: str, kind: str) -> str:
+    """Give the billionths of what numbers, or text of such, have after the point; null where there is no number.
+
+    Floats are rounded to millionths, so that 0.3, which is a little less in binary, has no fewer than 0.3.
+    """
     if is_integer(kind):
         return f"CASE WHEN {number} IS NOT NULL THEN 0 END::BIGINT"
     if kind in _FLOATS:
         value = _measurable(number)
-        return f"TRY_CAST(floor(({value} - floor({value})) * 1000 + 0.5) AS BIGINT)"
+        return f"TRY_CAST(floor(({value} - floor({value})) * 1e6 + 0.5) AS BIGINT) * 1000"
     text = f"{number}::VARCHAR"
-    digits = f"rpad(left(split_part({text}, '.', 2), 3), 3, '0')"
+    digits = f"rpad(left(split_part({text}, '.', 2), 9), 9, '0')"
     return f"TRY_CAST(CASE WHEN {_is_decimal_text(text)} THEN {digits} END AS BIGINT)"
 
 
@@ -228,7 +231,7 @@ def offset_columns(column: str, kind: str, nulls: Sequence[str], where: str) -> 
     value = f"({present(column, kind, nulls)})"
     return {
         "offset_number": whole_number(value, kind),
-        "offset_fraction": thousandths(value, kind),
+        "offset_fraction": billionths(value, kind),
         "offset_text": value if is_text(kind) else number_text(value, kind),
     }
 
