@@ -176,6 +176,21 @@ def test_text_that_stands_for_nothing_is_told():
     assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (300 of 400 rows).",)
 
 
+@pytest.mark.parametrize("owner", ["session_id", "visitorId"])
+@pytest.mark.parametrize("name", ["duration_s", "time_to_next"])
+def test_a_duration_of_the_whole_session_is_no_dwell(owner, name):
+    """It is known only when the session ends, and tells when."""
+    sessions = [n // 4 for n in range(N)]  # a session has four rows, one after the other
+    columns = {owner: [f"v{session % 30}" for session in sessions]}
+    of_sessions = table(**{**dict(zip(ENGLISH.column_names, ENGLISH.columns, strict=True)), **columns})
+    constant = of_sessions.append_column(name, pa.array([7 * session for session in sessions]))
+    proposal = propose_mapping(constant)
+    assert not {"dwell", "interval"} & found(proposal).keys()
+    assert [remark for remark in proposal.remarks if remark.startswith(f"{name}: not taken for the ")]
+    varying = of_sessions.append_column(name, pa.array(range(N)))
+    assert {"dwell", "interval"} & found(propose_mapping(varying)).keys()
+
+
 def test_milliseconds_of_dwell():
     assert propose_mapping(with_column(dwell_ms=lambda n: n)).mapping.tables[0].dwell.unit == "ms"
 

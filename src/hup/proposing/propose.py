@@ -13,6 +13,7 @@ from hup.data.tables.mapping import NULLS, Mapping, builtin_mappings, load_mappi
 from hup.errors import HupError
 from hup.proposing.categories import guess_categories
 from hup.proposing.column_profile import ColumnProfile, profile_columns
+from hup.proposing.durations import varies
 from hup.proposing.synonyms import ACTIONS, name_fit
 
 _MOST_BEHAVIORS = 100
@@ -30,6 +31,11 @@ _WITHOUT = {
     "interval": "without, intervals are computed from the times",
     "categories": "without, there are only items",
 }
+_DURATIONS = ("dwell", "interval")
+_CONSTANT = (
+    "{name}: not taken for the {role}, as it is mostly the same in one row and the next of a session: a duration of "
+    "the whole session would tell when it ends."
+)
 _ALWAYS_TOLD = ("timestamp", "item", "user", "session", "behavior", "categories")
 
 
@@ -158,8 +164,14 @@ def _guessed(
     free = dict(profiles)
     chosen: dict[str, ColumnProfile] = {}
     choices: dict[str, Choice] = {}
+    remarks: list[str] = []
     for role, fits in _FITS.items():
-        profile, why = _best(role, fits, free.values())
+        suited = list(free.values())
+        if role in _DURATIONS:
+            constant = {profile.name for profile in suited if fits(profile) and not _varies(profile, chosen, sample)}
+            suited = [profile for profile in suited if profile.name not in constant]
+            remarks += [_CONSTANT.format(name=name, role=role) for name in sorted(constant) if name_fit(name, role)]
+        profile, why = _best(role, fits, suited)
         if profile is not None:
             chosen[role] = free.pop(profile.name)
             choices[role] = Choice(role, (profile.name,), profile.examples(), why)
@@ -183,8 +195,14 @@ def _guessed(
         mapping=Mapping.validated(tree) if _is_whole(chosen) else None,
         tree=tree,
         choices=tuple(choices[role] for role in _ORDER if role in choices),
-        remarks=(*_null_remarks(used, NULLS), *_time_remarks(chosen.get("timestamp"))),
+        remarks=(*remarks, *_null_remarks(used, NULLS), *_time_remarks(chosen.get("timestamp"))),
     )
+
+
+def _varies(profile: ColumnProfile, chosen: AnyMapping[str, ColumnProfile], sample: pa.Table) -> bool:
+    """Tell whether a duration is one of events, as far as the sample shows sessions, or users."""
+    owner = chosen.get("session") or chosen.get("user")
+    return owner is not None and varies(sample[profile.name].to_pylist(), sample[owner.name].to_pylist())
 
 
 def _is_whole(chosen: AnyMapping[str, ColumnProfile]) -> bool:
