@@ -191,6 +191,24 @@ def test_a_duration_of_the_whole_session_is_no_dwell(owner, name):
     assert {"dwell", "interval"} & found(propose_mapping(varying)).keys()
 
 
+@pytest.mark.parametrize("as_text", [True, False])
+def test_date_and_time_of_day_are_joined(as_text):
+    start = dt.datetime(2024, 5, 1, 9, 5)
+    moments = [start + dt.timedelta(minutes=7 * n) for n in range(N)]
+    columns = {
+        "COOKIE": [f"aaaa{n % 30}" for n in range(N)],
+        "Date": [f"{moment:%Y-%m-%d}" if as_text else moment.date() for moment in moments],
+        "Time": [f"{moment:%H:%M:%S}" if as_text else moment.time() for moment in moments],
+        "Product": [f"p{n % 50}" for n in range(N)],
+    }
+    proposal = propose_mapping(pa.table(columns))
+    assert found(proposal) == {"user": ("COOKIE",), "timestamp": ("Date", "Time"), "item": ("Product",)}
+    timestamp = toml(proposal).tables[0].timestamp
+    assert (timestamp.column, timestamp.time) == (("Date",), ("Time",))
+    only_dates = propose_mapping(pa.table({name: columns[name] for name in ("COOKIE", "Date", "Product")}))
+    assert toml(only_dates).tables[0].timestamp.time is None
+
+
 def test_milliseconds_of_dwell():
     assert propose_mapping(with_column(dwell_ms=lambda n: n)).mapping.tables[0].dwell.unit == "ms"
 

@@ -17,6 +17,8 @@ from hup.data.tables.mapping import NULLS
 from hup.proposing.synonyms import LIKELY_NULLS
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]00:00(:00([.,]0*)?)?)?", re.ASCII)
+_TIME_OF_DAY = re.compile(r"\d?\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _FIRST_YEAR_SECONDS = 631_152_000  # 1990
 _LAST_YEAR_SECONDS = 4_102_444_800  # 2100
@@ -71,11 +73,23 @@ class ColumnProfile:
         """Whether no value is a number with a fraction."""
         return not any("." in text and _NUMBER.fullmatch(text) for text in self.counts)
 
+    @cached_property
+    def is_date(self) -> bool:
+        """Whether these are dates without a time of day."""
+        return self.time in ("native", "iso") and self._mostly(lambda text: _DATE.fullmatch(text) is not None)
+
+    @cached_property
+    def is_time_of_day(self) -> bool:
+        """Whether these are times of a day that stands elsewhere."""
+        shaped = self._mostly(lambda text: _TIME_OF_DAY.fullmatch(text) is not None)
+        return bool(pa.types.is_time(self.kind)) or shaped
+
     @property
     def may_name(self) -> bool:
         """Whether the values may be ids or names."""
         scalar = not (pa.types.is_nested(self.kind) or pa.types.is_boolean(self.kind) or pa.types.is_binary(self.kind))
-        return scalar and self.is_whole and self.time not in ("native", "iso") and bool(self.texts)
+        is_time = self.time in ("native", "iso") or self.is_time_of_day
+        return scalar and self.is_whole and not is_time and bool(self.texts)
 
     @cached_property
     def time(self) -> TimeShape | None:

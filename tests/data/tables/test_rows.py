@@ -378,6 +378,53 @@ def test_digits_of_a_time_and_of_what_is_added_to_it(engine):
     assert [(row["time_ms"], row["time_ns"]) for row in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("dates", "kind"),
+    [
+        (["2019-10-01"] * 4, None),
+        (["2019-10-01 00:00:00"] * 4, None),
+        ([dt.date(2019, 10, 1)] * 4, None),
+        ([dt.datetime(2019, 10, 1)] * 4, pa.timestamp("us")),
+    ],
+)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_date_and_time_of_day_are_joined(engine, dates, kind, as_text):
+    times = [dt.time(0, 0), dt.time(9, 5, 7), dt.time(12, 30, 5, 250_000), None]
+    texts = ["0:00", "9:05:07", "12:30:05.25", ""]
+    columns = {name: [value] * 4 for name, value in GOOD.items()}
+    columns |= {"t": pa.array(dates, kind), "f": texts if as_text else pa.array(times, pa.time64("us"))}
+    timestamp = {"column": "t", "time": "f", "zone": "Europe/Berlin"}
+    found, _ = typed(engine, pa.table(columns), tables={**TABLE, "timestamp": timestamp})
+    day = (SECOND - 2 * 3600) * 1000  # midnight in Berlin
+    expected = [day, day + (9 * 3600 + 5 * 60 + 7) * 1000, day + (12 * 3600 + 30 * 60 + 5) * 1000 + 250, None]
+    assert [row["time_ms"] for row in found] == expected
+    assert [row["reason"] for row in found] == [None, None, None, "timestamp is missing"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"t": [SECOND], "f": ["12:30"]}, "column 't' holds numbers; expected dates, as time is mapped"),
+        ({"t": ["2019-10-01"], "f": [1230]}, "column 'f' holds numbers; expected times of day, such as 12:30:05"),
+        ({"t": ["2019-10-01"], "f": [dt.datetime(2019, 10, 1)]}, "column 'f' holds timestamps; expected times of day"),
+    ],
+)
+def test_what_is_no_date_and_time_of_day(engine, columns, message):
+    table = pa.table({**{name: [value] for name, value in GOOD.items()}, **columns})
+    with pytest.raises(HupError, match=message):
+        typed(engine, table, tables={**TABLE, "timestamp": {"column": "t", "time": "f"}})
+
+
+def test_times_that_are_all_at_midnight_are_told(engine):
+    midnight = "all times are at midnight"
+    dates = [{"t": "2019-10-01"}, {"t": "2019-09-30 00:00:00"}]
+    assert midnight in typed(engine, dates)[1][-1]
+    assert not [guess for guess in typed(engine, [*dates, {"t": "2019-10-01 00:00:01"}])[1] if midnight in guess]
+    offset = {"tables": {**TABLE, "timestamp": {"column": "t", "offset": "f"}}}
+    with_offset = typed(engine, [{**row, "f": "1000"} for row in dates], **offset)
+    assert not [guess for guess in with_offset[1] if midnight in guess]
+
+
 # Tables
 
 

@@ -25,9 +25,9 @@ from hup.data.tables.rows import (
     row_text,
     time_checks,
 )
-from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, with_time_parts
+from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, told_time, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms, time_ns
-from hup.data.tables.values import id_text, present
+from hup.data.tables.values import id_text
 from hup.errors import HupError
 
 ALWAYS = -(2**62)
@@ -125,7 +125,9 @@ def _read_items(
     files = side_files(rules.file, source, "table of items")
     place = files[0].name
     wanted = [rules.item, *([rules.category] if rules.category else [(name,) for name in rules.columns])]
-    times = [rules.timestamp.column] if rules.timestamp is not None else []
+    times = []
+    if rules.timestamp is not None:
+        times = [rules.timestamp.column, *([rules.timestamp.time] if rules.timestamp.time is not None else [])]
     raw, columns = _read(files, rules.dialect, [*wanted, *times, *((name,) for name in rules.where)], engine, progress)
     item, paths = columns[0], columns[1 : len(wanted)]
 
@@ -143,12 +145,14 @@ def _read_items(
         engine.create_table("item_rows", raw.typed(lambda types: select(parsed(types), counting(types))))
     else:
         time = columns[len(wanted)]
-        kinds = raw.kinds(time)
+        time_of_day = columns[len(wanted) + 1] if len(times) > 1 else None
+        kinds = raw.kinds(time) if time_of_day is None else ("VARCHAR",)
         parts = time_columns(*kinds)
 
         def timed(types: AnyMapping[str, str]) -> str:
-            told = {**parsed(types), "told_time": present(quoted_name(time), types[time], mapping.nulls)}
-            return with_time_parts(select(told, counting(types)), types[time], time, place, parts)
+            told, kind = told_time(types, time, time_of_day, mapping.nulls, place)
+            rows = select({**parsed(types), "told_time": told}, counting(types))
+            return with_time_parts(rows, kind, time, place, parts)
 
         engine.create_table("item_rows", raw.typed(timed))
         reading = decide_reading("item_rows", kinds, rules.timestamp, time, engine, now_ms, place)

@@ -11,9 +11,9 @@ from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, with_time_parts
+from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, told_time, with_time_parts
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
-from hup.data.tables.values import id_text, offset_columns, present, seconds_columns
+from hup.data.tables.values import id_text, offset_columns, seconds_columns
 from hup.errors import HupError
 
 COLUMNS = (
@@ -81,11 +81,12 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Duc
     where = raw.files[0] if len(raw.files) == 1 else f"{len(raw.files)} files ({raw.files[0]}, …)"
     bound = table.bind(raw.types[0], mapping.categories, where)
     kept = kept_name(table, mapping)
-    kinds = raw.kinds(bound.timestamp)
+    rule = table.timestamp
+    kinds = raw.kinds(bound.timestamp) if bound.time_of_day is None else ("VARCHAR",)
     parts = time_columns(*kinds)
     # Each file in its own types: what is common to numbers and text, or to wide integers and floats, is not exact.
     engine.create_table(kept, raw.typed(lambda types: typing_sql(types, bound, table, mapping, where, parts)))
-    reading = decide_reading(kept, kinds, table.timestamp, bound.timestamp, engine, now_ms, where)
+    reading = decide_reading(kept, kinds, rule, bound.timestamp, engine, now_ms, where)
     return TypedRows(_judging_sql(kept, parts, bound, table, mapping, reading, now_ms), reading.guesses)
 
 
@@ -135,6 +136,7 @@ def typing_sql(
     def ids(name: str | None) -> str:
         return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
 
+    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where)
     columns = {
         **PLACES,
         "user": ids(bound.user),
@@ -143,7 +145,7 @@ def typing_sql(
         "item": ids(bound.item),
         "category": category_text(types, bound.categories, mapping.nulls, where),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
-        "told_time": present(quoted_name(bound.timestamp), types[bound.timestamp], mapping.nulls),
+        "told_time": time,
     }
     for role, rule, name in (("interval", table.interval, bound.interval), ("dwell", table.dwell, bound.dwell)):
         if rule is not None and name is not None:
@@ -152,7 +154,7 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where, parts)
+    return with_time_parts(select(columns, "raw_rows"), time_kind, bound.timestamp, where, parts)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:

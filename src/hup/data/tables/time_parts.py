@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
+from hup.data.engines.reader import quoted_name
 from hup.data.tables.values import (
     DECIMAL_NUMBER,
     NULL_TYPE,
@@ -13,6 +14,7 @@ from hup.data.tables.values import (
     is_text,
     number_text,
     plain_type,
+    present,
     whole_number,
 )
 from hup.errors import HupError
@@ -22,6 +24,7 @@ _ZONE = "(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)"
 #: A date, a date with time, the latter with or without zone; for text without blanks at its ends.
 _ISO = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?( ?{_ZONE})?)?"
 _MOST_ZONE_HOURS = 15
+_MIDNIGHT = "[T ]00:00(:00([.,]0*)?)?"
 #: Types of times that have no digits beyond milliseconds.
 _WHOLE_MS = (NULL_TYPE, "DATE", "TIMESTAMP_S", "TIMESTAMP_MS")
 _PARTS = ("time_wall", "time_rest", "time_zone", "time_number", "time_fraction", "time_text")
@@ -31,6 +34,46 @@ def time_columns(*kinds: str) -> tuple[str, ...]:
     """List the columns that `with_time_parts` makes of values of any of the SQL types `kinds`."""
     made = {part for kind in kinds for part in _columns_of(kind)}
     return tuple(part for part in _PARTS if part in made)
+
+
+def told_time(
+    types: Mapping[str, str], column: str, time_of_day: str | None, nulls: Sequence[str], where: str
+) -> tuple[str, str]:
+    """Give what a row says of its time, null where that is missing, and its SQL type; of two columns joined, text.
+
+    Parameters
+    ----------
+    types : mapping of str to str
+        SQL types of the columns.
+    column, time_of_day : str
+        Column of the time, or of the date and of the time of that day.
+    nulls : sequence of str
+        Text that means missing.
+    where : str
+        Of the table, for errors.
+
+    Raises
+    ------
+    HupError
+        If there are two columns, and one holds no dates or the other no times of day.
+    """
+    kind = types[column]
+    value = present(quoted_name(column), kind, nulls)
+    if time_of_day is None:
+        return value, kind
+    time_kind = types[time_of_day]
+    if not (is_text(kind) or is_clock(kind) or kind == NULL_TYPE):
+        raise HupError(f"{where}: column {column!r} holds {plain_type(kind)}; expected dates, as time is mapped, too.")
+    if not (is_text(time_kind) or (time_kind.startswith("TIME") and not is_clock(time_kind)) or time_kind == NULL_TYPE):
+        raise HupError(
+            f"{where}: column {time_of_day!r} holds {plain_type(time_kind)}; expected times of day, such as 12:30:05."
+        )
+    # A date alone is often written with midnight behind it.
+    date = f"regexp_replace({value}, '{_MIDNIGHT}$', '')" if is_text(kind) else f"{value}::DATE::VARCHAR"
+    time = present(quoted_name(time_of_day), time_kind, nulls)
+    if not is_text(time_kind):
+        time = f"{time}::TIME::VARCHAR"
+    return f"({date}) || ' ' || (CASE WHEN ({time})[2] = ':' THEN '0' ELSE '' END) || ({time})", "VARCHAR"
 
 
 def _columns_of(kind: str) -> tuple[str, ...]:

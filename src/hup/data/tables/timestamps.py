@@ -25,6 +25,10 @@ _DAY = datetime.timedelta(days=1)
 _MS = datetime.timedelta(milliseconds=1)
 _EPOCH = datetime.datetime(1970, 1, 1)
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_MIDNIGHTS = (
+    "{column}: all times are at midnight, so events of one day are in the order of their rows. Is the time of day in a "
+    'column of its own? Then map it, too: timestamp = {{ column = "{column}", time = "…" }}.'
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ class _Counted:
 
 @dataclass(frozen=True)
 class _Met:
-    """What is in a column: numbers, those of the magnitude of each unit among them, walls, and those with a zone."""
+    """What is in a column: numbers, those of each unit's magnitude among them, walls, those with a zone, midnights."""
 
     numbers: int
     units: dict[NumberUnit, _Counted]
     walls: _Counted
     zoned: int
+    midnights: int
 
 
 def decide_reading(
@@ -136,6 +141,8 @@ def decide_reading(
     reads_walls = rule.unit in ("auto", "iso") or has_clocks or "time_number" not in parts
     if met.walls.n and reads_walls:
         guesses += _wall_guesses(met, rule.zone, column)
+        if 1 < met.walls.n == met.midnights and not met.numbers and rule.time is None and rule.offset is None:
+            guesses.append(_MIDNIGHTS.format(column=column))
     return TimeReading(
         unit=unit,
         reads_walls=reads_walls,
@@ -163,10 +170,11 @@ def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, latest_ms: in
         least = _SMALLEST_SECONDS * per_second
         inside = f"{number} >= {least} AND {number} < {least * 1000}"
         counts[unit] = counted(number, inside, latest_ms // 1000 * per_second)
+    counts["midnights"] = f"count(*) FILTER (WHERE {wall} % {DAY_MS} = 0)"
     counts["walls"] = counted(wall, "true", latest_ms)
     row: dict[str, Any] = engine.collect(select(counts, rows)).to_pylist()[0]
     units = {unit: _Counted(**row[unit]) for unit in _PER_SECOND}
-    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"])
+    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"], row["midnights"])
 
 
 def _check_kind(rule: TimestampRule, met: _Met, column: str, where: str) -> None:
