@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import tomllib
 
 import pyarrow as pa
@@ -207,6 +208,16 @@ def test_date_and_time_of_day_are_joined(as_text):
     assert (timestamp.column, timestamp.time) == (("Date",), ("Time",))
     only_dates = propose_mapping(pa.table({name: columns[name] for name in ("COOKIE", "Date", "Product")}))
     assert toml(only_dates).tables[0].timestamp.time is None
+
+
+def test_lists_of_json_lines_are_no_names_and_keep_no_row_from_the_sample(tmp_path):
+    lines = [json.dumps({"user": f"u{n % 9}", "ts": 1_600_000_000 + n, "item": ["a", n], "sku": n}) for n in range(50)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    with DuckDBEngine(tmp_path / "spill") as engine:
+        source = TableSource(files=tuple(find_sources([tmp_path / "log.jsonl"], tmp_path / "out", print)))
+        samples, _ = sample_tables(source, engine)
+    assert len(samples[0].rows) == 50
+    assert found(propose_mapping(samples[0].rows))["item"] == ("sku",)
 
 
 def test_milliseconds_of_dwell():

@@ -89,7 +89,9 @@ class ColumnProfile:
         """Whether the values may be ids or names."""
         scalar = not (pa.types.is_nested(self.kind) or pa.types.is_boolean(self.kind) or pa.types.is_binary(self.kind))
         is_time = self.time in ("native", "iso") or self.is_time_of_day
-        return scalar and self.is_whole and not is_time and bool(self.texts)
+        # In JSON lines, where all is text, lists and objects are written so.
+        is_json = self._mostly(lambda text: text[:1] + text[-1:] in ("[]", "{}"))
+        return scalar and self.is_whole and not is_time and not is_json and bool(self.texts)
 
     @cached_property
     def time(self) -> TimeShape | None:

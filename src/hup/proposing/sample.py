@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name
+from hup.data.engines.jsonl_stream import NESTED
+from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name, quoted_text
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping
@@ -93,7 +94,9 @@ def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engin
     # A few files suffice; the first and the last, as logs change over time.
     files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
     parts = [replace(source, files=(file,)) for file in files] or [source]
-    good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE hup_problem IS NULL"
+    # Tables have columns of lists that no mapping needs to name.
+    usable = f"hup_problem IS NULL OR starts_with(hup_problem, {quoted_text(NESTED)})"
+    good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE {usable}"
     rows = []
     for part in parts:
         raw = engine.reader.read(part, dialect, list(columns), Progress())
@@ -134,7 +137,10 @@ def find_dialect(file: SourceFile) -> Dialect:
         line = lines[0].decode("utf-8-sig") if lines else ""
     except UnicodeDecodeError:
         raise HupError(f"{file.path}, line 1 is not UTF-8 text. Convert the file to UTF-8.") from None
-    fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
+    try:
+        fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
+    except csv.Error:
+        return Dialect()  # whoever reads the columns says what is wrong with the line
     delimiter = max(_DELIMITERS, key=lambda mark: len(fields[mark]))
     names = fields[delimiter]
     known = _header_of_known(file.path, len(names))

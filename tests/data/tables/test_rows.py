@@ -302,6 +302,16 @@ def test_category_columns_are_joined(engine):
     assert [row["category"] for row in found] == [f"a{SEPARATOR}b", f"{SEPARATOR}b", f"a{SEPARATOR}", None]
 
 
+def test_a_separator_in_a_name_parts_no_path(engine):
+    rows = [{"c": f"p{SEPARATOR}q", "k": "r"}, {"c": "p", "k": f"q{SEPARATOR}r"}, {"c": "p", "k": "q"}]
+    found, _ = typed(engine, rows, categories={"columns": ["c", "k"]})
+    assert [row["category"] for row in found] == [f"p q{SEPARATOR}r", f"p{SEPARATOR}q r", f"p{SEPARATOR}q"]
+    found, _ = typed(engine, rows, categories={"columns": ["c"]})
+    assert [row["category"] for row in found] == ["p q", "p", "p"]
+    found, _ = typed(engine, rows, categories={"column": "c", "delimiter": SEPARATOR})
+    assert [row["category"] for row in found] == [f"p{SEPARATOR}q", "p", "p"]
+
+
 def test_category_path_is_kept_as_it_is(engine):
     found, _ = typed(engine, [{"c": "a.b"}, {"c": ""}], categories={"column": "c", "delimiter": "."})
     assert [row["category"] for row in found] == ["a.b", None]

@@ -132,7 +132,7 @@ def _read_items(
     item, paths = columns[0], columns[1 : len(wanted)]
 
     def parsed(types: AnyMapping[str, str]) -> dict[str, str]:
-        category = category_text(types, paths, mapping.nulls, place)
+        category = category_text(types, paths, mapping, place)
         return {**PLACES, "item": column_id(types, item, mapping.nulls, place), "category": category}
 
     def counting(types: AnyMapping[str, str]) -> str:

@@ -143,7 +143,7 @@ def typing_sql(
         "session": ids(bound.session),
         "event_id": ids(bound.event_id),
         "item": ids(bound.item),
-        "category": category_text(types, bound.categories, mapping.nulls, where),
+        "category": category_text(types, bound.categories, mapping, where),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
         "told_time": time,
     }
@@ -165,9 +165,12 @@ def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], wher
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(types: AnyMapping[str, str], names: Sequence[str], nulls: Sequence[str], where: str) -> str:
+def category_text(types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str) -> str:
     """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
-    parts = [column_id(types, name, nulls, where) for name in names]
+    parts = [column_id(types, name, mapping.nulls, where) for name in names]
+    if mapping.categories.delimiter is None:
+        # What parts names here is a control character in a name, which would become a blank later.
+        parts = [f"replace({part}, {quoted_text(SEPARATOR)}, ' ')" for part in parts]
     if len(parts) < 2:
         return parts[0] if parts else "NULL::VARCHAR"
     joined = f" || {quoted_text(SEPARATOR)} || ".join(f"coalesce({part}, '')" for part in parts)
