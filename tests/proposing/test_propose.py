@@ -220,6 +220,14 @@ def test_lists_of_json_lines_are_no_names_and_keep_no_row_from_the_sample(tmp_pa
     assert found(propose_mapping(samples[0].rows))["item"] == ("sku",)
 
 
+def test_lone_carriage_returns_are_told_as_elsewhere(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"visitor_id,visited_at,sku\rann,2024-05-01 09:00:00,lamp\r")
+    with DuckDBEngine(tmp_path / "spill") as engine:
+        source = TableSource(files=tuple(find_sources([tmp_path / "log.csv"], tmp_path / "out", print)))
+        with pytest.raises(HupError, match="Do lines end in a carriage return alone"):
+            sample_tables(source, engine)
+
+
 def test_milliseconds_of_dwell():
     assert propose_mapping(with_column(dwell_ms=lambda n: n)).mapping.tables[0].dwell.unit == "ms"
 

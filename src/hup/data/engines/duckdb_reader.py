@@ -76,11 +76,13 @@ class DuckDBReader:
             return self._engine.run(lambda: self._queries.types(query, database))
         match table_format(files):
             case "parquet":
+                _refuse_bytes(files)
                 heads = [(file, parquet_head(file)) for file in files]
                 require_columns([(head.names, head.reject(file)) for file, head in heads])
                 filled = [file for file, head in heads if head.names]
                 return self._engine.types(f"SELECT * FROM {_parquet_scan(filled)}")
             case "arrow":
+                _refuse_bytes(files)
                 arrow_heads = [arrow_head(file) for file in files]
                 require_columns([(head.names, head.reject) for head in arrow_heads])
                 return common_types([head.schema for head in arrow_heads if head.names])
@@ -115,8 +117,10 @@ class DuckDBReader:
             return self._raw([self._stream(schema, batches)], ("query",), (0,), [])
         match table_format(files):
             case "parquet":
+                _refuse_bytes(files)
                 rows, rejects = _parquet(files, wanted)
             case "arrow":
+                _refuse_bytes(files)
                 rows, rejects = self._arrow(files, wanted, progress)
             case format:
                 parse, rejects = text_rows(format, files, dialect, wanted)
@@ -164,6 +168,17 @@ def _refuse_uris(source: TableSource) -> None:
         raise HupError(
             f"{source.uris[0]} is a place that only Spark reads. Run with --engine spark, or name local files."
         )
+
+
+def _refuse_bytes(files: Sequence[SourceFile]) -> None:
+    """Refuse names that are not UTF-8, which neither SQL nor Arrow can say; text files are opened by this process."""
+    for file in files:
+        try:
+            str(file.path).encode()
+        except UnicodeEncodeError:
+            raise HupError(
+                f"The name of {file.name} is not UTF-8; only text files may have such names. Rename it, or its folder."
+            ) from None
 
 
 @dataclass(frozen=True)

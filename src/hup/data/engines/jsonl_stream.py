@@ -93,8 +93,8 @@ class JsonlRows:
     """Wanted keys of JSON lines as text: lines as texts in ``hup_json``, out of which SQL takes the keys.
 
     Lines that are no text are problem rows. Of strings values are their content, of numbers and the like their JSON;
-    lists and objects are a problem, too, as each would be an id that is none. A dotted name is a key of a nested object,
-    or a key with a dot in it.
+    lists and objects are a problem, too, as each would be an id that is none. A dotted name is a key of a nested
+    object, or a key with a dot in it.
 
     Attributes
     ----------
