@@ -228,6 +228,38 @@ def test_lone_carriage_returns_are_told_as_elsewhere(tmp_path):
             sample_tables(source, engine)
 
 
+def test_names_in_chinese():
+    columns = {
+        "用户ID": [900_000 + n % 30 for n in range(N)],
+        "商品ID": [500_000 + n % 50 for n in range(N)],
+        "商品类目ID": [70_000 + n % 7 for n in range(N)],
+        "行为类型": [["pv", "cart", "buy"][n % 3] for n in range(N)],
+        "时间戳": [1_512_189_107 + n for n in range(N)],
+    }
+    roles = ("user", "item", "categories", "behavior", "timestamp")
+    assert found(propose_mapping(pa.table(columns))) == dict(zip(roles, zip(columns), strict=True))
+
+
+def test_an_email_is_a_user():
+    renamed = ENGLISH.rename_columns(["Email", *ENGLISH.column_names[1:]])
+    assert found(propose_mapping(renamed))["user"] == ("Email",)
+
+
+@pytest.mark.parametrize(
+    ("write", "is_id"),
+    [
+        (lambda n: f"{4_095_515_938 + n % 30}.{1_639_822_046 + n % 30}", True),
+        (lambda n: f"{13_085 + n % 30}.0", True),
+        (lambda n: f"{13_085 + n % 30}.5", False),
+        (lambda n: f"52.{123_456 + n % 30}", False),
+    ],
+    ids=["client id", "whole float", "fraction", "degrees"],
+)
+def test_ids_that_look_like_decimals(write, is_id):
+    users = ENGLISH.set_column(0, "visitorId", pa.array([write(n) for n in range(N)]))
+    assert found(propose_mapping(users)).get("user") == (("visitorId",) if is_id else None)
+
+
 def test_milliseconds_of_dwell():
     assert propose_mapping(with_column(dwell_ms=lambda n: n)).mapping.tables[0].dwell.unit == "ms"
 

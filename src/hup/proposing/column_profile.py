@@ -20,6 +20,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]00:00(:00([.,]0*)?)?)?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"\d?\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_NAME_WITH_POINT = re.compile(r"\d{6,}\.\d{6,}|-?\d+\.0+", re.ASCII)
 _FIRST_YEAR_SECONDS = 631_152_000  # 1990
 _LAST_YEAR_SECONDS = 4_102_444_800  # 2100
 _MOST = 0.9  # a share of values that counts as all but a few
@@ -70,8 +71,13 @@ class ColumnProfile:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether no value is a number with a fraction."""
-        return not any("." in text and _NUMBER.fullmatch(text) for text in self.counts)
+        """Whether no value is a number with a fraction, besides those that only look like one.
+
+        Two long numbers with a point between them are a client id of Google Analytics; 13085.0 is what pandas makes of
+        an integer in a column with gaps.
+        """
+        fractions = (text for text in self.counts if "." in text and _NUMBER.fullmatch(text))
+        return all(_NAME_WITH_POINT.fullmatch(text) for text in fractions)
 
     @cached_property
     def is_date(self) -> bool:
