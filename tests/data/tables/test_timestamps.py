@@ -313,7 +313,7 @@ def test_numbers_and_dates_in_one_column(engine):
 def test_a_future_that_most_times_lie_in_is_told(engine):
     for values in (["2031-01-01"] * 3, [1_924_992_000] * 3, pa.array([dt.date(2031, 1, 1)] * 3)):
         assert "3 of 3 times lie in the future" in read(engine, values)[2].guesses[-1]
-    assert len(read(engine, ["2031-01-01", "2019-01-01"])[2].guesses) == 1
+    assert len(read(engine, ["2031-01-01 12:00", "2019-01-01"])[2].guesses) == 1
 
 
 # Other types

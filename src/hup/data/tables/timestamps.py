@@ -140,9 +140,7 @@ def decide_reading(
             guesses.append(f"{column}: most numbers are shortly after 1970 when read as {_NAMES[unit]}, as stated.")
     reads_walls = rule.unit in ("auto", "iso") or has_clocks or "time_number" not in parts
     if met.walls.n and reads_walls:
-        guesses += _wall_guesses(met, rule.zone, column)
-        if 1 < met.walls.n == met.midnights and not met.numbers and rule.time is None and rule.offset is None:
-            guesses.append(_MIDNIGHTS.format(column=column))
+        guesses += _wall_guesses(met, rule, column)
     return TimeReading(
         unit=unit,
         reads_walls=reads_walls,
@@ -203,18 +201,20 @@ def _unit_guesses(unit: NumberUnit, met: _Met, column: str) -> list[str]:
     return guesses + _future_guess(column, counted.future, met.numbers)
 
 
-def _wall_guesses(met: _Met, zone: str, column: str) -> list[str]:
+def _wall_guesses(met: _Met, rule: TimestampRule, column: str) -> list[str]:
     span = _span([_day(bound or 0) for bound in (met.walls.first, met.walls.last)])
     if not met.zoned:
-        what = f"times without a zone, read in {zone}, {span}"
+        what = f"times without a zone, read in {rule.zone}, {span}"
     elif met.zoned == met.walls.n:
         what = f"times with a zone, {span}"
     else:
         naive = met.walls.n - met.zoned
-        what = f"{met.zoned:,} times name a zone and {naive:,} do not: these are read in {zone}; {span}"
+        what = f"{met.zoned:,} times name a zone and {naive:,} do not: these are read in {rule.zone}; {span}"
     guesses = [f"{column}: {what}."]
     if met.numbers:
         guesses.append(f"{column}: {met.numbers:,} values are numbers, {met.walls.n:,} are dates.")
+    elif 1 < met.walls.n == met.midnights and rule.time is None and rule.offset is None:
+        guesses.append(_MIDNIGHTS.format(column=column))
     return guesses + _future_guess(column, met.walls.future, met.walls.n)
 
 
