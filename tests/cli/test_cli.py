@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import hup
 from hup.cli import COMMANDS, app, main
-from hup.cli.console import EXIT_INTERRUPTED, console, note, progress, speaks_plainly
+from hup.cli.console import EXIT_INTERRUPTED, console, error_console, note, progress, speaks_plainly
+from hup.data.dataset import Dataset
 from hup.errors import HupError
 
 NAMES = [command.__name__ for command in COMMANDS]
@@ -149,7 +150,7 @@ def test_a_reader_that_goes_away_is_no_error():
     assert done.stderr == ""
 
 
-def test_notes_and_progress_stay_off_standard_output(capsys):
+def test_notes_stay_off_standard_output_and_progress_off_files(capsys):
     note("a remark with [brackets]")
     with progress("Counting", total=3) as advance:
         advance()
@@ -157,8 +158,33 @@ def test_notes_and_progress_stay_off_standard_output(capsys):
     console.print("a result")
     said = capsys.readouterr()
     assert said.out == "a result\n"
-    assert "a remark with [brackets]" in said.err
-    assert "3/3" in said.err
+    assert said.err == "a remark with [brackets]\n"
+
+
+def test_progress_is_shown_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(error_console, "_force_terminal", True)
+    with progress("Counting", total=3) as advance:
+        advance(3)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_what_an_encoding_lacks_ends_no_command(tmp_path):
+    lines = "caf\u00e9+1+\u0436+1+2 b+1+\u0436+3+4\n" * 10
+    (tmp_path / "names.txt").write_text(lines, encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    prepare = run_hup("prepare", "names.txt", "--format", "jd", "--out", "shop", cwd=tmp_path, env=environment)
+    assert (prepare.returncode, "Traceback" in prepare.stderr) == (0, False)
+    tree = run_hup("info", "shop", "--tree", cwd=tmp_path, env=environment)
+    assert (tree.returncode, "Traceback" in tree.stderr) == (0, False)
+    assert "?" in tree.stdout
+
+
+def test_a_file_name_that_is_not_utf8_is_shown_escaped(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / os.fsdecode(b"\xff.txt")).write_text("a+1+x+1+2 b+1+x+3+4\n" * 10)
+    done = run_hup("prepare", "logs", "--format", "jd", "--out", "shop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [source.file for source in Dataset.open(tmp_path / "shop").manifest.sources] == ["\\xff.txt"]
 
 
 def test_a_command_keeps_its_signature():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import tomllib
 
 import pyarrow as pa
@@ -174,6 +175,89 @@ def test_text_that_stands_for_nothing_is_told():
     proposal = propose_mapping(odd)
     assert proposal.mapping.nulls == (*NULLS, "NA")
     assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (300 of 400 rows).",)
+
+
+@pytest.mark.parametrize("owner", ["session_id", "visitorId"])
+@pytest.mark.parametrize("name", ["duration_s", "time_to_next"])
+def test_a_duration_of_the_whole_session_is_no_dwell(owner, name):
+    """It is known only when the session ends, and tells when."""
+    sessions = [n // 4 for n in range(N)]  # a session has four rows, one after the other
+    columns = {owner: [f"v{session % 30}" for session in sessions]}
+    of_sessions = table(**{**dict(zip(ENGLISH.column_names, ENGLISH.columns, strict=True)), **columns})
+    constant = of_sessions.append_column(name, pa.array([7 * session for session in sessions]))
+    proposal = propose_mapping(constant)
+    assert not {"dwell", "interval"} & found(proposal).keys()
+    assert [remark for remark in proposal.remarks if remark.startswith(f"{name}: not taken for the ")]
+    varying = of_sessions.append_column(name, pa.array(range(N)))
+    assert {"dwell", "interval"} & found(propose_mapping(varying)).keys()
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_date_and_time_of_day_are_joined(as_text):
+    start = dt.datetime(2024, 5, 1, 9, 5)
+    moments = [start + dt.timedelta(minutes=7 * n) for n in range(N)]
+    columns = {
+        "COOKIE": [f"aaaa{n % 30}" for n in range(N)],
+        "Date": [f"{moment:%Y-%m-%d}" if as_text else moment.date() for moment in moments],
+        "Time": [f"{moment:%H:%M:%S}" if as_text else moment.time() for moment in moments],
+        "Product": [f"p{n % 50}" for n in range(N)],
+    }
+    proposal = propose_mapping(pa.table(columns))
+    assert found(proposal) == {"user": ("COOKIE",), "timestamp": ("Date", "Time"), "item": ("Product",)}
+    timestamp = toml(proposal).tables[0].timestamp
+    assert (timestamp.column, timestamp.time) == (("Date",), ("Time",))
+    only_dates = propose_mapping(pa.table({name: columns[name] for name in ("COOKIE", "Date", "Product")}))
+    assert toml(only_dates).tables[0].timestamp.time is None
+
+
+def test_lists_of_json_lines_are_no_names_and_keep_no_row_from_the_sample(tmp_path):
+    lines = [json.dumps({"user": f"u{n % 9}", "ts": 1_600_000_000 + n, "item": ["a", n], "sku": n}) for n in range(50)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    with DuckDBEngine(tmp_path / "spill") as engine:
+        source = TableSource(files=tuple(find_sources([tmp_path / "log.jsonl"], tmp_path / "out", print)))
+        samples, _ = sample_tables(source, engine)
+    assert len(samples[0].rows) == 50
+    assert found(propose_mapping(samples[0].rows))["item"] == ("sku",)
+
+
+def test_lone_carriage_returns_are_told_as_elsewhere(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"visitor_id,visited_at,sku\rann,2024-05-01 09:00:00,lamp\r")
+    with DuckDBEngine(tmp_path / "spill") as engine:
+        source = TableSource(files=tuple(find_sources([tmp_path / "log.csv"], tmp_path / "out", print)))
+        with pytest.raises(HupError, match="Do lines end in a carriage return alone"):
+            sample_tables(source, engine)
+
+
+def test_names_in_chinese():
+    columns = {
+        "用户ID": [900_000 + n % 30 for n in range(N)],
+        "商品ID": [500_000 + n % 50 for n in range(N)],
+        "商品类目ID": [70_000 + n % 7 for n in range(N)],
+        "行为类型": [["pv", "cart", "buy"][n % 3] for n in range(N)],
+        "时间戳": [1_512_189_107 + n for n in range(N)],
+    }
+    roles = ("user", "item", "categories", "behavior", "timestamp")
+    assert found(propose_mapping(pa.table(columns))) == dict(zip(roles, zip(columns), strict=True))
+
+
+def test_an_email_is_a_user():
+    renamed = ENGLISH.rename_columns(["Email", *ENGLISH.column_names[1:]])
+    assert found(propose_mapping(renamed))["user"] == ("Email",)
+
+
+@pytest.mark.parametrize(
+    ("write", "is_id"),
+    [
+        (lambda n: f"{4_095_515_938 + n % 30}.{1_639_822_046 + n % 30}", True),
+        (lambda n: f"{13_085 + n % 30}.0", True),
+        (lambda n: f"{13_085 + n % 30}.5", False),
+        (lambda n: f"52.{123_456 + n % 30}", False),
+    ],
+    ids=["client id", "whole float", "fraction", "degrees"],
+)
+def test_ids_that_look_like_decimals(write, is_id):
+    users = ENGLISH.set_column(0, "visitorId", pa.array([write(n) for n in range(N)]))
+    assert found(propose_mapping(users)).get("user") == (("visitorId",) if is_id else None)
 
 
 def test_milliseconds_of_dwell():

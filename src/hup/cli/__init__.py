@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -112,4 +114,7 @@ def main() -> None:
     # a machine that is theirs. So they spin for microseconds. It is read when torch is imported, by the command.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    # What was computed is not lost for a letter that a terminal or file of another encoding does not have.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     app(prog_name="hup")

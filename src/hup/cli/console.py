@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -25,6 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from hup.errors import HupError
 
@@ -38,7 +40,8 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-WIDTH_IN_FILES = 120  # a file or pipe has no width of its own; the 80 that rich takes then cuts tables short
+#: A file or pipe has no width: lines are as long as what stands in them, for any other cuts an id or breaks it in two.
+WIDTH_IN_FILES = 1_000_000
 
 
 def _console(*, stderr: bool) -> Console:
@@ -104,7 +107,27 @@ def progress_bars() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
         console=error_console,
+        # A log file would get a line of every bar that ends, and says nothing by it.
+        disable=not error_console.is_terminal,
     )
+
+
+def results_table(title: str, columns: Sequence[str], right: Collection[str] = ()) -> Table:
+    """Begin a table of results as all commands print them: no frame, and nothing cut.
+
+    Parameters
+    ----------
+    title : str
+        Plain text.
+    columns : sequence of str
+        Titles; what is too long for a terminal goes on in the next line.
+    right : collection of str
+        Those of numbers, which stand to the right.
+    """
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
 
 
 @contextmanager

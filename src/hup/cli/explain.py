@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.console import console, note
+from hup.cli.console import console, note, results_table
 from hup.cli.recommend import SessionFormat
 from hup.errors import HupError
 
@@ -96,19 +96,12 @@ def _text(session: Path) -> str:
 
 def _ranks(explanation: Explanation) -> Table:
     """Lay out the ranks of the ground truth for the terminal."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     truth = explanation.events[-1]
-    table = Table(
-        title=escape(f"Rank of the ground truth: {truth.item} ({' > '.join(truth.path)})"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("model")
-    for level in explanation.models[0].ranks:
-        table.add_column(level, justify="right")
+    levels = list(explanation.models[0].ranks)
+    title = f"Rank of the ground truth: {truth.item} ({' > '.join(truth.path)})"
+    table = results_table(title, ("model", *levels), right=levels)
     for model in explanation.models:
         table.add_row(escape(model.name), *map(_rank, model.ranks.values()))
     return table

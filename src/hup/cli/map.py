@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
-from hup.cli.console import console, note, progress
+from hup.cli.console import console, note, progress, results_table
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -93,11 +91,7 @@ def _event_table(samples: list[TableSample], proposals: list[Proposal]) -> tuple
 
 
 def _print(proposal: Proposal) -> None:
-    table = Table(
-        title="Proposed mapping", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for name in ("Role", "Column", "Values", "Why"):
-        table.add_column(name, overflow="fold")
+    table = results_table("Proposed mapping", ("Role", "Column", "Values", "Why"))
     for choice in proposal.choices:
         columns = ", ".join(choice.columns) or "[dim]none[/]"
         left = f"; columns left: {', '.join(choice.candidates)}" if choice.candidates else ""

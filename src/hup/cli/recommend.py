@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.console import console, note
+from hup.cli.console import console, note, results_table
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -102,17 +102,13 @@ def _why(origin: Origin) -> str:
 
 def _print(answer: Recommendations) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=f"Recommendations, level {answer.level}", title_justify="left")
-    table.add_column("rank", justify="right")
-    table.add_column("item" if answer.level == "item" else "category")
-    table.add_column("categories")
-    table.add_column(SCORE_TITLES[answer.basis], justify="right")
-    table.add_column("in session")
+    score = SCORE_TITLES[answer.basis]
+    columns = ["rank", "item" if answer.level == "item" else "category", "categories", score, "in session"]
     with_origin = any(recommended.origin for recommended in answer.ranked)
     if with_origin:
-        table.add_column("why")
+        columns.append("why")
+    table = results_table(f"Recommendations, level {answer.level}", columns, right=("rank", score))
     for place, recommended in enumerate(answer.ranked, 1):
         names = escape(recommended.name), escape(" > ".join(recommended.path))
         why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hup.cli.console import console, note, progress_bars
+from hup.cli.console import console, note, progress_bars, results_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -140,8 +140,6 @@ def _percent(value: float | None) -> str:
 
 
 def _summary(metrics: dict[str, Any]) -> Table:
-    from rich.table import Table
-
     from hup.evaluation.figures import NOTHING
 
     validation = metrics["validation"] or {}
@@ -152,13 +150,12 @@ def _summary(metrics: dict[str, Any]) -> Table:
         title = f"{best} of {metrics['epochs']}{stopped} (validation split)"
     else:
         title = f"Last of {metrics['epochs']} epochs: there are no validation sessions to choose by"
-    table = Table(title=title)
-    for name in ("level", "Recall", "MRR", "mean cosine of targets", "their effective rank"):
-        table.add_column(name, justify="left" if name == "level" else "right")
+    figures = ("Recall", "MRR", "mean cosine of targets", "their effective rank")
+    table = results_table(title, ("level", *figures), right=figures)
     collapse = metrics["collapse"]
     for level in validation or [name for name in collapse if "_inputs" not in name]:
-        figures = [_percent(value) for value in validation.get(level, {}).values()] or [NOTHING, NOTHING]
+        shares = [_percent(value) for value in validation.get(level, {}).values()] or [NOTHING, NOTHING]
         spread = collapse.get(level)
         spreads = (f"{spread['mean_cosine']:.3f}", f"{spread['effective_rank']:.1f}") if spread else (NOTHING, NOTHING)
-        table.add_row(level, *figures, *spreads)
+        table.add_row(level, *shares, *spreads)
     return table

@@ -12,7 +12,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from hup.cli.console import EXIT_ERROR, console
+from hup.cli.console import EXIT_ERROR, console, results_table
 from hup.cli.phases import bars_progress
 from hup.cli.prepare import EngineChoice, LogFormat
 
@@ -117,10 +117,7 @@ def _summary(report: ValidationReport) -> Table:
 
 
 def _problems(report: ValidationReport) -> Table:
-    table = Table(title="Problems", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("What", overflow="fold")
-    table.add_column("Rows", justify="right")
-    table.add_column("For example", overflow="fold")
+    table = results_table("Problems", ("What", "Rows", "For example"), right=("Rows",))
     for kind, rows in report.problems.items():
         table.add_row(escape(kind), f"{rows:,}", escape("\n".join(report.examples.get(kind, []))))
     return table

@@ -291,6 +291,8 @@ def _belongs_to(path: Path, out: Path) -> bool:
 def _names(paths: list[Path]) -> list[str]:
     root = Path(os.path.commonpath([path.parent for path in paths]))
     full = [path.relative_to(root).as_posix() for path in paths]
+    # Python keeps bytes that are no UTF-8 in names as halves of characters, which no text may have.
+    full = [os.fsencode(name).decode(errors="backslashreplace") for name in full]
     short = [name.removesuffix(".gz").removesuffix(".zst") for name in full]
     # log.txt beside log.txt.gz: two files need two names.
     return [name if short.count(name) == 1 else whole for name, whole in zip(short, full, strict=True)]

@@ -17,7 +17,10 @@ from hup.data.tables.mapping import NULLS
 from hup.proposing.synonyms import LIKELY_NULLS
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]00:00(:00([.,]0*)?)?)?", re.ASCII)
+_TIME_OF_DAY = re.compile(r"\d?\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_NAME_WITH_POINT = re.compile(r"\d{6,}\.\d{6,}|-?\d+\.0+", re.ASCII)
 _FIRST_YEAR_SECONDS = 631_152_000  # 1990
 _LAST_YEAR_SECONDS = 4_102_444_800  # 2100
 _MOST = 0.9  # a share of values that counts as all but a few
@@ -68,14 +71,33 @@ class ColumnProfile:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether no value is a number with a fraction."""
-        return not any("." in text and _NUMBER.fullmatch(text) for text in self.counts)
+        """Whether no value is a number with a fraction, besides those that only look like one.
+
+        Two long numbers with a point between them are a client id of Google Analytics; 13085.0 is what pandas makes of
+        an integer in a column with gaps.
+        """
+        fractions = (text for text in self.counts if "." in text and _NUMBER.fullmatch(text))
+        return all(_NAME_WITH_POINT.fullmatch(text) for text in fractions)
+
+    @cached_property
+    def is_date(self) -> bool:
+        """Whether these are dates without a time of day."""
+        return self.time in ("native", "iso") and self._mostly(lambda text: _DATE.fullmatch(text) is not None)
+
+    @cached_property
+    def is_time_of_day(self) -> bool:
+        """Whether these are times of a day that stands elsewhere."""
+        shaped = self._mostly(lambda text: _TIME_OF_DAY.fullmatch(text) is not None)
+        return bool(pa.types.is_time(self.kind)) or shaped
 
     @property
     def may_name(self) -> bool:
         """Whether the values may be ids or names."""
         scalar = not (pa.types.is_nested(self.kind) or pa.types.is_boolean(self.kind) or pa.types.is_binary(self.kind))
-        return scalar and self.is_whole and self.time not in ("native", "iso") and bool(self.texts)
+        is_time = self.time in ("native", "iso") or self.is_time_of_day
+        # In JSON lines, where all is text, lists and objects are written so.
+        is_json = self._mostly(lambda text: text[:1] + text[-1:] in ("[]", "{}"))
+        return scalar and self.is_whole and not is_time and not is_json and bool(self.texts)
 
     @cached_property
     def time(self) -> TimeShape | None:
@@ -123,11 +145,12 @@ def profile_columns(sample: pa.Table) -> list[ColumnProfile]:
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
-    texts = (_text(value) for value in values)
+    texts = (value_text(value) for value in values)
     return [text for text in texts if text is not None and text.strip() not in NULLS]
 
 
-def _text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
+    """Give a value of a sample as text; whole floats as integers, None where it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from hup.data.tables.mapping import NULLS, Mapping, builtin_mappings, load_mappi
 from hup.errors import HupError
 from hup.proposing.categories import guess_categories
 from hup.proposing.column_profile import ColumnProfile, profile_columns
+from hup.proposing.durations import varies
 from hup.proposing.synonyms import ACTIONS, name_fit
 
 _MOST_BEHAVIORS = 100
@@ -30,6 +31,11 @@ _WITHOUT = {
     "interval": "without, intervals are computed from the times",
     "categories": "without, there are only items",
 }
+_DURATIONS = ("dwell", "interval")
+_CONSTANT = (
+    "{name}: not taken for the {role}, as it is mostly the same in one row and the next of a session: a duration of "
+    "the whole session would tell when it ends."
+)
 _ALWAYS_TOLD = ("timestamp", "item", "user", "session", "behavior", "categories")
 
 
@@ -158,11 +164,21 @@ def _guessed(
     free = dict(profiles)
     chosen: dict[str, ColumnProfile] = {}
     choices: dict[str, Choice] = {}
+    remarks: list[str] = []
+    time_of_day = None
     for role, fits in _FITS.items():
-        profile, why = _best(role, fits, free.values())
+        suited = list(free.values())
+        if role in _DURATIONS:
+            constant = {profile.name for profile in suited if fits(profile) and not _varies(profile, chosen, sample)}
+            suited = [profile for profile in suited if profile.name not in constant]
+            remarks += [_CONSTANT.format(name=name, role=role) for name in sorted(constant) if name_fit(name, role)]
+        profile, why = _best(role, fits, suited)
         if profile is not None:
             chosen[role] = free.pop(profile.name)
             choices[role] = Choice(role, (profile.name,), profile.examples(), why)
+            if role == "timestamp" and (time_of_day := _time_of_day(profile, free.values())) is not None:
+                del free[time_of_day.name]
+                choices[role] = _joined(choices[role], time_of_day)
     categories = guess_categories(list(free.values()), sample)
     if categories is not None:
         for profile in categories.columns:
@@ -173,7 +189,7 @@ def _guessed(
     for role in _ALWAYS_TOLD:
         if role not in choices:
             choices[role] = Choice(role, (), "", _WITHOUT[role], tuple(_candidates(role, free.values())))
-    table = _table(chosen, delimiter, header)
+    table = _table(chosen, time_of_day, delimiter, header)
     used = [*chosen.values(), *(categories.columns if categories else ())]
     tree: dict[str, Any] = {"tables": [table], "categories": dict(categories.keys) if categories else {"none": True}}
     extra = sorted({text for profile in used for text in profile.likely_nulls})
@@ -183,15 +199,42 @@ def _guessed(
         mapping=Mapping.validated(tree) if _is_whole(chosen) else None,
         tree=tree,
         choices=tuple(choices[role] for role in _ORDER if role in choices),
-        remarks=(*_null_remarks(used, NULLS), *_time_remarks(chosen.get("timestamp"))),
+        remarks=(*remarks, *_null_remarks(used, NULLS), *_time_remarks(chosen.get("timestamp"))),
     )
+
+
+def _time_of_day(date: ColumnProfile, others: Iterable[ColumnProfile]) -> ColumnProfile | None:
+    """Find the column with the times of dates: the best-named, or the only one."""
+    fitting = [profile for profile in others if profile.is_time_of_day] if date.is_date else []
+    named = [profile for profile in fitting if name_fit(profile.name, "timestamp")]
+    if named:
+        return max(named, key=lambda profile: name_fit(profile.name, "timestamp"))
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _joined(choice: Choice, time_of_day: ColumnProfile) -> Choice:
+    examples = f"{choice.examples} | {time_of_day.examples(2)}"
+    return replace(
+        choice, columns=(*choice.columns, time_of_day.name), examples=examples, why=f"{choice.why}, and times"
+    )
+
+
+def _varies(profile: ColumnProfile, chosen: AnyMapping[str, ColumnProfile], sample: pa.Table) -> bool:
+    """Tell whether a duration is one of events, as far as the sample shows sessions, or users."""
+    owner = chosen.get("session") or chosen.get("user")
+    return owner is not None and varies(sample[profile.name].to_pylist(), sample[owner.name].to_pylist())
 
 
 def _is_whole(chosen: AnyMapping[str, ColumnProfile]) -> bool:
     return {"timestamp", "item"} <= set(chosen) and bool({"user", "session"} & set(chosen))
 
 
-def _table(chosen: AnyMapping[str, ColumnProfile], delimiter: str, header: Sequence[str] | None) -> dict[str, Any]:
+def _table(
+    chosen: AnyMapping[str, ColumnProfile],
+    time_of_day: ColumnProfile | None,
+    delimiter: str,
+    header: Sequence[str] | None,
+) -> dict[str, Any]:
     table: dict[str, Any] = {}
     if delimiter != ",":
         table["delimiter"] = delimiter
@@ -199,7 +242,7 @@ def _table(chosen: AnyMapping[str, ColumnProfile], delimiter: str, header: Seque
         table["header"] = list(header)
     table |= {role: chosen[role].name for role in ("user", "session", "event_id") if role in chosen}
     if "timestamp" in chosen:
-        table["timestamp"] = _timestamp(chosen["timestamp"])
+        table["timestamp"] = _timestamp(chosen["timestamp"], time_of_day)
     if "item" in chosen:
         table["item"] = chosen["item"].name
     table["behavior"] = chosen["behavior"].name if "behavior" in chosen else {"value": "event"}
@@ -209,8 +252,10 @@ def _table(chosen: AnyMapping[str, ColumnProfile], delimiter: str, header: Seque
     return table
 
 
-def _timestamp(profile: ColumnProfile) -> str | dict[str, Any]:
+def _timestamp(profile: ColumnProfile, time_of_day: ColumnProfile | None) -> str | dict[str, Any]:
     rule: dict[str, Any] = {"column": profile.name}
+    if time_of_day is not None:
+        rule["time"] = time_of_day.name
     if profile.time is not None and profile.time != "native":
         rule["unit"] = profile.time
     if profile.names_no_zone:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name
+from hup.data.engines.jsonl_stream import NESTED
+from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name, quoted_text
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping
 from hup.errors import HupError
+from hup.proposing.column_profile import value_text
 
 SAMPLE_ROWS = 10_000
 _DELIMITERS = ",;\t|"
@@ -92,12 +94,32 @@ def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engin
     # A few files suffice; the first and the last, as logs change over time.
     files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
     parts = [replace(source, files=(file,)) for file in files] or [source]
+    # Tables have columns of lists that no mapping needs to name.
+    usable = f"hup_problem IS NULL OR starts_with(hup_problem, {quoted_text(NESTED)})"
+    good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE {usable}"
     rows = []
     for part in parts:
         raw = engine.reader.read(part, dialect, list(columns), Progress())
-        good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE hup_problem IS NULL"
-        rows.append(engine.collect(f"SELECT * FROM ({raw.typed(good)}) LIMIT {SAMPLE_ROWS // len(parts)}"))
-    return TableSample(source.files, pa.concat_tables(rows, promote_options="permissive"), dialect)
+        rows.append(
+            engine.collect(f"SELECT * FROM ({raw.typed(lambda _types: good)}) LIMIT {SAMPLE_ROWS // len(parts)}")
+        )
+    return TableSample(source.files, _together(rows), dialect)
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Join tables of the same columns; what has types that do not go together becomes text."""
+    kinds = {name: {table.schema.field(name).type for table in tables} for name in tables[0].column_names}
+    for name, found in kinds.items():
+        try:
+            pa.unify_schemas([pa.schema([(name, kind)]) for kind in found], promote_options="permissive")
+        except (pa.ArrowException, TypeError):
+            tables = [_with_text(table, name) for table in tables]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _with_text(table: pa.Table, name: str) -> pa.Table:
+    texts = pa.array([value_text(value) for value in table[name].to_pylist()], pa.string())
+    return table.set_column(table.column_names.index(name), name, texts)
 
 
 def find_dialect(file: SourceFile) -> Dialect:
@@ -115,7 +137,10 @@ def find_dialect(file: SourceFile) -> Dialect:
         line = lines[0].decode("utf-8-sig") if lines else ""
     except UnicodeDecodeError:
         raise HupError(f"{file.path}, line 1 is not UTF-8 text. Convert the file to UTF-8.") from None
-    fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
+    try:
+        fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
+    except csv.Error:
+        return Dialect()  # whoever reads the columns says what is wrong with the line
     delimiter = max(_DELIMITERS, key=lambda mark: len(fields[mark]))
     names = fields[delimiter]
     known = _header_of_known(file.path, len(names))

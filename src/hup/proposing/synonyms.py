@@ -25,7 +25,7 @@ _NUMBERED = re.compile(
 def words_of(name: str) -> list[str]:
     """Split a name at capitals, underscores and the like, in small letters."""
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
-    return [word for word in re.split(r"[^0-9a-zà-ÿ]+", parted.casefold()) if word]
+    return [word for word in re.split(r"[\W_]+", parted.casefold()) if word]
 
 
 def name_fit(name: str, role: str) -> int:

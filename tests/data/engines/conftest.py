@@ -37,7 +37,7 @@ def read_rows(engine, as_source):
         paths = [paths] if isinstance(paths, Path) else paths
         source = paths if isinstance(paths, TableSource) else as_source(*paths)
         raw = engine.reader.read(source, dialect or Dialect(), columns, progress or Progress())
-        engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+        engine.create_table("rows", raw.typed(lambda _types: "SELECT * FROM raw_rows"))
         rows = engine.collect("SELECT * FROM rows ORDER BY hup_file, hup_row")
         engine.drop("rows")
         return rows.to_pylist(), raw

@@ -29,12 +29,12 @@ def test_types_are_kept_and_rows_numbered(tmp_path, engine, as_source, told):
     assert types["time"] == "TIMESTAMP WITH TIME ZONE"
     raw = engine.reader.read(source, Dialect(), ["time", "id", "name"], told)
     for _again in range(2):
-        rows = engine.collect(raw.typed("SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
+        rows = engine.collect(raw.typed(lambda _types: "SELECT * FROM raw_rows") + " ORDER BY hup_row").to_pylist()
         assert [(row["id"], row["name"], row["time"]) for row in rows] == [(2**62, "ä", when), (None, "\0", None)]
         assert [(row["hup_file"], row["hup_row"], row["hup_problem"]) for row in rows] == [(0, 1, None), (0, 2, None)]
-    kinds = engine.types(raw.typed("SELECT * FROM raw_rows"))
+    kinds = engine.types(raw.typed(lambda _types: "SELECT * FROM raw_rows"))
     assert (kinds["hup_file"], kinds["hup_row"]) == ("INTEGER", "BIGINT")
-    assert raw.types == {"time": "TIMESTAMP WITH TIME ZONE", "id": "BIGINT", "name": "VARCHAR"}
+    assert raw.types == ({"time": "TIMESTAMP WITH TIME ZONE", "id": "BIGINT", "name": "VARCHAR"},)
 
 
 def test_many_files_in_other_orders_and_of_other_types(tmp_path, read_rows):
@@ -111,7 +111,7 @@ def test_a_file_damaged_inside(tmp_path, engine, as_source, told):
     path.write_bytes(content)
     raw = engine.reader.read(as_source(path), Dialect(), ["user"], told)
     with pytest.raises(HupError, match=r"input cannot be read.*damaged"):
-        engine.collect(raw.typed("SELECT * FROM raw_rows"))
+        engine.collect(raw.typed(lambda _types: "SELECT * FROM raw_rows"))
 
 
 def test_columns_of_types_that_do_not_go_together_are_text(tmp_path, engine, as_source):
@@ -123,7 +123,7 @@ def test_columns_of_types_that_do_not_go_together_are_text(tmp_path, engine, as_
 def test_events_of_trivago(shared_data, engine, as_source, told):
     path = shared_data / "trivago" / "trivago_100k.parquet"
     raw = engine.reader.read(as_source(path), Dialect(), ["session_id", "timestamp", "reference"], told)
-    engine.create_table("events", raw.typed("SELECT * FROM raw_rows WHERE hup_problem IS NULL"))
+    engine.create_table("events", raw.typed(lambda _types: "SELECT * FROM raw_rows WHERE hup_problem IS NULL"))
     expected = pq.read_table(path, columns=["session_id", "timestamp", "reference"])
     found = engine.collect("FROM events ORDER BY hup_row")
     assert found.select(expected.column_names).cast(expected.schema) == expected

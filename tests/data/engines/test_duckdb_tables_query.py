@@ -21,7 +21,7 @@ def database(tmp_path):
 def rows_of(engine, told, query, columns, database=None):
     raw = engine.reader.read(TableSource(query=query, database=database), Dialect(), columns, told)
     assert (raw.files, raw.sizes, raw.file_rejects) == (("query",), (0,), [])
-    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    engine.create_table("rows", raw.typed(lambda _types: "SELECT * FROM raw_rows"))
     return engine.collect("FROM rows").to_pylist()
 
 
@@ -93,7 +93,7 @@ def test_databases_that_do_not_open(engine, tmp_path, told):
 def test_more_rows_than_memory(engine, told):
     query = "SELECT range AS n, md5(range::VARCHAR) AS text FROM range(3_000_000) ORDER BY text"
     raw = engine.reader.read(TableSource(query=query), Dialect(), ["n"], told)
-    engine.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+    engine.create_table("rows", raw.typed(lambda _types: "SELECT * FROM raw_rows"))
     [row] = engine.collect("SELECT sum(n)::BIGINT AS n FROM rows").to_pylist()
     assert row["n"] == 3_000_000 * 2_999_999 // 2
 

@@ -12,6 +12,7 @@ from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import Dialect, TableSource
 from hup.data.engines.spark_reader import SparkReader
 from hup.data.progress import Progress
+from hup.data.tables.values import id_text
 from hup.errors import HupError
 
 pytestmark = pytest.mark.slow
@@ -36,12 +37,12 @@ def any_splits(request, spark, tmp_path):
 def same_rows(engine, as_source):
     """Reads files on DuckDB and on another engine, and returns the rows, which must be equal."""
 
-    def read(other, paths, columns, dialect=None):
+    def read(other, paths, columns, dialect=None, write=lambda _types: "SELECT * FROM raw_rows"):
         source = as_source(*paths)
         found = []
         for each in (engine, other):
             raw = each.reader.read(source, dialect or Dialect(), columns, Progress())
-            each.create_table("rows", raw.typed("SELECT * FROM raw_rows"))
+            each.create_table("rows", raw.typed(write))
             rows = each.collect("SELECT * FROM rows ORDER BY hup_file, hup_row")
             types = each.types("SELECT * FROM rows")
             each.drop("rows")
@@ -163,8 +164,13 @@ def test_parquet_columns_of_several_types(spark, same_rows, engine, as_source, t
             for name, types in kinds.items()
         }
         pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
-    rows = same_rows(spark, [tmp_path], ["a", "b"])
-    assert [row["b"] for row in rows] == ["1", "2", "1", "2", "1.00", "2.00"]
+
+    def as_text(types):
+        ids = ", ".join(f"{id_text(name, kind, (), name)} AS {name}" for name, kind in types.items())
+        return f"SELECT {ids}, hup_file, hup_row FROM raw_rows"
+
+    rows = same_rows(spark, [tmp_path], ["a", "b"], write=as_text)
+    assert [(row["a"], row["b"]) for row in rows] == [("1", "1"), ("2", "2")] * 3
     source = as_source(tmp_path)
     assert spark.reader.columns(source, Dialect()) == engine.reader.columns(source, Dialect())
 
@@ -177,7 +183,7 @@ def test_a_query(spark, engine, tmp_path, read_rows):
         source = TableSource(query=text + " -- all" if each is engine else text)
         assert list(each.reader.columns(source, Dialect())) == ["a", "b"]
         found, raw = read_rows(source, ["b", "a"], engine=each)
-        assert (raw.files, raw.sizes, raw.types) == (("query",), (0,), {"b": "VARCHAR", "a": "BIGINT"})
+        assert (raw.files, raw.sizes, raw.types) == (("query",), (0,), ({"b": "VARCHAR", "a": "BIGINT"},))
         rows.append(sorted(found, key=lambda row: row["a"]))
     assert rows[0] == rows[1]
 
@@ -189,7 +195,7 @@ def test_types_of_a_query(spark, read_rows):
     query = f"SELECT {values}"
     assert list(spark.reader.columns(TableSource(query=query), Dialect())) == ["nothing", "t", "d", "y"]
     rows, raw = read_rows(TableSource(query=query), ["nothing", "t", "d"], engine=spark)
-    assert raw.types == {"nothing": '"NULL"', "t": "TIMESTAMP WITH TIME ZONE", "d": "DECIMAL(9,2)"}
+    assert raw.types == ({"nothing": '"NULL"', "t": "TIMESTAMP WITH TIME ZONE", "d": "DECIMAL(9,2)"},)
     assert (rows[0]["nothing"], rows[0]["t"].year, str(rows[0]["d"])) == (None, 2020, "1.50")
     with pytest.raises(HupError, match=r"(?i)interval"):
         read_rows(TableSource(query=query), ["y"], engine=spark)

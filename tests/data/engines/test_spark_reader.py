@@ -38,7 +38,7 @@ def test_all_rows_come_in_batches_of_some_size(spark):
     n = 5 * PACK_ROWS + 1000
     raw = spark.reader.read(numbers(spark, n), Dialect(), ["id"], Progress())
     ids = set()
-    for batch in spark.stream(raw.typed("SELECT id, id + 1 AS next FROM raw_rows WHERE id <> 7")):
+    for batch in spark.stream(raw.typed(lambda _types: "SELECT id, id + 1 AS next FROM raw_rows WHERE id <> 7")):
         ids.update(batch["id"].to_pylist())
         assert batch["next"][0].as_py() == batch["id"][0].as_py() + 1
     assert ids == set(range(n)) - {7}
@@ -103,7 +103,7 @@ def test_columns_that_are_not_there_and_files_that_break_off(spark, as_source, t
         spark.reader.read(as_source(tmp_path / "x.csv.gz"), Dialect(), ["itm"], Progress())
     raw = spark.reader.read(as_source(tmp_path / "x.csv.gz"), Dialect(), ["item"], Progress())
     with pytest.raises(HupError, match=r"cannot be read: .*x\.csv\.gz") as caught:
-        raw.typed(ALL)
+        raw.typed(lambda _types: ALL)
     assert len(str(caught.value).splitlines()) == 1
     pq.write_table(pa.table({"a": [1], "b": [1]}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"a": ["x"]}), tmp_path / "2.parquet")

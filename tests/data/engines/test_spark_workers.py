@@ -70,7 +70,7 @@ def test_a_line_too_long_is_none(monkeypatch):
         (Lines(CsvRows(",", NAMES, ("y",), 1)), batch([(None, b"1,2")])),
         (Lines(JsonlRows([0], ("y",))), batch([(0, b"{}"), (None, b"{}")])),
         (
-            TableRows((pa.field("a", pa.int64()),), {"a": "BIGINT"}),
+            TableRows((pa.field("a", pa.int64()),)),
             pa.record_batch([[1], pa.array([None], pa.int32()), [1]], names=["a", "hup_file", "hup_row"]),
         ),
     ],

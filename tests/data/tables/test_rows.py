@@ -44,7 +44,7 @@ def raw_table(engine, columns: pa.Table, problems=None, texts=None) -> RawTable:
     for name, values in place.items():
         columns = columns.append_column(name, values)
     engine.register("raw_rows", columns)
-    return RawTable(types, lambda select: select, ("log.csv",), (1,))
+    return RawTable((types,), lambda write: write(types), ("log.csv",), (1,))
 
 
 def typed(engine, rows, problems=None, texts=None, **changes):
@@ -73,6 +73,7 @@ def test_a_good_row(engine):
             "session": "s1",
             "event_id": None,
             "time_ms": SECOND * 1000,
+            "time_ns": 0,
             "item": "cup",
             "category": "kitchen",
             "behavior": "view",
@@ -92,7 +93,14 @@ def test_types_of_columns(engine):
     mapping = Mapping.validated({"tables": TABLE, "categories": {"columns": ["c"]}})
     raw = raw_table(engine, pa.Table.from_pylist([GOOD]))
     kinds = engine.types(typed_rows(raw, mapping.tables[0], mapping, engine, NOW).sql)
-    numbers = {"time_ms": "BIGINT", "interval": "FLOAT", "dwell": "FLOAT", "file": "INTEGER", "row": "BIGINT"}
+    numbers = {
+        "time_ms": "BIGINT",
+        "time_ns": "INTEGER",
+        "interval": "FLOAT",
+        "dwell": "FLOAT",
+        "file": "INTEGER",
+        "row": "BIGINT",
+    }
     assert kinds == dict.fromkeys(COLUMNS, "VARCHAR") | numbers | {"left_out": "BOOLEAN"}
 
 
@@ -294,6 +302,16 @@ def test_category_columns_are_joined(engine):
     assert [row["category"] for row in found] == [f"a{SEPARATOR}b", f"{SEPARATOR}b", f"a{SEPARATOR}", None]
 
 
+def test_a_separator_in_a_name_parts_no_path(engine):
+    rows = [{"c": f"p{SEPARATOR}q", "k": "r"}, {"c": "p", "k": f"q{SEPARATOR}r"}, {"c": "p", "k": "q"}]
+    found, _ = typed(engine, rows, categories={"columns": ["c", "k"]})
+    assert [row["category"] for row in found] == [f"p q{SEPARATOR}r", f"p{SEPARATOR}q r", f"p{SEPARATOR}q"]
+    found, _ = typed(engine, rows, categories={"columns": ["c"]})
+    assert [row["category"] for row in found] == ["p q", "p", "p"]
+    found, _ = typed(engine, rows, categories={"column": "c", "delimiter": SEPARATOR})
+    assert [row["category"] for row in found] == [f"p{SEPARATOR}q", "p", "p"]
+
+
 def test_category_path_is_kept_as_it_is(engine):
     found, _ = typed(engine, [{"c": "a.b"}, {"c": ""}], categories={"column": "c", "delimiter": "."})
     assert [row["category"] for row in found] == ["a.b", None]
@@ -362,6 +380,61 @@ def test_a_time_may_be_added_to_the_day(engine):
     assert seconds[0]["time_ms"] == SECOND * 1000 + 1250
 
 
+def test_digits_of_a_time_and_of_what_is_added_to_it(engine):
+    rows = [{"t": "2019-10-01 00:00:00.0009", "f": "0.0002"}, {"t": "2019-10-01 00:00:00.0001", "f": "0.1234567899"}]
+    timestamp = {"column": "t", "offset": "f", "offset_unit": "s"}
+    found, _ = typed(engine, rows, tables={**TABLE, "timestamp": timestamp})
+    expected = [(SECOND * 1000 + 1, 100_000), (SECOND * 1000 + 123, 556_789)]
+    assert [(row["time_ms"], row["time_ns"]) for row in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("dates", "kind"),
+    [
+        (["2019-10-01"] * 4, None),
+        (["2019-10-01 00:00:00"] * 4, None),
+        ([dt.date(2019, 10, 1)] * 4, None),
+        ([dt.datetime(2019, 10, 1)] * 4, pa.timestamp("us")),
+    ],
+)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_date_and_time_of_day_are_joined(engine, dates, kind, as_text):
+    times = [dt.time(0, 0), dt.time(9, 5, 7), dt.time(12, 30, 5, 250_000), None]
+    texts = ["0:00", "9:05:07", "12:30:05.25", ""]
+    columns = {name: [value] * 4 for name, value in GOOD.items()}
+    columns |= {"t": pa.array(dates, kind), "f": texts if as_text else pa.array(times, pa.time64("us"))}
+    timestamp = {"column": "t", "time": "f", "zone": "Europe/Berlin"}
+    found, _ = typed(engine, pa.table(columns), tables={**TABLE, "timestamp": timestamp})
+    day = (SECOND - 2 * 3600) * 1000  # midnight in Berlin
+    expected = [day, day + (9 * 3600 + 5 * 60 + 7) * 1000, day + (12 * 3600 + 30 * 60 + 5) * 1000 + 250, None]
+    assert [row["time_ms"] for row in found] == expected
+    assert [row["reason"] for row in found] == [None, None, None, "timestamp is missing"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"t": [SECOND], "f": ["12:30"]}, "column 't' holds numbers; expected dates, as time is mapped"),
+        ({"t": ["2019-10-01"], "f": [1230]}, "column 'f' holds numbers; expected times of day, such as 12:30:05"),
+        ({"t": ["2019-10-01"], "f": [dt.datetime(2019, 10, 1)]}, "column 'f' holds timestamps; expected times of day"),
+    ],
+)
+def test_what_is_no_date_and_time_of_day(engine, columns, message):
+    table = pa.table({**{name: [value] for name, value in GOOD.items()}, **columns})
+    with pytest.raises(HupError, match=message):
+        typed(engine, table, tables={**TABLE, "timestamp": {"column": "t", "time": "f"}})
+
+
+def test_times_that_are_all_at_midnight_are_told(engine):
+    midnight = "all times are at midnight"
+    dates = [{"t": "2019-10-01"}, {"t": "2019-09-30 00:00:00"}]
+    assert midnight in typed(engine, dates)[1][-1]
+    assert not [guess for guess in typed(engine, [*dates, {"t": "2019-10-01 00:00:01"}])[1] if midnight in guess]
+    offset = {"tables": {**TABLE, "timestamp": {"column": "t", "offset": "f"}}}
+    with_offset = typed(engine, [{**row, "f": "1000"} for row in dates], **offset)
+    assert not [guess for guess in with_offset[1] if midnight in guess]
+
+
 # Tables
 
 
@@ -388,7 +461,8 @@ def test_rows_are_read_once(engine):
     reader = pa.RecordBatchReader.from_batches(schema, iter(batches.cast(schema).to_batches()))
     mapping = Mapping.validated({"tables": TABLE, "categories": {"columns": ["c"]}})
     engine.register("raw_rows", reader)
-    raw = RawTable(dict.fromkeys(GOOD, "VARCHAR"), lambda select: select, ("log.csv",), (1,))
+    types = dict.fromkeys(GOOD, "VARCHAR")
+    raw = RawTable((types,), lambda write: write(types), ("log.csv",), (1,))
     found = typed_rows(raw, mapping.tables[0], mapping, engine, NOW)
     for _ in range(2):
         assert len(engine.collect(found.sql)) == 5
@@ -411,11 +485,11 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     raw = raw_table(engine, pa.table(columns))
     tables = {**TABLE, "dwell": "d", "interval": "n", "event_id": "n"}
     mapping = Mapping.validated({"tables": tables, "categories": {"columns": ["c", "b"]}})
-    bound = mapping.tables[0].bind(raw.types, mapping.categories)
-    typing = typing_sql(raw.types, bound, mapping.tables[0], mapping, "log.csv")
+    bound = mapping.tables[0].bind(raw.types[0], mapping.categories)
+    typing = typing_sql(raw.types[0], bound, mapping.tables[0], mapping, "log.csv")
     rows = engine.collect("SELECT * FROM raw_rows ORDER BY hup_row")
     seen = rows.drop(["hup_problem", "hup_text"])
-    worker = Typing(TableRows(tuple(seen.schema)[:-2], raw.types), typing)
+    worker = Typing(TableRows(tuple(seen.schema)[:-2]), typing)
     batches = [
         batch
         for packed in worker(iter(seen.to_batches(max_chunksize=2)))

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pytest
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.reader import sql_types
+from hup.data.engines.reader import select, sql_types
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.timestamps import decide_reading, time_ms, zone_changes
-from hup.data.tables.values import iso_text, present, shown_time, time_columns, with_time_parts
+from hup.data.tables.time_parts import iso_text, shown_time, time_columns, with_time_parts
+from hup.data.tables.timestamps import decide_reading, time_ms, time_ns, zone_changes
+from hup.data.tables.values import present
 from hup.errors import HupError
 
 NOW = int(dt.datetime(2024, 6, 1, tzinfo=dt.UTC).timestamp()) * 1000
@@ -37,10 +38,10 @@ def read(engine, values, now_ms=NOW, **rule):
     told = f"SELECT n, {present('t', kind, ('NULL',))} AS told_time FROM times"
     engine.create_table("parts", with_time_parts(told, kind, "t", "log.csv"))
     parts = time_columns(kind)
-    reading = decide_reading("parts", parts, TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
-    found = engine.collect(
-        f"SELECT {time_ms(parts, reading)} AS ms, {shown_time(parts)} AS shown FROM parts ORDER BY n"
-    )
+    reading = decide_reading("parts", (kind,), TimestampRule(column=("t",), **rule), "t", engine, now_ms, "log.csv")
+    read = {"ms": time_ms(parts, reading), "ns": time_ns(parts, reading), "shown": shown_time(parts)}
+    engine.create_table("read", select({"n": "n", **read}, "parts"))
+    found = engine.collect("SELECT * FROM read ORDER BY n")
     return found["ms"].to_pylist(), found["shown"].to_pylist(), reading
 
 
@@ -50,6 +51,46 @@ def times(engine, values, **rule):
 
 def to_ms(moment: dt.datetime) -> int:
     return (moment - dt.datetime(1970, 1, 1, tzinfo=moment.tzinfo)) // dt.timedelta(milliseconds=1)
+
+
+# Digits beyond milliseconds
+
+
+NANOS = OCTOBER * 10**9 + 123_456_789  # 0.123456789 s
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "ns"),
+    [
+        ("2019-10-01T00:00:00.123456789Z", None, 456_789),
+        ("2019-10-01 00:00:00,1234567891", None, 456_789),
+        ("2019-10-01 00:00:00.1234", None, 400_000),
+        ("2019-10-01 00:00:00.123", None, 0),
+        (f"{OCTOBER}.1234567899", None, 456_789),
+        (f"{OCTOBER}123.456789", None, 456_789),
+        (f"{OCTOBER}123456.789", None, 456_789),
+        (str(NANOS), None, 456_789),
+        (NANOS, pa.int64(), 456_789),
+        (NANOS // 10**3, pa.int64(), 456_000),
+        (NANOS, pa.timestamp("ns"), 456_789),
+        (NANOS // 10**3, pa.timestamp("us"), 456_000),
+        (NANOS // 10**3, pa.timestamp("us", tz="UTC"), 456_000),
+        (NANOS // 10**6, pa.timestamp("ms"), 0),
+        (decimal.Decimal(f"{OCTOBER}.123456789"), pa.decimal128(20, 9), 456_789),
+        (OCTOBER + 0.123456, pa.float64(), 456_000),
+        (OCTOBER * 1000 + 123.75, pa.float64(), 750_000),
+    ],
+)
+def test_digits_beyond_milliseconds(engine, value, kind, ns):
+    assert read(engine, pa.array([value], kind))[0] == [OCTOBER * 1000 + 123]
+    assert engine.collect("SELECT ns FROM read")["ns"].to_pylist() == [ns]
+
+
+def test_floats_are_cut_as_text_is(engine):
+    """What is a thousandth in decimals is no less for being a little less in binary, and 0.9 ms is none."""
+    values = [OCTOBER + 0.123, OCTOBER + 0.1239, OCTOBER + 0.9999]
+    assert times(engine, values) == [OCTOBER * 1000 + ms for ms in (123, 123, 999)]
+    assert times(engine, [OCTOBER * 1000 + 0.75, OCTOBER * 1000 + 1.25]) == [OCTOBER * 1000, OCTOBER * 1000 + 1]
 
 
 # Text
@@ -272,7 +313,7 @@ def test_numbers_and_dates_in_one_column(engine):
 def test_a_future_that_most_times_lie_in_is_told(engine):
     for values in (["2031-01-01"] * 3, [1_924_992_000] * 3, pa.array([dt.date(2031, 1, 1)] * 3)):
         assert "3 of 3 times lie in the future" in read(engine, values)[2].guesses[-1]
-    assert len(read(engine, ["2031-01-01", "2019-01-01"])[2].guesses) == 1
+    assert len(read(engine, ["2031-01-01 12:00", "2019-01-01"])[2].guesses) == 1
 
 
 # Other types

@@ -22,10 +22,16 @@ _SLICE_ROWS = 1 << 18
 
 @dataclass(frozen=True)
 class ArrowHead:
-    """Schema of a file (None where it has no bytes), and why it has no rows, if so."""
+    """Schema of a file (empty where it has no bytes), and why it has no rows, if so."""
 
-    schema: pa.Schema | None
+    schema: pa.Schema
     reject: FileReject | None
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns."""
+        names: list[str] = self.schema.names
+        return names
 
 
 def arrow_head(file: SourceFile) -> ArrowHead:
@@ -37,50 +43,30 @@ def arrow_head(file: SourceFile) -> ArrowHead:
         If it is no Arrow file.
     """
     if file.bytes == 0:
-        return ArrowHead(None, FileReject(file.name, None, EMPTY))
+        return ArrowHead(pa.schema([]), FileReject(file.name, None, EMPTY))
     with _opened(file, None) as (schema, batches):
         filled = any(batch.num_rows for batch in batches)
     return ArrowHead(_plain_schema(schema), None if filled else FileReject(file.name, None, NO_ROWS))
 
 
-def common_schema(files: Sequence[SourceFile], heads: Sequence[ArrowHead]) -> pa.Schema:
-    """Give the columns of all files, of types that hold the values of each.
-
-    Raises
-    ------
-    HupError
-        If a column has types that do not go together.
-    """
-    merged: pa.Schema | None = None
-    for file, head in zip(files, heads, strict=True):
-        if head.schema is None:
-            continue
-        known = [head.schema] if merged is None else [merged, head.schema]
-        try:
-            merged = pa.unify_schemas(known, promote_options="permissive")
-        except (pa.ArrowException, TypeError) as error:
-            raise HupError(f"{file.path} does not go together with the files before it: {error}.") from error
-    return merged if merged is not None else pa.schema([])
-
-
 @dataclass
 class ArrowStream:
-    """Reads wanted columns of Arrow files, once, in order.
+    """Reads wanted columns of Arrow files in which they have the same types, once, in order.
 
     Attributes
     ----------
     files : sequence of SourceFile
         All files; ``hup_file`` is the index into it.
-    heads : sequence of ArrowHead
-        Of each file; those rejected are not read.
+    numbers : sequence of int
+        Those of `files` to read.
     fields : sequence of Field
-        Wanted columns with the types to give.
+        Wanted columns.
     progress : Progress
         Told the bytes of each file once it is read.
     """
 
     files: Sequence[SourceFile]
-    heads: Sequence[ArrowHead]
+    numbers: Sequence[int]
     fields: Sequence[pa.Field]
     progress: Progress
 
@@ -92,14 +78,13 @@ class ArrowStream:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield batches of `schema`; ``hup_row`` is the row's number in its file."""
         schema = self.schema
-        for number, (file, head) in enumerate(zip(self.files, self.heads, strict=True)):
-            if head.reject is None:
-                row = 1
-                for batch in self._file_batches(file):
-                    columns = [self._cast(batch.column(field.name), field, file) for field in self.fields]
-                    rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
-                    row += batch.num_rows
-                    yield good_rows(columns, number, rows, schema)
+        for number in self.numbers:
+            file, row = self.files[number], 1
+            for batch in self._file_batches(file):
+                columns = [self._cast(batch.column(field.name), field, file) for field in self.fields]
+                rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
+                row += batch.num_rows
+                yield good_rows(columns, number, rows, schema)
             self.progress.advance(file.bytes)
 
     def _file_batches(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
@@ -117,8 +102,8 @@ class ArrowStream:
 
 def check_arrow_columns(file: SourceFile, head: ArrowHead, wanted: Sequence[str]) -> None:
     """Refuse a file that lacks wanted columns."""
-    if head.schema is not None:
-        check_columns(str(file.path), head.schema.names, wanted)
+    if head.names:
+        check_columns(str(file.path), head.names, wanted)
 
 
 @contextmanager

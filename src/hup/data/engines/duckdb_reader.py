@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_columns, common_schema
+from hup.data.engines.arrow_stream import ArrowStream, arrow_head, check_arrow_columns
 from hup.data.engines.duckdb_query import DuckDBQueries
 from hup.data.engines.reader import (
     PLACE_COLUMNS,
@@ -19,9 +19,10 @@ from hup.data.engines.reader import (
     RawTable,
     SourceFile,
     TableSource,
+    WritesSelect,
+    common_types,
     quoted_name,
     quoted_text,
-    sql_types,
 )
 from hup.data.engines.table_files import (
     EMPTY,
@@ -75,15 +76,16 @@ class DuckDBReader:
             return self._engine.run(lambda: self._queries.types(query, database))
         match table_format(files):
             case "parquet":
+                _refuse_bytes(files)
                 heads = [(file, parquet_head(file)) for file in files]
                 require_columns([(head.names, head.reject(file)) for file, head in heads])
                 filled = [file for file, head in heads if head.names]
                 return self._engine.types(f"SELECT * FROM {_parquet_scan(filled)}")
             case "arrow":
+                _refuse_bytes(files)
                 arrow_heads = [arrow_head(file) for file in files]
-                schema = common_schema(files, arrow_heads)
-                require_columns([(schema.names, head.reject) for head in arrow_heads])
-                return sql_types(schema)
+                require_columns([(head.names, head.reject) for head in arrow_heads])
+                return common_types([head.schema for head in arrow_heads if head.names])
             case format:
                 return text_columns(format, files, dialect)
 
@@ -112,41 +114,53 @@ class DuckDBReader:
         check_wanted(wanted)
         if query is not None:
             schema, batches = self._engine.run(lambda: self._queries.rows(query, database, wanted))
-            return self._raw(self._stream(schema, batches), ("query",), (0,), [])
+            return self._raw([self._stream(schema, batches)], ("query",), (0,), [])
         match table_format(files):
             case "parquet":
+                _refuse_bytes(files)
                 rows, rejects = _parquet(files, wanted)
             case "arrow":
+                _refuse_bytes(files)
                 rows, rejects = self._arrow(files, wanted, progress)
             case format:
                 parse, rejects = text_rows(format, files, dialect, wanted)
                 lines = TextStream(files, parse, progress, rejects)
-                rows = parse.sql(self._engine.register_stream(parse.schema, lines.batches()))
+                rows = [parse.sql(self._engine.register_stream(parse.schema, lines.batches()))]
         return self._raw(rows, tuple(file.name for file in files), tuple(file.bytes for file in files), rejects)
 
-    def _raw(self, rows: str, files: tuple[str, ...], sizes: tuple[int, ...], rejects: list[FileReject]) -> RawTable:
-        """Give the rows of the SELECT `rows`, which has columns of places."""
+    def _raw(
+        self, parts: Sequence[str], files: tuple[str, ...], sizes: tuple[int, ...], rejects: list[FileReject]
+    ) -> RawTable:
+        """Give the rows of SELECTs, which have columns of places; files of unlike types are in different ones."""
+        types = tuple(self._types(rows) for rows in parts)
 
-        def typed(select: str) -> str:
-            return f"WITH raw_rows AS NOT MATERIALIZED ({rows}) SELECT * FROM ({select})"
+        def typed(write: WritesSelect) -> str:
+            selects = [
+                f"WITH raw_rows AS NOT MATERIALIZED ({rows}) SELECT * FROM ({write(kinds)})"
+                for rows, kinds in zip(parts, types, strict=True)
+            ]
+            return selects[0] if len(selects) == 1 else " UNION ALL ".join(f"({select})" for select in selects)
 
-        types = {name: kind for name, kind in self._engine.types(rows).items() if name not in PLACE_COLUMNS}
         return RawTable(types, typed, files, sizes, rejects)
+
+    def _types(self, rows: str) -> dict[str, str]:
+        return {name: kind for name, kind in self._engine.types(rows).items() if name not in PLACE_COLUMNS}
 
     def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> str:
         return f"SELECT * FROM {self._engine.register_stream(schema, batches)}"
 
     def _arrow(
         self, files: Sequence[SourceFile], wanted: Sequence[str], progress: Progress
-    ) -> tuple[str, list[FileReject]]:
+    ) -> tuple[list[str], list[FileReject]]:
         heads = [arrow_head(file) for file in files]
         for file, head in zip(files, heads, strict=True):
             check_arrow_columns(file, head, wanted)
         rejects = given_rejects(head.reject for head in heads)
         require_rows(len(files), rejects)
-        schema = common_schema(files, heads)
-        stream = ArrowStream(files, heads, [schema.field(name) for name in wanted], progress)
-        return self._stream(stream.schema, stream.batches()), rejects
+        progress.advance(sum(file.bytes for file, head in zip(files, heads, strict=True) if head.reject is not None))
+        alike = alike_files([None if head.reject is not None else head.schema for head in heads], wanted)
+        streams = [ArrowStream(files, numbers, tuple(schema), progress) for schema, numbers in alike.items()]
+        return [self._stream(stream.schema, stream.batches()) for stream in streams], rejects
 
 
 def _refuse_uris(source: TableSource) -> None:
@@ -154,6 +168,17 @@ def _refuse_uris(source: TableSource) -> None:
         raise HupError(
             f"{source.uris[0]} is a place that only Spark reads. Run with --engine spark, or name local files."
         )
+
+
+def _refuse_bytes(files: Sequence[SourceFile]) -> None:
+    """Refuse names that are not UTF-8, which neither SQL nor Arrow can say; text files are opened by this process."""
+    for file in files:
+        try:
+            str(file.path).encode()
+        except UnicodeEncodeError:
+            raise HupError(
+                f"The name of {file.name} is not UTF-8; only text files may have such names. Rename it, or its folder."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -237,11 +262,23 @@ def _parquet_rows(files: Sequence[SourceFile], numbers: Sequence[int], wanted: S
     )
 
 
-def _parquet(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[str, list[FileReject]]:
+def _parquet(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[list[str], list[FileReject]]:
     heads = [parquet_head(file) for file in files]
     rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
     require_rows(len(files), rejects)
-    numbers = [number for number, head in enumerate(heads) if head.rows]
-    for number in numbers:
-        _check_parquet_columns(files[number], heads[number], wanted)
-    return _parquet_rows([files[number] for number in numbers], numbers, wanted), rejects
+    for file, head in zip(files, heads, strict=True):
+        if head.rows:
+            _check_parquet_columns(file, head, wanted)
+    alike = alike_files([head.schema if head.rows else None for head in heads], wanted)
+    return [
+        _parquet_rows([files[number] for number in numbers], numbers, wanted) for numbers in alike.values()
+    ], rejects
+
+
+def alike_files(schemas: Sequence[pa.Schema | None], wanted: Sequence[str]) -> dict[pa.Schema, list[int]]:
+    """Give the numbers of the files in which `wanted` columns have the same types, by these; None: without rows."""
+    alike: dict[pa.Schema, list[int]] = {}
+    for number, schema in enumerate(schemas):
+        if schema is not None:
+            alike.setdefault(pa.schema([schema.field(name) for name in wanted]), []).append(number)
+    return alike

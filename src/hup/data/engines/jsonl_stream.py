@@ -28,6 +28,8 @@ from hup.data.rejects import FileReject
 from hup.errors import HupError
 
 NO_OBJECT = "line is no JSON object"
+#: Begins the problem of a line in which a wanted key has a list or an object; its values are given all the same.
+NESTED = "nested value in column "
 _SCHEMA = with_place_fields([pa.field("hup_json", pa.large_string())])
 _LINES_LOOKED_AT = 1_000
 _SPACE = " \t\r"
@@ -90,8 +92,9 @@ def _collect_keys(value: dict[str, Any], prefix: str, names: dict[str, None]) ->
 class JsonlRows:
     """Wanted keys of JSON lines as text: lines as texts in ``hup_json``, out of which SQL takes the keys.
 
-    Lines that are no text are problem rows. Of strings values are their content, of others their JSON. A dotted name is
-    a key of a nested object, or a key with a dot in it.
+    Lines that are no text are problem rows. Of strings values are their content, of numbers and the like their JSON;
+    lists and objects are a problem, too, as each would be an id that is none. A dotted name is a key of a nested
+    object, or a key with a dot in it.
 
     Attributes
     ----------
@@ -113,21 +116,26 @@ class JsonlRows:
         """Give SQL for the rows out of a table of `schema`."""
         pointers: list[str] = []
         columns = []
+        nested = []
         for name in self.wanted:
             paths = dict.fromkeys([_pointer([name]), _pointer(name.split("."))])
             places = [f"hup_values[{len(pointers) + place}]" for place in range(1, len(paths) + 1)]
             pointers += paths
-            columns.append(f"coalesce({', '.join(places)}) AS {quoted_name(name)}, ")
+            value = f"coalesce({', '.join(places)})"
+            columns.append(f"{value} AS {quoted_name(name)}, ")
+            nested.append(_nested(name, value, list(paths)))
         listed = ", ".join(map(quoted_text, pointers))
         is_object = f"ltrim(hup_json, {quoted_text(_SPACE)})[1] = '{{' AND json_valid(hup_json)"
         return f"""
             SELECT {"".join(columns)}hup_file, hup_row,
-                coalesce(hup_problem, CASE WHEN hup_object THEN NULL ELSE {quoted_text(NO_OBJECT)} END) AS hup_problem,
-                coalesce(hup_text, CASE WHEN hup_object THEN NULL ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
-            FROM (
+                coalesce(hup_problem, CASE WHEN hup_object THEN hup_nested ELSE {quoted_text(NO_OBJECT)} END)
+                    AS hup_problem,
+                coalesce(hup_text, CASE WHEN hup_object AND hup_nested IS NULL THEN NULL
+                    ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
+            FROM (SELECT *, CASE {" ".join(nested)} END AS hup_nested FROM (
                 SELECT *, CASE WHEN hup_object THEN json_extract_string(hup_json, [{listed}]) END AS hup_values
                 FROM (SELECT *, coalesce({is_object}, false) AS hup_object FROM {table})
-            )"""
+            ))"""
 
     def parts(self, file: int, blocks: Iterator[bytes | None]) -> Iterator[Callable[[], list[pa.RecordBatch]]]:
         """Yield, for some lines of a file each, what makes batches of `schema`; parameters as of `CsvRows.parts`."""
@@ -135,6 +143,20 @@ class JsonlRows:
         for block in blocks:
             yield partial(_batches, block, file, line)
             line += 1 if block is None else block.count(b"\n") + 1
+
+
+def _nested(name: str, value: str, paths: Sequence[str]) -> str:
+    """Say of a value that is a list or an object that it is one, as a branch of a CASE.
+
+    Few texts begin like one, and only for these the line is parsed once more.
+    """
+    kinds = ", ".join(f"nullif(json_type(hup_json, {quoted_text(path)}), 'NULL')" for path in paths)
+    kind = f"CASE WHEN left({value}, 1) IN ('[', '{{') THEN coalesce({kinds}) END"
+    problem = quoted_text(f"{NESTED}{name!r}: expected text or a number, found ")
+    return "".join(
+        f"WHEN {kind} = '{json_kind}' THEN {problem} || {quoted_text(what)} "
+        for json_kind, what in (("ARRAY", "a list"), ("OBJECT", "an object"))
+    )
 
 
 def _pointer(keys: Sequence[str]) -> str:

@@ -28,6 +28,8 @@ _PLACE_FIELDS = [
     pa.field("hup_text", pa.string()),
 ]
 PLACE_COLUMNS = tuple(column.name for column in _PLACE_FIELDS)
+#: Writes a SELECT over ``raw_rows``, given the SQL types of its columns besides those of places.
+WritesSelect = Callable[[Mapping[str, str]], str]
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ class RawTable:
 
     Attributes
     ----------
-    types : dict of str to str
-        SQL types of the wanted columns; of text formats all VARCHAR.
+    types : tuple of dict of str to str
+        SQL types of the wanted columns, for each set of files in which they are the same; of text formats all VARCHAR.
     typed : callable
-        Takes a SELECT over ``raw_rows`` that treats each row for itself, and gives SQL by which the engine has its
-        rows; these may be read once. ``raw_rows`` has the wanted columns under their own names and types, and
-        ``hup_file`` int32 (index into `files`), ``hup_row`` int64 (1-based line or row in its file; null for a query),
-        ``hup_problem`` string (why the record does not parse; null if it does), ``hup_text`` string (such a record's
-        raw text).
+        Takes what writes a SELECT over ``raw_rows`` that treats each row for itself, given their types; what it writes
+        for any of `types` must have columns of the same types. Gives SQL by which the engine has all rows; these may be
+        read once. ``raw_rows`` has the wanted columns under their own names and types, and ``hup_file`` int32
+        (index into `files`), ``hup_row`` int64 (1-based line or row in its file; null for a query), ``hup_problem``
+        string (why the record does not parse; null if it does), ``hup_text`` string (such a record's raw text).
     files : tuple of str
         Names of the files.
     sizes : tuple of int
@@ -108,11 +110,15 @@ class RawTable:
         Empty and broken-off files; complete after the rows were read.
     """
 
-    types: dict[str, str]
-    typed: Callable[[str], str]
+    types: tuple[dict[str, str], ...]
+    typed: Callable[[WritesSelect], str]
     files: tuple[str, ...]
     sizes: tuple[int, ...]
     file_rejects: list[FileReject] = field(default_factory=list)
+
+    def kinds(self, name: str) -> tuple[str, ...]:
+        """List the types that the column `name` has in any of the files."""
+        return tuple(dict.fromkeys(types[name] for types in self.types))
 
 
 class Reader(Protocol):
@@ -147,6 +153,17 @@ def sql_types(schema: pa.Schema) -> dict[str, str]:
     with local_duckdb() as connection:
         connection.register("raw_rows", schema.empty_table())
         return {name: kind for name, kind, *_ in connection.execute("DESCRIBE raw_rows").fetchall()}
+
+
+def common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
+    """Give the columns of all together, with the SQL types that DuckDB takes for the types of each."""
+    with local_duckdb() as connection:
+        different = list(dict.fromkeys(schemas))
+        for number, schema in enumerate(different):
+            connection.register(f"part_{number}", schema.empty_table())
+        parts = (f"SELECT * FROM part_{number}" for number in range(len(different)))
+        columns = connection.execute(f"DESCRIBE {' UNION ALL BY NAME '.join(parts)}").fetchall()
+    return {name: kind for name, kind, *_ in columns}
 
 
 def local_duckdb() -> duckdb.DuckDBPyConnection:

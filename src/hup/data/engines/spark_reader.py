@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.duckdb_reader import parquet_head
-from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, local_duckdb, sql_types
+from hup.data.engines.duckdb_reader import alike_files, parquet_head
+from hup.data.engines.reader import Dialect, RawTable, SourceFile, TableSource, WritesSelect, common_types, sql_types
 from hup.data.engines.spark_errors import in_one_line
 from hup.data.engines.spark_files import list_uris, parquet_rows, quoted, text_lines
 from hup.data.engines.spark_session import RunningSpark
@@ -97,7 +97,7 @@ class SparkReader:
                 return text_columns(format, files, dialect)
             heads = [parquet_head(file) for file in files]
             require_columns([(head.names, head.reject(file)) for file, head in zip(files, heads, strict=True)])
-            return _common_types([head.schema for head in heads if head.names])
+            return common_types([head.schema for head in heads if head.names])
 
         return self._running.run(_READING, find)
 
@@ -136,15 +136,17 @@ class SparkReader:
         files, parts, rejects = self._running.run(_READING, find)
         sizes = tuple(file.bytes for file in files)
 
-        def typed(select: str) -> str:
-            typings = [(frame, Typing(parse, select)) for frame, parse in parts]
+        raw = [sql_types(Typing(parse, "SELECT * FROM raw_rows").schema()) for _frame, parse in parts]
+        types = tuple({name: kinds[name] for name in wanted} for kinds in raw)
+
+        def typed(write: WritesSelect) -> str:
+            typings = [(frame, Typing(parse, write(kinds))) for (frame, parse), kinds in zip(parts, types, strict=True)]
             batches = self._typed(typings)
             progress.advance(sum(sizes))
             return f"SELECT * FROM {self._engine.register_stream(typings[0][1].schema(), batches)}"
 
-        types = sql_types(Typing(parts[0][1], "SELECT * FROM raw_rows").schema())
         names = tuple(file.name for file in files) or ("query",)
-        return RawTable({name: types[name] for name in wanted}, typed, names, sizes or (0,), rejects)
+        return RawTable(types, typed, names, sizes or (0,), rejects)
 
     def _typed(self, parts: Sequence[tuple[Any, Typing]]) -> Iterator[pa.RecordBatch]:
         """Type the rows now, in all workers, and give an iterator that fetches them part by part."""
@@ -195,14 +197,12 @@ class SparkReader:
         heads = [parquet_head(file) for file in files]
         rejects = given_rejects(head.reject(file) for file, head in zip(files, heads, strict=True))
         require_rows(len(files), rejects)
-        alike: dict[pa.Schema, list[int]] = {}
-        for number, head in enumerate(heads):
+        for file, head in zip(files, heads, strict=True):
             if head.rows:
-                check_columns(str(files[number].path), head.names, wanted)
-                alike.setdefault(pa.schema([head.schema.field(name) for name in wanted]), []).append(number)
-        types = _common_types(list(alike))
+                check_columns(str(file.path), head.names, wanted)
+        alike = alike_files([head.schema if head.rows else None for head in heads], wanted)
         parts = [
-            (parquet_rows(self.spark, files, numbers, wanted), TableRows(tuple(schema), types))
+            (parquet_rows(self.spark, files, numbers, wanted), TableRows(tuple(schema)))
             for schema, numbers in alike.items()
         ]
         return parts, rejects
@@ -223,14 +223,4 @@ class SparkReader:
         check_columns("The query", frame.columns, wanted)
         chosen = frame.select(*map(quoted, wanted))
         schema = to_arrow_schema(chosen.schema)
-        return [(chosen.selectExpr("*", "0", "CAST(NULL AS LONG)"), TableRows(tuple(schema), sql_types(schema)))]
-
-
-def _common_types(schemas: Sequence[pa.Schema]) -> dict[str, str]:
-    """Give the columns of all together, with the SQL types that DuckDB takes for the types of each."""
-    with local_duckdb() as connection:
-        for number, schema in enumerate(schemas):
-            connection.register(f"part_{number}", schema.empty_table())
-        parts = (f"SELECT * FROM part_{number}" for number in range(len(schemas)))
-        columns = connection.execute(f"DESCRIBE {' UNION ALL BY NAME '.join(parts)}").fetchall()
-    return {name: kind for name, kind, *_ in columns}
+        return [(chosen.selectExpr("*", "0", "CAST(NULL AS LONG)"), TableRows(tuple(schema)))]

@@ -11,7 +11,7 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hup.data.engines.reader import local_duckdb, quoted_name, with_place_fields
+from hup.data.engines.reader import local_duckdb, with_place_fields
 from hup.data.engines.text_files import TextRows
 from hup.data.line_blocks import MAX_LINE_BYTES
 
@@ -73,12 +73,9 @@ class TableRows:
     ----------
     fields : tuple of Field
         Columns with their types in the files or the query.
-    casts : dict of str to str
-        SQL types to give them.
     """
 
     fields: tuple[pa.Field, ...]
-    casts: dict[str, str]
 
     @property
     def schema(self) -> pa.Schema:
@@ -87,8 +84,7 @@ class TableRows:
 
     def sql(self, table: str) -> str:
         """Give SQL for raw rows out of a table of `schema`."""
-        casts = (f"CAST({quoted_name(name)} AS {kind}) AS {quoted_name(name)}" for name, kind in self.casts.items())
-        return f"SELECT * REPLACE ({', '.join(casts)}) FROM {table}"
+        return f"SELECT * FROM {table}"
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield rows of the columns, ``hup_file`` and ``hup_row``."""

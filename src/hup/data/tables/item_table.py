@@ -25,8 +25,9 @@ from hup.data.tables.rows import (
     row_text,
     time_checks,
 )
-from hup.data.tables.timestamps import decide_reading, time_ms
-from hup.data.tables.values import has_no_time, id_text, present, shown_time, time_columns, with_time_parts
+from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, told_time, with_time_parts
+from hup.data.tables.timestamps import decide_reading, time_ms, time_ns
+from hup.data.tables.values import id_text
 from hup.errors import HupError
 
 ALWAYS = -(2**62)
@@ -117,47 +118,58 @@ def _read(
 def _read_items(
     rules: ItemTable, source: LogSource, mapping: Mapping, engine: DuckDBEngine, progress: Progress, now_ms: int
 ) -> tuple[RawTable, str]:
-    """Give the rows that count: ``item``, ``category``, ``time_ms`` if it is mapped, ``file``, ``row``, and as below.
+    """Give the rows that count: ``item``, ``category``, ``file``, ``row``, and as below.
 
-    ``reason`` is null in usable rows; ``text`` is what a row holds.
+    ``time_ms`` and ``time_ns`` if a time is mapped. ``reason`` is null in usable rows; ``text`` is what a row holds.
     """
     files = side_files(rules.file, source, "table of items")
     place = files[0].name
     wanted = [rules.item, *([rules.category] if rules.category else [(name,) for name in rules.columns])]
-    times = [rules.timestamp.column] if rules.timestamp is not None else []
+    times = []
+    if rules.timestamp is not None:
+        times = [rules.timestamp.column, *([rules.timestamp.time] if rules.timestamp.time is not None else [])]
     raw, columns = _read(files, rules.dialect, [*wanted, *times, *((name,) for name in rules.where)], engine, progress)
     item, paths = columns[0], columns[1 : len(wanted)]
-    parsed = {
-        **PLACES,
-        "item": column_id(raw.types, item, mapping.nulls, place),
-        "category": category_text(raw.types, paths, mapping.nulls, place),
-    }
+
+    def parsed(types: AnyMapping[str, str]) -> dict[str, str]:
+        category = category_text(types, paths, mapping, place)
+        return {**PLACES, "item": column_id(types, item, mapping.nulls, place), "category": category}
+
+    def counting(types: AnyMapping[str, str]) -> str:
+        return f"raw_rows {_counting(rules, types)}"
+
     checks = [("problem IS NOT NULL", "problem"), ("item IS NULL", "'item is missing'")]
     shown = {item: "item", "/".join(paths): SHOWN_CATEGORY}
-    counting = f"raw_rows {_counting(rules, raw)}"
     rows = "SELECT * FROM item_rows"
     if rules.timestamp is None:
-        engine.create_table("item_rows", raw.typed(select(parsed, counting)))
+        engine.create_table("item_rows", raw.typed(lambda types: select(parsed(types), counting(types))))
     else:
         time = columns[len(wanted)]
-        kind = raw.types[time]
-        told = {**parsed, "told_time": present(quoted_name(time), kind, mapping.nulls)}
-        engine.create_table("item_rows", raw.typed(with_time_parts(select(told, counting), kind, time, place)))
-        parts = time_columns(kind)
-        reading = decide_reading("item_rows", parts, rules.timestamp, time, engine, now_ms, place)
-        rows = f"SELECT *, {time_ms(parts, reading)} AS time_ms FROM item_rows"
+        time_of_day = columns[len(wanted) + 1] if len(times) > 1 else None
+        kinds = raw.kinds(time) if time_of_day is None else ("VARCHAR",)
+        parts = time_columns(*kinds)
+
+        def timed(types: AnyMapping[str, str]) -> str:
+            told, kind = told_time(types, time, time_of_day, mapping.nulls, place)
+            rows = select({**parsed(types), "told_time": told}, counting(types))
+            return with_time_parts(rows, kind, time, place, parts)
+
+        engine.create_table("item_rows", raw.typed(timed))
+        reading = decide_reading("item_rows", kinds, rules.timestamp, time, engine, now_ms, place)
+        read = {"time_ms": time_ms(parts, reading), "time_ns": time_ns(parts, reading)}
+        rows = f"SELECT *, {', '.join(f'{value} AS {name}' for name, value in read.items())} FROM item_rows"
         checks += [(has_no_time(parts), "'timestamp is missing'"), *time_checks(parts, reading.least_ms)]
         shown[time] = shown_time(parts)
     shown |= {name: quoted_text(text) for name, text in rules.where.items()}
     return raw, _judged(rows, checks, shown)
 
 
-def _counting(rules: ItemTable, raw: RawTable) -> str:
+def _counting(rules: ItemTable, types: AnyMapping[str, str]) -> str:
     """Choose the rows that count, and those that do not even parse."""
     if not rules.where:
         return ""
     conditions = (
-        f"{id_text(quoted_name(name), raw.types[name], (), name)} = {quoted_text(text)}"
+        f"{id_text(quoted_name(name), types[name], (), name)} = {quoted_text(text)}"
         for name, text in rules.where.items()
     )
     return f"WHERE hup_problem IS NOT NULL OR ({' AND '.join(conditions)})"
@@ -169,8 +181,12 @@ def _read_parents(
     """Give ``category``, ``parent``, ``file``, ``row``, ``reason`` (null in usable rows) and ``text``."""
     files = side_files(rules.file, source, "table of parent categories")
     raw, columns = _read(files, rules.dialect, [rules.category, rules.parent], engine, progress)
-    child, parent = (column_id(raw.types, name, mapping.nulls, files[0].name) for name in columns)
-    engine.create_table("parent_rows", raw.typed(select({**PLACES, "category": child, "parent": parent}, "raw_rows")))
+
+    def named(types: AnyMapping[str, str]) -> str:
+        child, parent = (column_id(types, name, mapping.nulls, files[0].name) for name in columns)
+        return select({**PLACES, "category": child, "parent": parent}, "raw_rows")
+
+    engine.create_table("parent_rows", raw.typed(named))
     checks = [("problem IS NOT NULL", "problem"), ("category IS NULL", "'category is missing'")]
     shown = dict(zip(columns, ("category", "parent"), strict=True))
     return raw, _judged("SELECT * FROM parent_rows", checks, shown)
@@ -216,7 +232,7 @@ def _spans(rows: str) -> str:
     """From when until when an item was in a category; the first counts from the beginning, of one time the last row."""
     compared = f"""
         SELECT item, category, time_ms, row_number() OVER by_time AS number, lag(category) OVER by_time AS before
-        FROM ({rows}) WINDOW by_time AS (PARTITION BY item ORDER BY time_ms, file, "row", category)"""
+        FROM ({rows}) WINDOW by_time AS (PARTITION BY item ORDER BY time_ms, time_ns, file, "row", category)"""
     changes = f"SELECT * FROM ({compared}) WHERE number = 1 OR coalesce(before, '') <> coalesce(category, '')"
     return f"""
         SELECT item, category, CASE WHEN number = 1 THEN {ALWAYS} ELSE time_ms END AS since_ms,

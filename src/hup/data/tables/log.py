@@ -43,6 +43,8 @@ class RowCounts:
         Whether some usable row has a session id.
     ids_are_whole : bool
         Whether all event ids are whole numbers.
+    has_finer_times : bool
+        Whether some usable row has a time with digits beyond milliseconds.
     """
 
     rows_by_file: list[int]
@@ -53,6 +55,7 @@ class RowCounts:
     columns: tuple[str, ...]
     has_sessions: bool
     ids_are_whole: bool
+    has_finer_times: bool
 
     @property
     def good(self) -> int:
@@ -253,7 +256,8 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
     kinds = f"""
         SELECT file, left_out, reason IS NOT NULL AS bad,
             CASE WHEN reason IS NULL AND NOT left_out THEN behavior END AS behavior,
-            count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids, {counts}
+            count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids,
+            count(*) FILTER (WHERE time_ns > 0) AS finer, {counts}
         FROM {rows} GROUP BY ALL"""
     total, good = [0] * n_files, [0] * n_files
     behaviors: Counter[str] = Counter()
@@ -268,7 +272,9 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
         else:
             good[row["file"]] += row["n"]
             behaviors[row["behavior"]] += row["n"]
-            sums.update({name: row[name] for name in ("whole", "session_ids", *(f"n_{name}" for name in _OPTIONAL))})
+            sums.update(
+                {name: row[name] for name in ("whole", "session_ids", "finer", *(f"n_{name}" for name in _OPTIONAL))}
+            )
     return RowCounts(
         rows_by_file=total,
         good_by_file=good,
@@ -277,5 +283,6 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
         behaviors=dict(behaviors.most_common()),
         columns=tuple(name for name in _OPTIONAL if sums[f"n_{name}"]),
         has_sessions=sums["session_ids"] > 0,
+        has_finer_times=sums["finer"] > 0,
         ids_are_whole=0 < sums["n_event_id"] == sums["whole"],
     )

@@ -67,6 +67,7 @@ class TimestampRule(MappingSection):
     """Column of the time and how it is written. In TOML a plain column name stands for ``{column = …}``."""
 
     column: Column
+    time: Column | None = Field(None, description="column with the time of day, where column is the date only")
     unit: Unit = Field("auto", description="of numbers, since 1970; iso = text such as 2019-10-01 12:30:00")
     zone: str = Field("UTC", description="IANA zone of times that name none; numbers count from 1970 UTC always")
     offset: Column | None = Field(None, description="column with a time that is added")
@@ -80,6 +81,12 @@ class TimestampRule(MappingSection):
         except (KeyError, ValueError, OSError):
             raise ValueError(f"{zone!r} is no time zone; expected a name such as UTC or Europe/Berlin") from None
         return zone
+
+    @model_validator(mode="after")
+    def _of_a_date(self) -> Self:
+        if self.time is not None and self.unit not in ("auto", "iso"):
+            raise ValueError(f"time is the time of day of a date, but unit {self.unit} is one of numbers; leave it out")
+        return self
 
 
 class SecondsRule(MappingSection):
@@ -154,6 +161,7 @@ class TableMapping(_Delimited):
         return BoundColumns(
             item=find_column(self.item, there, f"{where}: item"),
             timestamp=find_column(self.timestamp.column, there, f"{where}: timestamp"),
+            time_of_day=column(self.timestamp.time, "timestamp.time"),
             offset=column(self.timestamp.offset, "timestamp.offset"),
             behavior=column(self.behavior.column, "behavior"),
             user=column(self.user, "user"),
@@ -177,6 +185,7 @@ class BoundColumns:
 
     item: str
     timestamp: str
+    time_of_day: str | None
     offset: str | None
     behavior: str | None
     user: str | None
@@ -189,8 +198,8 @@ class BoundColumns:
     def names(self) -> list[str]:
         """List the columns, each once, in the order in which a row is shown."""
         order = (
-            *(self.user, self.session, self.event_id, self.timestamp, self.offset, self.item, self.behavior),
-            *(self.interval, self.dwell, *self.categories),
+            *(self.user, self.session, self.event_id, self.timestamp, self.time_of_day, self.offset),
+            *(self.item, self.behavior, self.interval, self.dwell, *self.categories),
         )
         return list(dict.fromkeys(name for name in order if name is not None))
 

@@ -151,14 +151,18 @@ def _in_order(keyed: str, behaviors: tuple[Behavior, ...], log: TableLog, by_ses
     # Rows of a query have no place; there all that they say decides. One number rather than two: what is sorted by is
     # written to disk, too.
     last = {"place": f'file::BIGINT * {ROWS_OF_A_FILE} + coalesce("row", 0)'} if log.placed else {}
+    # Where no row has such digits they would but take room.
+    finer = {"time_ns": "time_ns"} if log.counts.has_finer_times else {}
     stated = ["item_id", "behavior", *(name for name in columns if name != "event_id"), "category"]
-    order = ["key", "time_ms", *(["event_id"] if "event_id" in columns else []), *(last or stated)]
+    ids = ["event_id"] if "event_id" in columns else []
+    order = ["key", "time_ms", *finer, *ids, *(last or stated)]
     joined = (
         f"({keyed}) JOIN items USING (item) JOIN categories USING (category_key) "
         f"JOIN (SELECT * FROM keys WHERE rows <= {LONGEST_HISTORY}) AS used_keys USING (user_key, session_key)"
     )
     by = ", ".join(f"{quoted_name(name)} NULLS FIRST" for name in order)
-    return f"SELECT {', '.join(map(quoted_name, chosen))} FROM ({select({**chosen, **last}, joined)}) ORDER BY {by}"
+    rows = select({**chosen, **finer, **last}, joined)
+    return f"SELECT {', '.join(map(quoted_name, chosen))} FROM ({rows}) ORDER BY {by}"
 
 
 def _event_id(log: TableLog, by_session: bool) -> str:

@@ -11,22 +11,13 @@ from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, time_ms
-from hup.data.tables.values import (
-    DAY_MS,
-    has_no_time,
-    id_text,
-    offset_columns,
-    present,
-    seconds_columns,
-    shown_time,
-    time_columns,
-    with_time_parts,
-)
+from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, told_time, with_time_parts
+from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
+from hup.data.tables.values import id_text, offset_columns, seconds_columns
 from hup.errors import HupError
 
 COLUMNS = (
-    *("user", "session", "event_id", "time_ms", "item", "category", "behavior", "interval", "dwell"),
+    *("user", "session", "event_id", "time_ms", "time_ns", "item", "category", "behavior", "interval", "dwell"),
     *("file", "row", "reason", "text", "left_out"),
 )
 PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
@@ -50,7 +41,7 @@ class TypedRows:
 
         - ``user``, ``session``, ``event_id``: string, null where missing. Event ids that are whole numbers are filled
           up with zeros in front, so that they sort as numbers.
-        - ``time_ms``: int64 milliseconds since 1970 UTC.
+        - ``time_ms``: int64 milliseconds since 1970 UTC; ``time_ns``: int32, how many nanoseconds later.
         - ``item``, ``behavior``: string; behaviors under the names that the mapping gives them.
         - ``category``: string, the path as the table has it: text parted by the mapping's delimiter, or its columns
           joined by `SEPARATOR`; null where there is none, and where categories come from an item table.
@@ -88,11 +79,14 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Duc
         If a column is missing or of a type that does not fit its role, or the times make no sense in the stated unit.
     """
     where = raw.files[0] if len(raw.files) == 1 else f"{len(raw.files)} files ({raw.files[0]}, …)"
-    bound = table.bind(raw.types, mapping.categories, where)
+    bound = table.bind(raw.types[0], mapping.categories, where)
     kept = kept_name(table, mapping)
-    engine.create_table(kept, raw.typed(typing_sql(raw.types, bound, table, mapping, where)))
-    parts = time_columns(raw.types[bound.timestamp])
-    reading = decide_reading(kept, parts, table.timestamp, bound.timestamp, engine, now_ms, where)
+    rule = table.timestamp
+    kinds = raw.kinds(bound.timestamp) if bound.time_of_day is None else ("VARCHAR",)
+    parts = time_columns(*kinds)
+    # Each file in its own types: what is common to numbers and text, or to wide integers and floats, is not exact.
+    engine.create_table(kept, raw.typed(lambda types: typing_sql(types, bound, table, mapping, where, parts)))
+    reading = decide_reading(kept, kinds, rule, bound.timestamp, engine, now_ms, where)
     return TypedRows(_judging_sql(kept, parts, bound, table, mapping, reading, now_ms), reading.guesses)
 
 
@@ -102,7 +96,12 @@ def kept_name(table: TableMapping, mapping: Mapping) -> str:
 
 
 def typing_sql(
-    types: AnyMapping[str, str], bound: BoundColumns, table: TableMapping, mapping: Mapping, where: str
+    types: AnyMapping[str, str],
+    bound: BoundColumns,
+    table: TableMapping,
+    mapping: Mapping,
+    where: str,
+    parts: Collection[str] | None = None,
 ) -> str:
     """Write the SELECT over ``raw_rows`` that types all that can be typed row by row; times remain in parts.
 
@@ -118,6 +117,8 @@ def typing_sql(
         It belongs to.
     where : str
         Of the table, for errors.
+    parts : collection of str, optional
+        Columns of times to make, as for `with_time_parts`.
 
     Returns
     -------
@@ -135,15 +136,16 @@ def typing_sql(
     def ids(name: str | None) -> str:
         return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
 
+    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where)
     columns = {
         **PLACES,
         "user": ids(bound.user),
         "session": ids(bound.session),
         "event_id": ids(bound.event_id),
         "item": ids(bound.item),
-        "category": category_text(types, bound.categories, mapping.nulls, where),
+        "category": category_text(types, bound.categories, mapping, where),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
-        "told_time": present(quoted_name(bound.timestamp), types[bound.timestamp], mapping.nulls),
+        "told_time": time,
     }
     for role, rule, name in (("interval", table.interval, bound.interval), ("dwell", table.dwell, bound.dwell)):
         if rule is not None and name is not None:
@@ -152,7 +154,7 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, "raw_rows"), types[bound.timestamp], bound.timestamp, where)
+    return with_time_parts(select(columns, "raw_rows"), time_kind, bound.timestamp, where, parts)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
@@ -163,9 +165,12 @@ def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], wher
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(types: AnyMapping[str, str], names: Sequence[str], nulls: Sequence[str], where: str) -> str:
+def category_text(types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str) -> str:
     """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
-    parts = [column_id(types, name, nulls, where) for name in names]
+    parts = [column_id(types, name, mapping.nulls, where) for name in names]
+    if mapping.categories.delimiter is None:
+        # What parts names here is a control character in a name, which would become a blank later.
+        parts = [f"replace({part}, {quoted_text(SEPARATOR)}, ' ')" for part in parts]
     if len(parts) < 2:
         return parts[0] if parts else "NULL::VARCHAR"
     joined = f" || {quoted_text(SEPARATOR)} || ".join(f"coalesce({part}, '')" for part in parts)
@@ -182,9 +187,11 @@ def _judging_sql(
     now_ms: int,
 ) -> str:
     """Put times together, give every bad row its reason, and write out what such rows hold."""
-    time = time_ms(parts, reading)
+    time, rest = time_ms(parts, reading), time_ns(parts, reading)
     if bound.offset is not None:
-        time += f" + ({number_ms('offset', table.timestamp.offset_unit, ('offset_fraction',))})"
+        offset = "offset", table.timestamp.offset_unit, ("offset_fraction",)
+        both = f"({rest} + {number_ns(*offset)})"
+        time, rest = f"{time} + ({number_ms(*offset)}) + {both} // 1000000", f"{both} % 1000000"
     keep = mapping.behaviors.keep
     left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(('', *keep))}), false)"
     checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
@@ -197,7 +204,7 @@ def _judging_sql(
         **({} if bound.interval else {"interval": "NULL::FLOAT"}),
         **({} if bound.dwell else {"dwell": "NULL::FLOAT"}),
     }
-    timed = f"SELECT *, {time} AS time_ms, {left_out} AS left_out FROM {kept}"
+    timed = f"SELECT *, {time} AS time_ms, ({rest})::INTEGER AS time_ns, {left_out} AS left_out FROM {kept}"
     judged = f"SELECT *, CASE WHEN left_out THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
     return select(columns, f"({judged})")
 

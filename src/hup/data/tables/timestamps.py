@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from hup.data.engines.duckdb_engine import DuckDBEngine
 from hup.data.engines.reader import select
 from hup.data.tables.mapping_rules import TimestampRule
-from hup.data.tables.values import DAY_MS
+from hup.data.tables.time_parts import DAY_MS, is_clock, time_columns
 from hup.errors import HupError
 
 #: Events before 1973-03-03 are taken for missing or misread times. It is where the magnitudes of units part, too.
@@ -25,6 +25,10 @@ _DAY = datetime.timedelta(days=1)
 _MS = datetime.timedelta(milliseconds=1)
 _EPOCH = datetime.datetime(1970, 1, 1)
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_MIDNIGHTS = (
+    "{column}: all times are at midnight, so events of one day are in the order of their rows. Is the time of day in a "
+    'column of its own? Then map it, too: timestamp = {{ column = "{column}", time = "…" }}.'
+)
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,18 @@ class _Counted:
 
 @dataclass(frozen=True)
 class _Met:
-    """What is in a column: numbers, those of the magnitude of each unit among them, walls, and those with a zone."""
+    """What is in a column: numbers, those of each unit's magnitude among them, walls, those with a zone, midnights."""
 
     numbers: int
     units: dict[NumberUnit, _Counted]
     walls: _Counted
     zoned: int
+    midnights: int
 
 
 def decide_reading(
     rows: str,
-    parts: Collection[str],
+    kinds: Collection[str],
     rule: TimestampRule,
     column: str,
     engine: DuckDBEngine,
@@ -91,8 +96,8 @@ def decide_reading(
     ----------
     rows : str
         Name of a table that the engine keeps, with the columns of `with_time_parts`.
-    parts : collection of str
-        Which these are.
+    kinds : collection of str
+        SQL types that the column has in any of the files.
     rule : TimestampRule
     column : str
         The column's name, for sentences.
@@ -108,8 +113,11 @@ def decide_reading(
     HupError
         If the stated unit makes nonsense of most numbers, or they are too small to guess a unit.
     """
+    parts = time_columns(*kinds)
     met = _look(rows, parts, engine, now_ms + DAY_MS)
-    if "time_number" in parts:
+    # A unit says how numbers are read, and text: a timestamp is one whatever else there is.
+    has_clocks = any(map(is_clock, kinds))
+    if "time_number" in parts and not has_clocks:
         _check_kind(rule, met, column, where)
     guesses: list[str] = []
     least_ms = LEAST_MS
@@ -130,9 +138,9 @@ def decide_reading(
         else:
             least_ms = 0
             guesses.append(f"{column}: most numbers are shortly after 1970 when read as {_NAMES[unit]}, as stated.")
-    reads_walls = rule.unit in ("auto", "iso") or "time_number" not in parts
+    reads_walls = rule.unit in ("auto", "iso") or has_clocks or "time_number" not in parts
     if met.walls.n and reads_walls:
-        guesses += _wall_guesses(met, rule.zone, column)
+        guesses += _wall_guesses(met, rule, column)
     return TimeReading(
         unit=unit,
         reads_walls=reads_walls,
@@ -160,10 +168,11 @@ def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, latest_ms: in
         least = _SMALLEST_SECONDS * per_second
         inside = f"{number} >= {least} AND {number} < {least * 1000}"
         counts[unit] = counted(number, inside, latest_ms // 1000 * per_second)
+    counts["midnights"] = f"count(*) FILTER (WHERE {wall} % {DAY_MS} = 0)"
     counts["walls"] = counted(wall, "true", latest_ms)
     row: dict[str, Any] = engine.collect(select(counts, rows)).to_pylist()[0]
     units = {unit: _Counted(**row[unit]) for unit in _PER_SECOND}
-    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"])
+    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"], row["midnights"])
 
 
 def _check_kind(rule: TimestampRule, met: _Met, column: str, where: str) -> None:
@@ -192,18 +201,20 @@ def _unit_guesses(unit: NumberUnit, met: _Met, column: str) -> list[str]:
     return guesses + _future_guess(column, counted.future, met.numbers)
 
 
-def _wall_guesses(met: _Met, zone: str, column: str) -> list[str]:
+def _wall_guesses(met: _Met, rule: TimestampRule, column: str) -> list[str]:
     span = _span([_day(bound or 0) for bound in (met.walls.first, met.walls.last)])
     if not met.zoned:
-        what = f"times without a zone, read in {zone}, {span}"
+        what = f"times without a zone, read in {rule.zone}, {span}"
     elif met.zoned == met.walls.n:
         what = f"times with a zone, {span}"
     else:
         naive = met.walls.n - met.zoned
-        what = f"{met.zoned:,} times name a zone and {naive:,} do not: these are read in {zone}; {span}"
+        what = f"{met.zoned:,} times name a zone and {naive:,} do not: these are read in {rule.zone}; {span}"
     guesses = [f"{column}: {what}."]
     if met.numbers:
         guesses.append(f"{column}: {met.numbers:,} values are numbers, {met.walls.n:,} are dates.")
+    elif 1 < met.walls.n == met.midnights and rule.time is None and rule.offset is None:
+        guesses.append(_MIDNIGHTS.format(column=column))
     return guesses + _future_guess(column, met.walls.future, met.walls.n)
 
 
@@ -232,13 +243,35 @@ def time_ms(parts: Collection[str], reading: TimeReading) -> str:
     return f"coalesce({', '.join(times)})" if times else "NULL::BIGINT"
 
 
+def time_ns(parts: Collection[str], reading: TimeReading) -> str:
+    """Give the nanoseconds of the same times beyond their milliseconds, 0 where there are none; int64."""
+    rests: list[str] = []
+    if reading.unit is not None and "time_number" in parts:
+        rests.append(number_ns("time", reading.unit, parts))
+    if "time_rest" in parts:
+        rests.append("time_rest")
+    return f"coalesce({', '.join([*rests, '0::BIGINT'])})"
+
+
 def number_ms(prefix: str, unit: NumberUnit, parts: Collection[str]) -> str:
     """Read numbers, parted into ``{prefix}_number`` and perhaps ``{prefix}_fraction``, as milliseconds."""
     whole = f"{prefix}_number"
     if unit == "s":
         known = f"CASE WHEN {whole} < {9 * 10**15} THEN {whole} END * 1000"  # or the product would not fit
-        return f"{known} + {prefix}_fraction" if f"{prefix}_fraction" in parts else known
+        return f"{known} + {prefix}_fraction // 1000000" if f"{prefix}_fraction" in parts else known
     return whole if unit == "ms" else f"{whole} // {_PER_SECOND[unit] // 1000}"
+
+
+def number_ns(prefix: str, unit: NumberUnit, parts: Collection[str]) -> str:
+    """Read the nanoseconds that `number_ms` cuts off."""
+    whole, fraction = f"{prefix}_number", f"{prefix}_fraction"
+    if fraction not in parts:
+        fraction = f"CASE WHEN {whole} IS NOT NULL THEN 0 END"
+    if unit == "s":
+        return f"{fraction} % 1000000"
+    if unit == "ms":
+        return f"{fraction} // 1000"
+    return f"{whole} % 1000 * 1000 + {fraction} // 1000000" if unit == "us" else f"{whole} % 1000000"
 
 
 def _year_or_month(seconds: int) -> str:
