@@ -38,7 +38,8 @@ SIGNATURES = {
     "validate": "sources * format map query levels max_reject_share engine spark_master memory_limit progress",
     "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors",
     "load": "folder",
-    "compare": "dataset out * models presets seeds protocol tuning tuning_trained overrides jobs label retry_failed watcher",
+    "compare": "dataset out * models presets seeds protocol tuning tuning_trained overrides jobs label retry_failed "
+    "watcher",
     "sweep": "dataset out * key values complement preset seeds overrides jobs label watcher",
     "simulate": "config out * format overwrite sessions_per_file progress",
     "Dataset.open": "path",
