@@ -88,7 +88,8 @@ def test_ids_are_never_cut(shop, ask, tmp_path):
     command = [sys.executable, "-m", "hup", "recommend", shop / "model", "--session", tmp_path / "long.txt", "-k", "99"]
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    found = [line.split()[1] for line in done.stdout.splitlines() if name in line]
+    rows = [line.split() for line in done.stdout.splitlines() if name in line]
+    found = [row[1] for row in rows if row[0].isdigit()]
     assert sorted(found) == [f"{name}1", f"{name}2"]
     assert done.stderr == ""
 

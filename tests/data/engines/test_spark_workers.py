@@ -109,7 +109,14 @@ def test_json_in_workers():
     found = typed(Typing(Lines(JsonlRows([0], ("a.b", "a"))), ALL), lines)
     assert found.schema == with_place_fields([pa.field("a.b", pa.string()), pa.field("a", pa.string())])
     assert rows(iter(found.to_batches())) == [
-        {"a.b": "1.5", "a": '{"b":1.5}', "hup_file": 0, "hup_row": 1, "hup_problem": None, "hup_text": None},
+        {
+            "a.b": "1.5",
+            "a": '{"b":1.5}',
+            "hup_file": 0,
+            "hup_row": 1,
+            "hup_problem": "nested value in column 'a': expected text or a number, found an object",
+            "hup_text": '{"a": {"b": 1.50}}',
+        },
         {
             "a.b": None,
             "a": None,
