@@ -124,8 +124,10 @@ def test_parquet_of_several_files_and_row_groups(any_splits, same_rows, tmp_path
     pq.write_table(second, tmp_path / "2.pq")
     pq.write_table(second.slice(0, 0), tmp_path / "none.parquet")
     (tmp_path / "empty.parquet").write_bytes(b"")
-    rows = same_rows(any_splits, [tmp_path], names)
+    one_type = 'SELECT * REPLACE (CAST("user" AS BIGINT) AS "user") FROM raw_rows'
+    rows = same_rows(any_splits, [tmp_path], names, write=lambda _types: one_type)
     assert [row["hup_row"] for row in rows] == [*range(1, 11), *range(1, 101)]
+    assert [row["user"] for row in rows] == [*range(10), *range(100)]
 
 
 def test_parquet_types_of_which_spark_has_none(any_splits, same_rows, tmp_path):

@@ -30,7 +30,7 @@ def numbers(engine, n, name="numbers"):
 
 def read(engine, source, select=ALL, columns=("id",)):
     """Read rows of a query."""
-    return engine.collect(engine.reader.read(source, Dialect(), columns, Progress()).typed(select))
+    return engine.collect(engine.reader.read(source, Dialect(), columns, Progress()).typed(lambda _types: select))
 
 
 @pytest.mark.slow

@@ -141,6 +141,8 @@ class SparkReader:
 
         def typed(write: WritesSelect) -> str:
             typings = [(frame, Typing(parse, write(kinds))) for (frame, parse), kinds in zip(parts, types, strict=True)]
+            schemas = {typing.schema() for _frame, typing in typings}
+            assert len(schemas) == 1, "what is written must have the same types for all files"
             batches = self._typed(typings)
             progress.advance(sum(sizes))
             return f"SELECT * FROM {self._engine.register_stream(typings[0][1].schema(), batches)}"
