@@ -31,7 +31,7 @@ from hup.recommender.model_folder import (
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank
 from hup.recommender.vocabulary import CATEGORIES, ITEMS, SessionReader, Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.events import Event, check_now, in_time_order
+from hup.sessions.events import Event, check_now, session_events
 from hup.sessions.levels import Level, ranked_levels
 
 Part = TypeVar("Part")
@@ -189,7 +189,7 @@ class Recommender(ABC):
             For a level that the model lacks, or ``k`` below 1.
         """
         self._check_question(level, k)
-        events = in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session or (), 1)], "session")
+        events = session_events(session or (), "session")
         if not events:
             return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
         check_now(now, events[-1])

@@ -211,6 +211,11 @@ def events_from_jsonl(text: str, source: str = "session") -> list[Event]:
     return in_time_order(events, source)
 
 
+def session_events(session: Iterable[Event | Mapping[str, Any]], source: str) -> list[Event]:
+    """Take the events of a session, oldest first; see :meth:`Event.of` and :func:`in_time_order`."""
+    return in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], source)
+
+
 def in_time_order(events: Iterable[Event], source: str) -> list[Event]:
     """Check that timestamps never fall."""
     ordered = list(events)

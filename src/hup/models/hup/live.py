@@ -170,11 +170,9 @@ class LiveProfiles:
 
     def update(self, state: ProfileState, event: Event) -> ProfileState:
         """Fold one event in; when it begins a new item run, the one before it is closed at every level it ends."""
-        if not state.items:
-            state = replace(state, began=event.timestamp)
-        if event.timestamp is not None:
-            state = replace(state, latest=event.timestamp)
-        state = self._meet(state, event)
+        began = state.began if state.items else event.timestamp
+        latest = state.latest if event.timestamp is None else event.timestamp
+        state = replace(self._meet(state, event), began=began, latest=latest)
         if state.pending and state.pending[-1].item == event.item:
             return replace(state, pending=(*state.pending, event))
         if state.pending:

@@ -26,7 +26,7 @@ from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank, reasons
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.events import Event, in_time_order
+from hup.sessions.events import Event, session_events
 from hup.sessions.levels import Level
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
@@ -211,12 +211,8 @@ class HUP(TrainedRecommender):
         """
         if isinstance(session, ProfileState):
             return self._own(session)
-        before = [
-            in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(one, 1)], "earlier session")
-            for one in earlier
-        ]
-        events = [Event.of(event, f"event {n}") for n, event in enumerate(session or (), 1)]
-        return self.output.live.state(in_time_order(events, "session"), before)
+        before = [session_events(one, "earlier session") for one in earlier]
+        return self.output.live.state(session_events(session or (), "session"), before)
 
     def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
         """Fold one micro-behavior into a user's state.

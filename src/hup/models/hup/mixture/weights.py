@@ -70,8 +70,9 @@ def tune_weights(
     if network.has_profile:
         for place, likelihoods in enumerate(summed(_of_pools)):
             network.weights.data[place, :2] = torch.tensor(_mean(likelihoods, SHARES, STRENGTHS))
-    for place, likelihoods in enumerate(summed(_of_trusts), 1):
-        network.weights.data[place, 2:] = torch.tensor(_mean(likelihoods, TRUSTS))
+    if len(network.ranked) > 1:  # without categories there is nothing that items could be trusted in
+        for place, likelihoods in enumerate(summed(_of_trusts), 1):
+            network.weights.data[place, 2:] = torch.tensor(_mean(likelihoods, TRUSTS))
 
 
 def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
