@@ -156,6 +156,11 @@ class MixtureOptions(Section):
     repeat: bool = Field(True, description="point at what the session has been on")
     memory: bool = Field(True, description="look at what other sessions visited near it")
     profile: bool = Field(True, description="pool what was counted with what the profile of the level says")
+    similar: NonNegativeInt = Field(
+        200_000,
+        description="most profiles of training sessions that are kept, the newest ones: what followed the most similar "
+        "of them is pooled, too; 0 = none",
+    )
     hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
     visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
     earlier: NonNegativeInt = Field(

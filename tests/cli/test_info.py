@@ -208,7 +208,7 @@ def test_json_is_the_manifest(dataset):
     assert json.loads(result.stdout) == json.loads((dataset.path / "manifest.json").read_text())
 
 
-MODEL = {"format_version": 3, "model": "hup"}
+MODEL = {"format_version": 4, "model": "hup"}
 
 
 def test_model_folder(tmp_path):

@@ -517,7 +517,7 @@ DAMAGE = {
     ),
     "another format": (
         lambda folder: edit_config(folder, format_version=99),
-        "format_version 99; this version .* reads 3",
+        "format_version 99; this version .* reads 4",
     ),
     "another model": (lambda folder: edit_config(folder, model="pop"), "is of a model 'pop', expected 'hup'"),
     "no buckets": (

@@ -20,7 +20,7 @@ from hup.sessions.levels import Level
 from hup.training.trained import LevelLoss
 
 #: Names of what is counted, not learned, begin so among a model's tensors.
-COUNTED = "co_visits."
+COUNTED = "counted."
 
 
 @dataclass(frozen=True)

@@ -191,11 +191,13 @@ def test_live_states_are_asked_as_batches_are(dataset, changes):
             assert sum(reason.weight for reason in found.reasons) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, share):
+@pytest.mark.parametrize(("dense", "similar"), [(0.0, 0.0), (0.3, 0.0), (0.2, 0.1), (0.0, 0.3), (1.0, 0.0)])
+def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, dense, similar):
     """Over all that a level can say, as large as its share of the pool."""
     model = mixture(dataset)
-    output_of(model).network.weights.data[:] = torch.tensor([share, 0.0, 1.0])
+    model.tune(dataset)  # keeps the profiles
+    output_of(model).network.weights.data[:] = torch.tensor([dense, 0.0, 0.0, 1.0])
+    output_of(model).network.weights.data[0, 1] = similar
     events = live_events(dataset, int(dataset.sessions("test")[0]))
     histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test"))[:1])
     asked = output_of(model).ask(histories)
@@ -203,10 +205,12 @@ def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, sh
         with torch.inference_mode():
             counted = asked.counted(level)
             made = asked.contributions(level, [*range(counted.known.shape[1]), *counted.code.tolist()])
+        share = dense + similar * (level == "item")
         assert float(made.profile.sum()) == pytest.approx(share * float(counted.mass), abs=1e-4)
         assert float(made.total.sum()) == pytest.approx(float(counted.mass), abs=1e-4)
         origins = [one.origin for one in model.recommend(events, level, k=5).ranked]
-        assert all(origin is not None and (origin.profile > 0) == (share > 0) for origin in origins)
+        assert all(origin is not None and (origin.profile > 0 or dense == 0) for origin in origins)
+        assert share > 0 or all(origin.profile == 0 for origin in origins)
         assert share < 1 or all(origin.profile == pytest.approx(1) for origin in origins)
 
 

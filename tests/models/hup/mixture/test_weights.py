@@ -12,7 +12,7 @@ import torch
 
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.models.hup.mixture.weights import SHARES, STRENGTHS, TRUSTS
+from hup.models.hup.mixture.weights import DENSE, SIMILAR, STRENGTHS, TRUSTS
 from hup.sessions.batches import histories_and_targets
 
 from ....helpers.mixtures import mixture, output_of
@@ -39,7 +39,8 @@ def mean_of(tried: dict) -> list[float]:
 
 
 def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
-    monkeypatch.setattr("hup.models.hup.mixture.weights.SHARES", SHARES[::4])
+    monkeypatch.setattr("hup.models.hup.mixture.weights.DENSE", DENSE[::4])
+    monkeypatch.setattr("hup.models.hup.mixture.weights.SIMILAR", SIMILAR[::4])
     monkeypatch.setattr("hup.models.hup.mixture.weights.STRENGTHS", STRENGTHS[::3])
     monkeypatch.setattr("hup.models.hup.mixture.weights.TRUSTS", TRUSTS[::5])
     model = mixture(dataset)
@@ -48,22 +49,24 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
     model.tune(dataset)
     chosen = network.weights.clone()
     for name, tensor in model.network.state_dict().items():
-        assert name == "weights" or torch.equal(tensor, before[name]), name
+        assert name in ("weights", "similar.kept") or torch.equal(tensor, before[name]), name
     for place, level in enumerate(network.ranked):
         tried = {}
-        for pair in itertools.product(SHARES[::4], STRENGTHS[::3]):
-            network.weights.data[place, :2] = torch.tensor(pair)
-            tried[pair] = log_likelihood(dataset, model, level, Probabilities.alone)
+        similar = SIMILAR[::4] if level == "item" else SIMILAR[:1]
+        for tuple_ in itertools.product(DENSE[::4], similar, STRENGTHS[::3]):
+            if tuple_[0] + tuple_[1] <= 1:
+                network.weights.data[place, :3] = torch.tensor(tuple_)
+                tried[tuple_] = log_likelihood(dataset, model, level, Probabilities.alone)
         assert len(set(tried.values())) > 3
-        assert chosen[place, :2].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
+        assert chosen[place, :3].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
         network.weights.data.copy_(chosen)
     coarsest = network.ranked[-1]  # the only one whose probabilities the other levels do not change any more
     assert coarsest.is_category
     tried = {}
     for trust in TRUSTS[::5]:
-        network.weights.data[-1, 2] = trust
+        network.weights.data[-1, 3] = trust
         tried[trust,] = log_likelihood(dataset, model, coarsest, Probabilities.of)
-    assert chosen[-1, 2].item() == pytest.approx(mean_of(tried)[0], abs=1e-3)
+    assert chosen[-1, 3].item() == pytest.approx(mean_of(tried)[0], abs=1e-3)
 
 
 def test_without_a_validation_split_they_stay(dataset):
@@ -86,5 +89,5 @@ def test_a_model_without_profiles_chooses_how_far_to_trust_items(dataset):
     weights = output_of(model).network.weights
     before = weights.clone()
     model.tune(dataset)
-    assert torch.equal(weights[:, :2], before[:, :2])
-    assert not torch.equal(weights[1:, 2], before[1:, 2])
+    assert torch.equal(weights[:, :3], before[:, :3])
+    assert not torch.equal(weights[1:, 3], before[1:, 3])

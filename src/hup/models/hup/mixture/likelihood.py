@@ -14,7 +14,7 @@ from hup.config import Config
 from hup.models.hup.mixture.dense import dense_log_likelihood
 from hup.models.hup.mixture.network import Answer, MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnRuns
-from hup.models.hup.mixture.visits import RunTable, joined, last_runs, run_table, spread
+from hup.models.hup.mixture.visits import RunTable, joined, last_events, last_runs, run_table, spread
 from hup.nn.mixture import popularity_mass
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -198,8 +198,3 @@ def profile_likelihood(
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:
     return (values * counted).sum() / counted.sum().clamp(min=1)
-
-
-def last_events(table: RunTable) -> NDArray[np.int64]:
-    """Last event of every run, ``(R,)``."""
-    return np.cumsum(table.events.astype(np.int64)) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from hup.config import Config
 from hup.models.hup.mixture.co_visits import CoVisits
 from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.own_counts import OwnCoVisits
+from hup.models.hup.mixture.similar import SimilarProfiles
 from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visit_sizes, visits_of
 from hup.nn.mixture import Look, Mixed, Mixture
 from hup.nn.pyramid import Pyramid
@@ -21,8 +23,26 @@ from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level, ranked_levels
 
-#: Share and strength of a profile, and trust in the finer levels, before a validation split has said how much.
-START_WEIGHTS = (0.1, 0.1, 0.5)
+
+class Weights(NamedTuple):
+    """How much the profile weighs at a level, and the finer levels; chosen on the validation split, not learned.
+
+    Attributes
+    ----------
+    dense, similar, strength : float
+        Of :class:`hup.nn.pooling.Pool`.
+    trust : float
+        Of :func:`hup.models.hup.mixture.agreement.agreed`.
+    """
+
+    dense: float
+    similar: float
+    strength: float
+    trust: float
+
+
+#: Before a validation split has said how much.
+START_WEIGHTS = Weights(0.1, 0.0, 0.1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,8 @@ class MixtureNetwork(nn.Module):
     vocabulary : Vocabulary
     config : Config
     co_visits : mapping of Level to CoVisits
+    following : Tensor or None
+        As for :class:`~hup.models.hup.mixture.similar.SimilarProfiles`; None = no profiles are kept.
 
     Attributes
     ----------
@@ -74,12 +96,18 @@ class MixtureNetwork(nn.Module):
     has_profile : bool
         Whether the pyramid takes part.
     weights : Parameter
-        ``(len(ranked), 3)``, share and strength of :class:`hup.nn.pooling.Pool`, and the trust of
-        :func:`hup.models.hup.mixture.agreement.agreed`; chosen on the validation split, not learned.
+        ``(len(ranked), 4)``, a row of :class:`Weights` for every level.
+    similar : SimilarProfiles or None
+        Profiles of training sessions, with the items that followed them.
     """
 
     def __init__(
-        self, pyramid: Pyramid, vocabulary: Vocabulary, config: Config, co_visits: Mapping[Level, CoVisits]
+        self,
+        pyramid: Pyramid,
+        vocabulary: Vocabulary,
+        config: Config,
+        co_visits: Mapping[Level, CoVisits],
+        following: Tensor | None,
     ) -> None:
         super().__init__()
         self.pyramid, self.co_visits = pyramid, dict(co_visits)
@@ -103,6 +131,11 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
+        self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
+
+    def weights_of(self, level: Level) -> Weights:
+        """Give the weights of a level."""
+        return Weights(*self.weights[self.ranked.index(level)].tolist())
 
     def mixture(self, level: str) -> Mixture:
         """Give the mixture of a level."""

@@ -19,6 +19,7 @@ from hup.models.hup.mixture.earlier import before_sessions
 from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.probabilities import Probabilities
+from hup.models.hup.mixture.similar import Kept
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
@@ -32,6 +33,7 @@ from hup.sessions.levels import ITEM, MICRO, UNKNOWN, Level, pyramid_steps, rank
 from hup.sessions.runs import runs_of, training_runs
 from hup.training.trained import LevelLoss
 
+_FOLLOWING = f"{COUNTED}following"
 _LEAST = 1e-12  # probability of what no part of the mixture knows
 
 
@@ -59,7 +61,8 @@ class MixtureOutput:
             for level in levels
             for prefix in (f"{COUNTED}{level}.",)
         }
-        self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits)
+        following = counts[_FOLLOWING] if _keeps_profiles(config) else None
+        self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits, following)
         self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
         self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
         if config.loss.lambda_micro and config.mixture.profile:
@@ -67,7 +70,7 @@ class MixtureOutput:
 
     @staticmethod
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
-        """Count the neighbours of every code in the training split."""
+        """Count the neighbours of every code in the training split, and list what followed the profiles to keep."""
         items, offsets = training_runs(dataset, ITEM)
         counts: dict[str, Tensor] = {}
         for level in ranked_levels(vocabulary.levels):
@@ -81,6 +84,9 @@ class MixtureOutput:
                 with_itself=level.is_category,
             )
             counts |= {f"{COUNTED}{level}.{name}": tensor for name, tensor in counted.tensors().items()}
+        if _keeps_profiles(config):
+            kept = Kept.of(dataset, config.mixture.similar, config.loss.most_prefixes)
+            counts[_FOLLOWING] = torch.from_numpy(kept.following)
         return counts
 
     @property
@@ -118,8 +124,22 @@ class MixtureOutput:
         return Probabilities(network, answers, profiles, histories.current(ITEM))
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
-        """Choose how much the profile and the items weigh at every level, by the likelihood of the validation split."""
+        """Keep the profiles of training sessions; then choose by the likelihood of the validation split.
+
+        Chosen is how much the profile and the items weigh at every level.
+        """
+        similar, prefixes = self.network.similar, self.config.loss.most_prefixes
+        if similar is not None:
+            kept = Kept.of(dataset, self.config.mixture.similar, prefixes)
+            similar.keep(dataset, kept, self.network.n_behaviors, prefixes, self._item_profiles)
         tune_weights(self.network, self.ask, dataset, most_sessions)
+
+    def _item_profiles(self, histories: Histories, events: Tensor) -> Tensor:
+        """Profiles of the item level at some events of histories, ``(Q, d)``."""
+        with torch.inference_mode():
+            steps = pyramid_steps(histories, self.live.buckets, events)
+            vectors: Tensor = self.network.pyramid(histories, steps, [ITEM])[ITEM].vector
+        return vectors
 
     def biases(self, level: Level) -> Tensor:
         """Give the logarithm of popularity."""
@@ -209,6 +229,10 @@ class MixtureOutput:
             dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
             behaviors=counts,
         )
+
+
+def _keeps_profiles(config: Config) -> bool:
+    return config.mixture.profile and config.mixture.similar > 0
 
 
 def _padded(histories: Histories, level: str, final: Distribution) -> Scores:

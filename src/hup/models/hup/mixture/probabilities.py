@@ -66,7 +66,7 @@ class Probabilities:
     def agreed(self) -> dict[Level, Distribution]:
         """Probabilities of all levels."""
         network = self.network
-        trust = dict(zip(network.ranked, network.weights[:, 2].tolist(), strict=True))
+        trust = {level: network.weights_of(level).trust for level in network.ranked}
         return agreed(self.all_alone(), network.parents(), trust)
 
     def all_alone(self) -> dict[Level, Distribution]:
@@ -79,8 +79,8 @@ class Probabilities:
         counted = self.counted(level)
         if not self.profiles:
             return counted
-        share, strength, _ = self.network.weights[self.network.ranked.index(level)].tolist()
-        said = self.pool(level, counted).probabilities(share, strength)
+        weights = self.network.weights_of(level)
+        said = self.pool(level, counted).probabilities(weights.dense, weights.similar, weights.strength)
         n_known = counted.known.shape[1]
         outside = said[:, n_known:][counted.query, _column(counted.query, len(said))]
         return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
@@ -114,10 +114,15 @@ class Probabilities:
             return torch.cat([values, more.index_put(place, others)], dim=1)
 
         nobody = log_popularity(torch.zeros(len(counted.query)))
+        similar = None
+        if level == ITEM and self.network.similar is not None:
+            followed = self.network.similar.followed(profile, self.current, bias.shape[1])
+            similar = beside(followed, torch.zeros(len(counted.query)), 0)
         return Pool.of(
             beside(counted.known, counted.probability, 0),
             beside(profile @ table.vectors().t(), own.sum(dim=1), 0),
             beside(bias, nobody, -torch.inf),
+            similar,
         )
 
     def contributions(self, level: Level, codes: Sequence[int]) -> Contributions:
@@ -129,8 +134,9 @@ class Probabilities:
         columns = [code if code < n_known else n_known + counted.code.tolist().index(code) for code in codes]
         base, profile, rest = torch.cat([counted.known[0], counted.probability])[columns], torch.zeros(len(codes)), 1.0
         if self.profiles:
-            share = float(self.network.weights[self.network.ranked.index(level), 0])
-            profile, rest = share * self.pool(level, counted).dense[0, columns], 1 - share
+            weights, pool = self.network.weights_of(level), self.pool(level, counted)
+            profile = weights.dense * pool.dense[0, columns] + weights.similar * pool.similar[0, columns]
+            rest = 1 - weights.dense - weights.similar
         repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
         counts = self.network.co_visits[level].looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
         counts = counts.reshape(len(asked), n_visits, len(RELATIONS))

@@ -172,6 +172,11 @@ def last_runs(table: RunTable) -> Ints:
     return table.offsets[1:] - 1
 
 
+def last_events(table: RunTable) -> Ints:
+    """Last event of every run, ``(R,)``."""
+    return np.cumsum(table.events.astype(np.int64)) - 1
+
+
 def spread(offsets: Ints, most: int) -> Ints:
     """Choose at most so many runs of each session, evenly spaced and the last among them, ``(Q,)`` ascending."""
     lengths = np.diff(offsets)

@@ -23,8 +23,9 @@ from hup.models.hup.mixture.probabilities import Probabilities
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 from hup.sessions.levels import ITEM, Level
 
-#: What is tried of share and strength, all pairs.
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9, 1.0)
+#: What is tried of the shares of E and N, together at most 1, and of strength, all of them with all others.
+DENSE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9, 1.0)
+SIMILAR = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 STRENGTHS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5)
 #: What is tried of the trust in the items.
 TRUSTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -36,7 +37,7 @@ _LEAST = 1e-12
 def tune_weights(
     network: MixtureNetwork, ask: Callable[[Histories], Probabilities], dataset: Dataset, most_sessions: int | None
 ) -> None:
-    """Give every level the share and strength, then the trust, at which targets of validation sessions are likely.
+    """Give every level the shares and strength, then the trust, at which targets of validation sessions are likely.
 
     Without a validation split they stay as they are.
 
@@ -69,10 +70,10 @@ def tune_weights(
 
     if network.has_profile:
         for place, likelihoods in enumerate(summed(_of_pools)):
-            network.weights.data[place, :2] = torch.tensor(_mean(likelihoods, SHARES, STRENGTHS))
+            network.weights.data[place, :3] = torch.tensor(_mean(likelihoods, DENSE, SIMILAR, STRENGTHS))
     if len(network.ranked) > 1:  # without categories there is nothing that items could be trusted in
         for place, likelihoods in enumerate(summed(_of_trusts), 1):
-            network.weights.data[place, 2:] = torch.tensor(_mean(likelihoods, TRUSTS))
+            network.weights.data[place, 3:] = torch.tensor(_mean(likelihoods, TRUSTS))
 
 
 def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
@@ -84,18 +85,23 @@ def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[flo
 
 
 def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
-    """Sum the logarithms of the probability of known targets by level, share and strength."""
-    ranked = asked.network.ranked
-    sums = np.zeros((len(ranked), len(SHARES), len(STRENGTHS)))
-    shares = torch.tensor(SHARES)
-    weights = torch.stack([1 - shares, shares])
+    """Sum the logarithms of the probability of known targets by level, shares and strength."""
+    network = asked.network
+    ranked = network.ranked
+    sums = np.zeros((len(ranked), len(DENSE), len(SIMILAR), len(STRENGTHS)))
+    dense, similar = torch.meshgrid(torch.tensor(DENSE), torch.tensor(SIMILAR), indexing="ij")
+    weights = torch.stack([(1 - dense - similar).clamp(min=0), dense, similar]).flatten(1)
+    impossible = (dense + similar > 1 + 1e-6).numpy()
     for place, level in enumerate(ranked):
         counted = asked.counted(level)
         pool, (code, known) = asked.pool(level, counted), _known(targets, level, counted)
         for number, strength in enumerate(STRENGTHS):
             of_target, of_all = pool.sums(strength, code)
             said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
-            sums[place, :, number] = torch.log(said.clamp(min=_LEAST))[known].double().sum(dim=0).numpy()
+            logarithms = torch.log(said.clamp(min=_LEAST))[known].double().sum(dim=0).view(dense.shape).numpy()
+            sums[place, :, :, number] = np.where(impossible, -np.inf, logarithms)
+        if level != ITEM or network.similar is None:
+            sums[place, :, 1:] = -np.inf
     return sums
 
 
