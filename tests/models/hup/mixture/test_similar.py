@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ MANY = 10**6
 def runs_of_training(dataset: Dataset) -> list[list[int]]:
     """Item runs of every training session, the target's among them."""
     items, offsets = training_runs(dataset, ITEM)
-    return [items[low:high].tolist() for low, high in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [items[low:high].tolist() for low, high in itertools.pairwise(offsets)]
 
 
 @pytest.mark.parametrize("most_prefixes", [MANY, 3])
@@ -97,7 +98,8 @@ def test_it_can_be_left_out(dataset):
     model = mixture(dataset, "mixture.similar=0")
     model.tune(dataset)
     network = output_of(model).network
-    assert network.similar is None and not network.weights[:, 1].any()
+    assert network.similar is None
+    assert not network.weights[:, 1].any()
     assert "similar" not in " ".join(model.tensors())
 
 
@@ -109,5 +111,7 @@ def test_a_loaded_model_keeps_them(dataset, tmp_path):
     model.save_pretrained(tmp_path / "model")
     again = hup.load(tmp_path / "model")
     first, second = (output_of(one).network.similar for one in (model, again))
-    assert first is not None and second is not None
-    assert torch.equal(first.kept, second.kept) and torch.equal(first.codes, second.codes)
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.kept, second.kept)
+    assert torch.equal(first.codes, second.codes)
