@@ -161,7 +161,10 @@ class MixtureOptions(Section):
         description="most profiles of training sessions that are kept, the newest ones: what followed the most similar "
         "of them is pooled, too; 0 = none",
     )
-    hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits and parts")
+    reranked: NonNegativeInt = Field(
+        100, description="the likeliest items by what was counted, ranked anew by a learned order; 0 = none"
+    )
+    hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits, parts and candidates")
     visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
     earlier: NonNegativeInt = Field(
         0, description="item runs of the user's earlier sessions that may be visits, too, the newest ones; 0 = none"

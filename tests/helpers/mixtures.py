@@ -9,8 +9,8 @@ import torch
 
 from hup.config import Config
 from hup.data.dataset import Dataset
+from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.likelihood import Followed, mixture_likelihood
-from hup.models.hup.mixture.network import Answer
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.mixture.own_counts import OwnCounts
 from hup.models.hup.mixture.visits import RunTable, joined, run_table

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hup.models.boosted.candidates import candidates_of
-from hup.models.boosted.neighbor_shares import shares_of
+from hup.models.boosted.counted import shares_of
 from hup.sessions.levels import Level
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hup.models.boosted.candidates import Candidates, candidates_of
+from hup.models.boosted.counted import shares_of
 from hup.models.boosted.features import features
-from hup.models.boosted.neighbor_shares import shares_of
 from hup.models.hup.mixture.visits import SIGNALS
 from hup.sessions.levels import ITEM
 
@@ -80,13 +80,13 @@ def test_popularity_and_shares_of_it(described, counted, queries):
 
 def test_categories_are_compared_with_those_of_the_session(described, counted, queries):
     for level, (found, columns, shares) in described.items():
-        visits, since = queries.visits[level], queries.since[level]
+        visits = queries.visits[level]
         for row in range(0, len(found), 11):
             query = int(found.query[row])
             mine = np.flatnonzero(visits.query == query)
             for above, category in zip(list(shares)[1:], path_of(counted, queries, level, found, row), strict=True):
                 of_visits = queries.table.codes(above)[visits.run[mine]]
-                weight = 1 / (1 + since[mine])
+                weight = 1 / (1 + visits.since[mine])
                 assert columns[f"{above} is current"][row] == (category == queries.current(above)[query])
                 expected = weight[of_visits == category].sum() / weight.sum()
                 assert columns[f"{above} share of visits"][row] == pytest.approx(expected, rel=1e-5)
@@ -94,12 +94,12 @@ def test_categories_are_compared_with_those_of_the_session(described, counted, q
 
 def test_cosines_are_with_the_weighed_mean(described, counted, queries):
     found, columns, _ = described[ITEM]
-    visits, since, vectors = queries.visits[ITEM], queries.since[ITEM], counted.vectors
+    visits, vectors = queries.visits[ITEM], counted.vectors
     empty = 0
     for row in range(0, len(found), 9):
         mine = np.flatnonzero((visits.query == found.query[row]) & (visits.code < len(vectors)))
         for name, weigh in (("current", lambda n: float(n == 0)), ("recent", lambda n: 1 / (1 + n))):
-            mean = sum((weigh(since[n]) * vectors[visits.code[n]] for n in mine), np.zeros(vectors.shape[1]))
+            mean = sum((weigh(visits.since[n]) * vectors[visits.code[n]] for n in mine), np.zeros(vectors.shape[1]))
             value = columns[f"cosine {name}"][row]
             if found.code[row] >= len(vectors) or not np.linalg.norm(mean):
                 assert np.isnan(value)

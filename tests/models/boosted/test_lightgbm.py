@@ -8,8 +8,8 @@ import torch
 
 from hup.data.dataset import Dataset
 from hup.models.boosted.candidates import candidates_of
+from hup.models.boosted.counted import shares_of
 from hup.models.boosted.model import LightGBM
-from hup.models.boosted.neighbor_shares import shares_of
 from hup.recommender.popularity import popularity_grades
 from hup.sessions.batches import Histories, histories_and_targets
 

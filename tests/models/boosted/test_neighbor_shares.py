@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hup.models.boosted.neighbor_shares import WEIGHTS, shares_of
+from hup.models.boosted.counted import shares_of
 from hup.models.hup.mixture.co_visits import RELATIONS
+from hup.models.hup.mixture.neighbor_shares import WEIGHTS
 from hup.sessions.levels import ITEM
 
 PLAIN = {

@@ -21,14 +21,14 @@ def test_a_prefix_is_asked_as_the_mixture_asks_at_its_run(dataset):
         assert at[asked.query].tolist() == everywhere.query[kept].tolist()
         np.testing.assert_allclose(asked.signals, everywhere.signals[kept], atol=1e-6)
         np.testing.assert_allclose(asked.context, everywhere.context[at], atol=1e-6)
-        assert (queries.since[level] == 0).tolist() == asked.is_current.tolist()
+        assert (asked.since == 0).tolist() == asked.is_current.tolist()
         assert queries.current(level).tolist() == table.codes(level)[at].tolist()
 
 
 def test_since_counts_from_the_latest_visit(queries):
-    for level, visits in queries.visits.items():
+    for visits in queries.visits.values():
         for query in range(len(queries)):
-            mine = queries.since[level][visits.query == query]
+            mine = visits.since[visits.query == query]
             assert mine.tolist() == list(range(len(mine)))[::-1]
 
 

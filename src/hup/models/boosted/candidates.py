@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from hup.models.boosted.counted import Counted, LevelCounts, coarser
-from hup.models.boosted.neighbor_shares import NeighborShares
 from hup.models.boosted.queries import Queries
+from hup.models.hup.mixture.neighbor_shares import NeighborShares
 from hup.sessions.levels import Level, ragged_arange
 
 Ints = NDArray[np.int64]
@@ -72,7 +72,7 @@ def candidates_of(
         For level 1 … K the code that is no candidate; -1 = there is none.
     """
     visits, counts = queries.visits[level], counted.levels[level]
-    latest = np.flatnonzero((visits.code >= 0) & (queries.since[level] < max(1, most // 2)))[::-1]
+    latest = np.flatnonzero((visits.code >= 0) & (visits.since < max(1, most // 2)))[::-1]
     popularity = counts.by_popularity[:popular]
     everyone = np.arange(len(queries))
     sources: list[Pairs] = [

@@ -16,7 +16,9 @@ from torch.nn import functional
 from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.models.boosted.options import LightGBMConfig
+from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
+from hup.models.hup.mixture.neighbor_shares import NeighborShares
 from hup.models.skipgram import word2vec_vectors
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.levels import ITEM, Level, ragged_arange, ranked_levels
@@ -176,3 +178,11 @@ def _unit(vectors: Tensor) -> Floats:
     """Vectors ``(n, d)`` at length 1; zeros stay."""
     scaled: Floats = functional.normalize(vectors, dim=1).numpy()
     return scaled
+
+
+def shares_of(counted: Counted, queries: Queries, level: Level, latest: int) -> dict[Level, NeighborShares]:
+    """Look around the visits at a level and at all coarser ones; see :meth:`NeighborShares.of`."""
+    return {
+        one: NeighborShares.of(counted.levels[one].co_visits, queries.visits[one], latest)
+        for one in (level, *coarser(level, len(counted.parents)))
+    }

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hup.models.boosted.candidates import Candidates
 from hup.models.boosted.counted import Counted, coarser
-from hup.models.boosted.neighbor_shares import WEIGHTS, NeighborShares
 from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import RELATIONS
+from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
 from hup.models.hup.mixture.visits import CONTEXT, SIGNALS
 from hup.sessions.levels import ITEM, Level
 
@@ -116,7 +116,7 @@ class _Columns:
     def categories(self) -> Iterator[Column]:
         """Compare each category with the current one, and give its share in the visits, weighed by recency."""
         visits, table, query = self.queries.visits[self.level], self.queries.table, self.candidates.query
-        weight = WEIGHTS["recent"](self.queries.since[self.level])
+        weight = WEIGHTS["recent"](visits.since)
         total = np.bincount(visits.query, weight, len(self.queries))
         run = visits.run[np.maximum(self.candidates.visit, 0)]
         for level in self.above:
@@ -141,14 +141,14 @@ class _Columns:
 
     def vectors(self) -> Iterator[Column]:
         """Give the cosine with the mean vector of the visits, weighed; NaN where either has none."""
-        visits, since, query = self.queries.visits[ITEM], self.queries.since[ITEM], self.candidates.query
+        visits, query = self.queries.visits[ITEM], self.candidates.query
         there = (visits.code >= 0) & (visits.code < len(self.counted.vectors))
         vectors = self.counted.vectors[self.codes[ITEM]]
         has_one = self.known & (vectors != 0).any(axis=1)
         for name in _FEW:
             place = (visits.query[there], visits.code[there])
             shape = (len(self.queries), len(self.counted.vectors))
-            mean = sp.csr_array((WEIGHTS[name](since)[there], place), shape=shape) @ self.counted.vectors
+            mean = sp.csr_array((WEIGHTS[name](visits.since)[there], place), shape=shape) @ self.counted.vectors
             length = np.linalg.norm(mean, axis=1)
             product = np.einsum("cd,cd->c", vectors, mean[query])
             cosine = np.divide(product, length[query], out=np.full(len(query), np.nan), where=length[query] > 0)

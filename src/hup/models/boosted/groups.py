@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from hup.data.dataset import Dataset
 from hup.models.boosted.candidates import candidates_of
-from hup.models.boosted.counted import Counted
+from hup.models.boosted.counted import Counted, shares_of
 from hup.models.boosted.features import features
-from hup.models.boosted.neighbor_shares import shares_of
 from hup.models.boosted.options import LightGBMConfig
 from hup.models.boosted.queries import Queries, prefixes
 from hup.models.hup.mixture.visits import joined, run_table, spread

@@ -13,10 +13,9 @@ from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.evaluation.metrics import cutoff
 from hup.models.boosted.candidates import candidates_of
-from hup.models.boosted.counted import Counted
+from hup.models.boosted.counted import Counted, shares_of
 from hup.models.boosted.features import features
 from hup.models.boosted.groups import training_groups, validation_groups
-from hup.models.boosted.neighbor_shares import shares_of
 from hup.models.boosted.options import LightGBMConfig
 from hup.models.boosted.queries import Queries
 from hup.models.boosted.ranker import Ranker

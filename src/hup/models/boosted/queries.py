@@ -24,13 +24,10 @@ class Queries:
     table : RunTable
     visits : mapping of Level to Visits
         Of every level that is recommended.
-    since : mapping of Level to ndarray
-        ``(P,)`` int64, distinct codes since each visit; 0 = it is the current one.
     """
 
     table: RunTable
     visits: Mapping[Level, Visits]
-    since: Mapping[Level, Ints]
 
     def __len__(self) -> int:
         return len(self.table.offsets) - 1
@@ -40,7 +37,7 @@ class Queries:
         """Ask at the end of every session; a visit lies at most so many runs before it."""
         ends = last_runs(table)
         visits = {level: visits_of(table, level, ends, most=most) for level in ranked_levels(table.categories.shape[1])}
-        return cls(table, visits, {level: _places_from_end(one.query) for level, one in visits.items()})
+        return cls(table, visits)
 
     def current(self, level: Level) -> Ints:
         """Code that every user is on, ``(Q,)``."""
@@ -62,9 +59,3 @@ def prefixes(table: RunTable, at: Ints) -> RunTable:
         behaviors=table.behaviors[runs],
         earlier=None if table.earlier is None else table.earlier[runs],
     )
-
-
-def _places_from_end(query: Ints) -> Ints:
-    """Place of each row, 0 = last, among those of its query, for rows that are sorted by query."""
-    ends: Ints = np.searchsorted(query, query, side="right")
-    return ends - 1 - np.arange(len(query))

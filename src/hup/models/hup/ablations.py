@@ -22,6 +22,7 @@ INGREDIENTS: dict[str, tuple[str, ...]] = {
     "no-memory": ("mixture.memory=false",),
     "no-profile": ("mixture.profile=false",),
     "no-similar": ("mixture.similar=0",),
+    "no-reranking": ("mixture.reranked=0",),
     "no-prefixes": ("loss.prefixes=0.0",),
     "no-micro": ("network.micro=false", "loss.lambda_micro=0.0"),
     "no-category-levels": ("network.category_levels=false",),

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.models.hup.mixture.network import Answer, MixtureNetwork
+from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnCoVisits, OwnRuns
 from hup.nn.mixture import popularity_mass
 from hup.sessions.levels import Level
@@ -16,14 +16,11 @@ from hup.sessions.levels import Level
 Ints = NDArray[np.int64]
 
 
-def counted_probabilities(
-    network: MixtureNetwork, level: Level, answer: Answer, current: Tensor, own: OwnCounts | None = None
-) -> Tensor:
+def counted_probabilities(level: Level, answer: Answer, current: Tensor, own: OwnCounts | None = None) -> Tensor:
     """Mix the parts of every query.
 
     Parameters
     ----------
-    network : MixtureNetwork
     level : Level
     answer : Answer
         Of ``Q`` queries at the level; with ``own`` query ``q`` is one of session ``q``.
@@ -40,8 +37,8 @@ def counted_probabilities(
     """
     visits, weights = answer.visits, answer.mixed.weights.detach()
     current = current if not level.is_category else torch.full_like(current, -1)
-    known = _popular(network.mixture(level).counts, current, None if own is None else own.runs) * weights[:, 2:3]
-    known = known + weights[:, 1:2] * _remembered(network, level, answer, None if own is None else own.co_visits)
+    known = _popular(answer.counts.popularity, current, None if own is None else own.runs) * weights[:, 2:3]
+    known = known + weights[:, 1:2] * _remembered(answer, None if own is None else own.co_visits)
     query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
     inside = (code >= 0) & (code < known.shape[1])
     repeated = answer.mixed.repeat.detach() * weights[:, 0].index_select(0, query)
@@ -62,9 +59,9 @@ def _popular(counts: Tensor, current: Tensor, own: OwnRuns | None) -> Tensor:
     return shares
 
 
-def _remembered(network: MixtureNetwork, level: Level, answer: Answer, own: OwnCoVisits | None) -> Tensor:
+def _remembered(answer: Answer, own: OwnCoVisits | None) -> Tensor:
     """Shares of the memory, ``(Q, n)``."""
-    counted, visits, n_queries = network.co_visits[level], answer.visits, len(answer.mixed.weights)
+    counted, visits, n_queries = answer.counts.co_visits, answer.visits, len(answer.mixed.weights)
     out = np.zeros((n_queries, counted.size), dtype=np.float32)
     attention = answer.mixed.memory.detach().numpy()
     for relation, counts in enumerate(counted.counts):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.config import Config
+from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.dense import dense_log_likelihood
-from hup.models.hup.mixture.network import Answer, MixtureNetwork
+from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnRuns
 from hup.models.hup.mixture.visits import RunTable, joined, last_events, last_runs, run_table, spread
 from hup.nn.mixture import popularity_mass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hup.config import Config
+from hup.models.hup.mixture.answer import Answer, Counts
 from hup.models.hup.mixture.co_visits import CoVisits
 from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.own_counts import OwnCoVisits
+from hup.models.hup.mixture.reranking import SIGNALS
 from hup.models.hup.mixture.similar import SimilarProfiles
 from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visit_sizes, visits_of
-from hup.nn.mixture import Look, Mixed, Mixture
+from hup.nn.mixture import Look, Mixture
 from hup.nn.pyramid import Pyramid
+from hup.nn.reranker import Reranker
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level, ranked_levels
@@ -31,6 +33,8 @@ class Weights(NamedTuple):
     ----------
     dense, similar, strength : float
         Of :class:`hup.nn.pooling.Pool`.
+    reranking : float
+        How far the likeliest items are ranked anew, 0 to 1.
     trust : float
         Of :func:`hup.models.hup.mixture.agreement.agreed`.
     """
@@ -38,43 +42,12 @@ class Weights(NamedTuple):
     dense: float
     similar: float
     strength: float
+    reranking: float
     trust: float
 
 
 #: Before a validation split has said how much.
-START_WEIGHTS = Weights(0.1, 0.0, 0.1, 0.5)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was counted says of every query at a level, with what it is made of.
-
-    Attributes
-    ----------
-    visits : Visits
-    mixed : Mixed
-    support : ndarray
-        ``(P, 3)``, how much is known of the neighbours of every visit's code, by relation.
-    parent : ndarray
-        ``(P,)`` int64, code of the next coarser level that every visit's code belongs to; -1 = none.
-    path : ndarray
-        ``(P, K)`` int64, categories of the item of every visit's run.
-    """
-
-    visits: Visits
-    mixed: Mixed
-    support: NDArray[np.float64]
-    parent: NDArray[np.int64]
-    path: NDArray[np.int64]
-
-    def shares(self) -> list[float]:
-        """Weigh the visits of a single query by what they bring to repeat and memory; they sum to 1."""
-        repeat, memory = self.mixed.weights[0, :2]
-        weights = repeat * self.mixed.repeat + memory * self.mixed.memory.sum(dim=1)
-        total = float(weights.sum())
-        # A session of one run that training never saw has nothing to repeat or to remember.
-        shares: list[float] = (weights / total if total > 0 else torch.full_like(weights, 1 / len(weights))).tolist()
-        return shares
+START_WEIGHTS = Weights(0.1, 0.0, 0.1, 1.0, 0.5)
 
 
 class MixtureNetwork(nn.Module):
@@ -96,7 +69,9 @@ class MixtureNetwork(nn.Module):
     has_profile : bool
         Whether the pyramid takes part.
     weights : Parameter
-        ``(len(ranked), 4)``, a row of :class:`Weights` for every level.
+        ``(len(ranked), 5)``, a row of :class:`Weights` for every level.
+    reranker : Reranker or None
+        Order of the likeliest items; None = as they are.
     similar : SimilarProfiles or None
         Profiles of training sessions, with the items that followed them.
     """
@@ -115,6 +90,7 @@ class MixtureNetwork(nn.Module):
         self.n_behaviors = len(vocabulary.behaviors)
         options = config.mixture
         self.most_visits, self.has_profile = options.visits, options.profile
+        self.n_reranked = options.reranked
         self.most_earlier, self.n_items = options.earlier, vocabulary.size(ITEM)
         n_signals, n_context = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=options.earlier > 0)
         self.mixtures = nn.ModuleDict(
@@ -131,6 +107,7 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
+        self.reranker = Reranker(len(SIGNALS), options.hidden) if options.reranked else None
         self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
 
     def weights_of(self, level: Level) -> Weights:
@@ -159,7 +136,18 @@ class MixtureNetwork(nn.Module):
         """List the visits of a level; see :func:`visits_of`."""
         return visits_of(table, level, queries, most=self.most_visits)
 
-    def answer(self, level: Level, table: RunTable, visits: Visits, own: OwnCoVisits | None = None) -> Answer:
+    def counts(self, level: Level) -> Counts:
+        """Give what was counted of a level."""
+        return Counts(self.co_visits[level], self.mixture(level).counts)
+
+    def answer(
+        self,
+        level: Level,
+        table: RunTable,
+        visits: Visits,
+        own: OwnCoVisits | None = None,
+        counts: Counts | None = None,
+    ) -> Answer:
         """Mix for the queries of one level.
 
         Parameters
@@ -170,8 +158,11 @@ class MixtureNetwork(nn.Module):
             Of the table, at the level.
         own : OwnCoVisits, optional
             What the asking sessions have put into the counts themselves.
+        counts : Counts, optional
+            Other ones than those of all training sessions.
         """
-        counted = self.co_visits[level]
+        counts = counts or self.counts(level)
+        counted = counts.co_visits
         known = (visits.code >= 0) & (visits.code < counted.size)
         support = np.where(known[:, None], counted.totals[np.where(known, visits.code, 0)], 0)
         if own is not None:
@@ -185,4 +176,4 @@ class MixtureNetwork(nn.Module):
             support=torch.from_numpy(support.astype(np.float32)),
         )
         mixed = self.mixture(level)(look)
-        return Answer(visits, mixed, support, table.parents(level)[visits.run], table.categories[visits.run])
+        return Answer(counts, visits, mixed, support, table.parents(level)[visits.run], table.categories[visits.run])

@@ -20,6 +20,7 @@ from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.similar import Kept
+from hup.models.hup.mixture.teaching import teach
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
@@ -124,14 +125,16 @@ class MixtureOutput:
         return Probabilities(network, answers, profiles, histories.current(ITEM))
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
-        """Keep the profiles of training sessions; then choose by the likelihood of the validation split.
+        """Keep the profiles of training sessions, learn the order of candidates, and choose how much all of it weighs.
 
-        Chosen is how much the profile and the items weigh at every level.
+        That is chosen at every level by the likelihood of the validation split.
         """
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)
             similar.keep(dataset, kept, self.network.n_behaviors, prefixes, self._item_profiles)
+        if self.network.reranker is not None:
+            teach(self.network, self.network.reranker, dataset, self.config)
         tune_weights(self.network, self.ask, dataset, most_sessions)
 
     def _item_profiles(self, histories: Histories, events: Tensor) -> Tensor:

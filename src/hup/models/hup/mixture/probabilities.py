@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from hup.models.hup.mixture.agreement import Distribution, agreed, without_current
+from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.counted import counted_probabilities
-from hup.models.hup.mixture.network import Answer, MixtureNetwork
+from hup.models.hup.mixture.network import MixtureNetwork
+from hup.models.hup.mixture.reranking import Candidates
 from hup.nn.mixture import log_popularity
 from hup.nn.pooling import Pool
 from hup.sessions.levels import ITEM, Level
+
+_LEAST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,25 @@ class Probabilities:
         return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
 
     def counted(self, level: Level) -> Distribution:
-        """Give the probabilities by what was counted at a level alone."""
+        """Give the probabilities by what was counted at a level alone, the likeliest items ranked anew."""
+        mixed = self.mixed(level)
+        reranker = self.network.reranker
+        if level != ITEM or reranker is None:
+            return mixed
+        strength = self.network.weights_of(level).reranking
+        return replace(mixed, known=self.candidates.reranked(mixed.known, reranker, strength))
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The likeliest items, before they are ranked anew."""
+        known = self.mixed(ITEM).known
+        return Candidates.of(self.answers[ITEM], known, self.current, self.network.n_reranked)
+
+    def mixed(self, level: Level) -> Distribution:
+        """Give the probabilities by repeat, memory and popularity."""
         answer = self.answers[level]
         visits, mixed = answer.visits, answer.mixed
-        known = counted_probabilities(self.network, level, answer, self.current)
+        known = counted_probabilities(level, answer, self.current)
         query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
         outside = code >= known.shape[1]
         repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, query)
@@ -127,7 +146,7 @@ class Probabilities:
 
     def contributions(self, level: Level, codes: Sequence[int]) -> Contributions:
         """Tell what a level itself says of some codes to a single query, and what it is made of."""
-        answer, counted = self.answers[level], self.counted(level)
+        answer, counted, plain = self.answers[level], self.counted(level), self.mixed(level)
         visits, mixed = answer.visits, answer.mixed
         asked = np.asarray(codes, dtype=np.int64)
         n_known, n_visits = counted.known.shape[1], len(visits.code)
@@ -138,11 +157,13 @@ class Probabilities:
             profile = weights.dense * pool.dense[0, columns] + weights.similar * pool.similar[0, columns]
             rest = 1 - weights.dense - weights.similar
         repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
-        counts = self.network.co_visits[level].looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
+        before = torch.cat([plain.known[0], plain.probability])[columns]
+        raised = torch.where(before > 0, base / before.clamp(min=_LEAST), 1).unsqueeze(1)  # of all parts alike
+        counts = answer.counts.co_visits.looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
         counts = counts.reshape(len(asked), n_visits, len(RELATIONS))
         share_of = np.divide(counts, answer.support, out=np.zeros_like(counts), where=answer.support > 0)
         memory = (mixed.memory * torch.from_numpy(share_of.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
-        return Contributions(rest * base + profile, rest * repeat, rest * memory, profile)
+        return Contributions(rest * base + profile, rest * raised * repeat, rest * raised * memory, profile)
 
 
 def _column(query: Tensor, n_queries: int) -> Tensor:

@@ -8,6 +8,7 @@ of them, by recency, is the code that the user is on.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +134,12 @@ class Visits:
     signals: Floats
     query_run: Ints
     context: Floats
+
+    @cached_property
+    def since(self) -> Ints:
+        """Distinct codes since each visit, ``(P,)``; 0 = it is the current one."""
+        ends: Ints = np.searchsorted(self.query, self.query, side="right")
+        return ends - 1 - np.arange(len(self.query))
 
 
 def visit_sizes(n_behaviors: int, levels: int, *, earlier: bool) -> tuple[int, int]:

@@ -10,11 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hup.models.boosted.counted import Counted, coarser
-from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import RELATIONS, CoVisits
 from hup.models.hup.mixture.visits import Visits
-from hup.sessions.levels import Level
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -45,7 +42,7 @@ class NeighborShares:
     support: Doubles
 
     @classmethod
-    def of(cls, counted: CoVisits, visits: Visits, since: Ints, latest: int) -> Self:
+    def of(cls, counted: CoVisits, visits: Visits, latest: int) -> Self:
         """Look around the visits of queries.
 
         Parameters
@@ -53,12 +50,10 @@ class NeighborShares:
         counted : CoVisits
         visits : Visits
             At the end of every query.
-        since : ndarray
-            ``(P,)`` int64, distinct codes since each visit.
         latest : int
             Most visits that are looked at, the latest ones.
         """
-        n_queries = len(visits.query_run)
+        n_queries, since = len(visits.query_run), visits.since
         kept = (visits.code >= 0) & (visits.code < counted.size) & (since < latest)
         query, code, since = visits.query[kept], visits.code[kept], since[kept]
         support = counted.totals[code]
@@ -80,11 +75,3 @@ class NeighborShares:
             return np.zeros(0)
         value: Doubles = np.asarray(self.shares[weight, relation][query, code], dtype=np.float64).ravel()
         return value
-
-
-def shares_of(counted: Counted, queries: Queries, level: Level, latest: int) -> dict[Level, NeighborShares]:
-    """Look around the visits at a level and at all coarser ones; see :meth:`NeighborShares.of`."""
-    return {
-        one: NeighborShares.of(counted.levels[one].co_visits, queries.visits[one], queries.since[one], latest)
-        for one in (level, *coarser(level, len(counted.parents)))
-    }

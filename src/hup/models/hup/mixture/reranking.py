@@ -1,0 +1,132 @@
+"""The likeliest items by what was counted, ranked anew by signals that are looked at together.
+
+The mixture adds up what it counts: a neighbour of two visits is as likely as two neighbours of one each. Here a small
+network sees all of it at once, for each of the likeliest items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hup.models.hup.mixture.answer import Answer
+from hup.models.hup.mixture.co_visits import RELATIONS
+from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
+from hup.nn.mixture import log_popularity
+from hup.nn.reranker import Reranker
+
+LATEST = 20  # visits whose neighbours are looked at
+_LEAST_PROBABILITY, _LEAST_REPEAT, _LEAST_SHARE = 1e-9, 1e-3, 1e-4
+
+#: What is seen of a candidate.
+SIGNALS = (
+    "probability",
+    "popularity",
+    "repeat",
+    "visited",
+    *(f"{weight}, {relation}" for weight in WEIGHTS for relation in RELATIONS),
+    *(f"counts {relation}" for relation in RELATIONS),
+    *(f"support {relation}" for relation in RELATIONS),
+    *(f"weight of {part}" for part in ("repeat", "memory", "explore", "unseen")),
+)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The likeliest items of ``Q`` queries.
+
+    Attributes
+    ----------
+    code : Tensor
+        ``(Q, M)`` int64.
+    probability : Tensor
+        ``(Q, M)``, by what was counted.
+    signals : Tensor
+        ``(Q, M, F)``, see :data:`SIGNALS`; mostly logarithms.
+    """
+
+    code: Tensor
+    probability: Tensor
+    signals: Tensor
+
+    @classmethod
+    def of(cls, answer: Answer, known: Tensor, current: Tensor, most: int) -> Candidates:
+        """Choose candidates, and look at them.
+
+        Parameters
+        ----------
+        answer : Answer
+            Of the item level.
+        known : Tensor
+            ``(Q, n)``, probabilities of the vocabulary by what was counted.
+        current : Tensor
+            ``(Q,)`` items that the users are on; they are none.
+        most : int
+            How many, M; fewer where the vocabulary is smaller.
+        """
+        row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
+        others = known.index_put((row, current[row]), known.new_tensor(0))
+        probability, code = others.topk(min(most, others.shape[1]), dim=1)
+        columns = [
+            probability.clamp(min=_LEAST_PROBABILITY).log(),
+            log_popularity(answer.counts.popularity)[code],
+            *_of_visits(answer, code),
+            *_of_neighbors(answer, code.numpy()),
+            *answer.mixed.weights.clamp(min=_LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
+        ]
+        return cls(code, probability, torch.stack(columns, dim=2))
+
+    def of_queries(self, queries: Tensor) -> Candidates:
+        """Take those of some queries, by row or by mask."""
+        return Candidates(self.code[queries], self.probability[queries], self.signals[queries])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
+        """Put the candidates of many queries into one."""
+        return cls(
+            torch.cat([one.code for one in parts]),
+            torch.cat([one.probability for one in parts]),
+            torch.cat([one.signals for one in parts]),
+        )
+
+    def logits(self, reranker: Reranker, strength: float) -> Tensor:
+        """Score the candidates, ``(Q, M)``: with strength 0 as they were, with 1 as the network says."""
+        logits: Tensor = self.probability.clamp(min=_LEAST_PROBABILITY).log() + strength * reranker(self.signals)
+        return logits
+
+    def reranked(self, known: Tensor, reranker: Reranker, strength: float) -> Tensor:
+        """Give probabilities ``(Q, n)`` in which the candidates share anew what they have together."""
+        mass = self.probability.sum(dim=1, keepdim=True)
+        return known.scatter(1, self.code, torch.softmax(self.logits(reranker, strength), dim=1) * mass)
+
+
+def _of_visits(answer: Answer, code: Tensor) -> tuple[Tensor, Tensor]:
+    """Share that repeat gives each candidate, its logarithm, and whether it is a visit."""
+    visits, size = answer.visits, answer.counts.co_visits.size
+    inside = (visits.code >= 0) & (visits.code < size)
+    place = torch.from_numpy(visits.query[inside]), torch.from_numpy(visits.code[inside])
+    repeat = torch.full((len(code), size), -1.0).index_put(place, answer.mixed.repeat[torch.from_numpy(inside)])
+    of_candidate = repeat.gather(1, code)
+    return (of_candidate.clamp(min=0) + _LEAST_REPEAT).log(), (of_candidate >= 0).float()
+
+
+def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[Tensor]:
+    """Shares near the visits, weighed in several ways; counts near the current visit, and how much is known of it."""
+    shares = NeighborShares.of(answer.counts.co_visits, answer.visits, LATEST)
+    query, flat = np.repeat(np.arange(len(code)), code.shape[1]), code.ravel()
+    of_all = {
+        (weight, relation): shares.at(weight, relation, query, flat).reshape(code.shape)
+        for weight in WEIGHTS
+        for relation in RELATIONS
+    }
+    columns = [np.log(share + _LEAST_SHARE) for share in of_all.values()]
+    supports = shares.support.T[:, :, None]
+    near = [of_all["current", relation] for relation in RELATIONS]
+    columns += [np.log1p(share * support) for share, support in zip(near, supports, strict=True)]
+    columns += [np.log1p(np.broadcast_to(support, code.shape)) for support in supports]
+    return [torch.from_numpy(column.astype(np.float32)) for column in columns]
