@@ -28,6 +28,9 @@ def mixture(dataset: Dataset, *changes: str) -> HUP:
     for parameter in model.network.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter.data, std=0.3)
+    reranker = output_of(model).network.reranker
+    for parameter in () if reranker is None else reranker.layers.parameters():
+        torch.nn.init.normal_(parameter.data, std=0.3)
     return model
 
 

@@ -119,7 +119,7 @@ def test_profile_times_vector_plus_bias_is_what_explore_ranks_by(dataset):
     """With all of the share on the profile, recommend gives the order that a search over the vectors gives."""
     model = mixture(dataset)
     network = output_of(model).network
-    network.weights.data[:] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    network.weights.data[:] = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0])
     for index in np.asarray(dataset.sessions("test"))[:6].tolist():
         histories, _ = histories_and_targets(dataset, np.asarray([index]))
         events = live_events(dataset, index)[: len(histories.item)]
@@ -152,7 +152,7 @@ class PlainIndex:
 
 def test_the_search_of_the_documentation_finds_what_is_recommended(dataset, root, monkeypatch, capsys):
     model = mixture(dataset)
-    output_of(model).network.weights.data[:] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    output_of(model).network.weights.data[:] = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0])
     if importlib.util.find_spec("faiss") is None:
         monkeypatch.setitem(sys.modules, "faiss", types.SimpleNamespace(IndexFlatIP=PlainIndex))
     (block,) = re.findall(r"^```python\n(.*?)^```$", (root / "docs/best.md").read_text(), re.MULTILINE | re.DOTALL)

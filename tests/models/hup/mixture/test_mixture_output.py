@@ -113,7 +113,7 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
             dwell=masked(histories.dwell[:end], end - int(table.events[prefix])),
         )
         with torch.inference_mode():
-            known = output_of(model).ask(part).counted(level).known
+            known = output_of(model).ask(part).mixed(Level(level)).known
         code = int(following[prefix])
         if code < known.shape[1]:
             assert float(trained[prefix]) == pytest.approx(float(known[0, code]), abs=1e-5), prefix
@@ -196,7 +196,7 @@ def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, de
     """Over all that a level can say, as large as its share of the pool."""
     model = mixture(dataset)
     model.tune(dataset)  # keeps the profiles
-    output_of(model).network.weights.data[:] = torch.tensor([dense, 0.0, 0.0, 1.0])
+    output_of(model).network.weights.data[:] = torch.tensor([dense, 0.0, 0.0, 1.0, 1.0])
     output_of(model).network.weights.data[0, 1] = similar
     events = live_events(dataset, int(dataset.sessions("test")[0]))
     histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test"))[:1])

@@ -12,8 +12,9 @@ import torch
 
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.models.hup.mixture.weights import DENSE, SIMILAR, STRENGTHS, TRUSTS
+from hup.models.hup.mixture.weights import DENSE, RERANKINGS, SIMILAR, STRENGTHS, TRUSTS
 from hup.sessions.batches import histories_and_targets
+from hup.sessions.levels import Level
 
 from ....helpers.mixtures import mixture, output_of
 
@@ -49,7 +50,9 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
     model.tune(dataset)
     chosen = network.weights.clone()
     for name, tensor in model.network.state_dict().items():
-        assert name in ("weights", "similar.kept") or torch.equal(tensor, before[name]), name
+        assert (
+            name in ("weights", "similar.kept") or name.startswith("reranker.") or torch.equal(tensor, before[name])
+        ), name
     for place, level in enumerate(network.ranked):
         tried = {}
         similar = SIMILAR[::4] if level == "item" else SIMILAR[:1]
@@ -60,13 +63,19 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
         assert len(set(tried.values())) > 3
         assert chosen[place, :3].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
         network.weights.data.copy_(chosen)
+    tried = {}
+    for strength in RERANKINGS:
+        network.weights.data[0, 3] = strength
+        tried[strength,] = log_likelihood(dataset, model, Level("item"), Probabilities.counted)
+    assert chosen[0, 3].item() == pytest.approx(mean_of(tried)[0], abs=2e-3)
+    network.weights.data.copy_(chosen)
     coarsest = network.ranked[-1]  # the only one whose probabilities the other levels do not change any more
     assert coarsest.is_category
     tried = {}
     for trust in TRUSTS[::5]:
-        network.weights.data[-1, 3] = trust
+        network.weights.data[-1, 4] = trust
         tried[trust,] = log_likelihood(dataset, model, coarsest, Probabilities.of)
-    assert chosen[-1, 3].item() == pytest.approx(mean_of(tried)[0], abs=1e-3)
+    assert chosen[-1, 4].item() == pytest.approx(mean_of(tried)[0], abs=1e-3)
 
 
 def test_without_a_validation_split_they_stay(dataset):
@@ -90,4 +99,4 @@ def test_a_model_without_profiles_chooses_how_far_to_trust_items(dataset):
     before = weights.clone()
     model.tune(dataset)
     assert torch.equal(weights[:, :3], before[:, :3])
-    assert not torch.equal(weights[1:, 3], before[1:, 3])
+    assert not torch.equal(weights[1:, 4], before[1:, 4])

@@ -130,7 +130,7 @@ def _learn(reranker: Reranker, lessons: list[Lesson], prefixes: float, seed: int
     column = torch.cat([one.column for one in lessons])
     is_end = torch.cat([one.is_end for one in lessons]).float()
     weight = prefixes + (1 - prefixes) * is_end / is_end.mean().clamp(min=1 / len(is_end))
-    if int(reranker.rounds) == 1:
+    if not reranker.mean.any():
         reranker.settle(candidates.signals.flatten(0, 1))
     student = copy.deepcopy(reranker)
     learned = list(student.layers.requires_grad_().parameters())
