@@ -43,7 +43,8 @@ def test_signals_are_what_their_names_say(dataset):
     answer, candidates = asked.answers[ITEM], asked.candidates
     tables = [counts.toarray() for counts in answer.counts.co_visits.counts]
     names = {name: place for place, name in enumerate(SIGNALS)}
-    assert len(names) == candidates.signals.shape[2]
+    n_signals, n_context = answer.visits.signals.shape[1], answer.visits.context.shape[1]
+    assert len(names) + n_signals + n_context == candidates.signals.shape[2]
 
     def signal(name: str, row: int, column: int) -> float:
         return float(candidates.signals[row, column, names[name]])
@@ -60,6 +61,10 @@ def test_signals_are_what_their_names_say(dataset):
                 math.log(float(answer.counts.popularity[code]) + 0.5), abs=1e-5
             )
             assert signal("visited", row, column) == (code in repeat)
+            seen = answer.visits.signals[visits[codes.index(code)]] if code in repeat else np.zeros(n_signals)
+            of_candidate = candidates.signals[row, column].tolist()
+            assert of_candidate[len(names) : -n_context] == seen.tolist()
+            assert of_candidate[-n_context:] == answer.visits.context[row].tolist()
             assert signal("repeat", row, column) == pytest.approx(math.log(repeat.get(code, 0) + 1e-3), abs=1e-5)
             for place, relation in enumerate(("after", "before", "together")):
                 rows = [tables[place][c] if c < len(tables[place]) else np.zeros(1) for c in codes]

@@ -107,7 +107,7 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
-        self.reranker = Reranker(len(SIGNALS), options.hidden) if options.reranked else None
+        self.reranker = Reranker(len(SIGNALS) + n_signals + n_context, options.hidden) if options.reranked else None
         self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
 
     def weights_of(self, level: Level) -> Weights:

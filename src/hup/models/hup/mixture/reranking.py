@@ -23,7 +23,7 @@ from hup.nn.reranker import Reranker
 LATEST = 20  # visits whose neighbours are looked at
 _LEAST_PROBABILITY, _LEAST_REPEAT, _LEAST_SHARE = 1e-9, 1e-3, 1e-4
 
-#: What is seen of a candidate.
+#: What is seen of a candidate, besides the signals of the visit that it is, or 0, and the context of the query.
 SIGNALS = (
     "probability",
     "popularity",
@@ -47,7 +47,8 @@ class Candidates:
     probability : Tensor
         ``(Q, M)``, by what was counted.
     signals : Tensor
-        ``(Q, M, F)``, see :data:`SIGNALS`; mostly logarithms.
+        ``(Q, M, F)``: :data:`SIGNALS`, mostly logarithms, then those of visits and the context of
+        :class:`~hup.models.hup.mixture.visits.Visits`.
     """
 
     code: Tensor
@@ -72,14 +73,17 @@ class Candidates:
         row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
         others = known.index_put((row, current[row]), known.new_tensor(0))
         probability, code = others.topk(min(most, others.shape[1]), dim=1)
+        visit = _visits_on(answer, code)
+        context = torch.from_numpy(answer.visits.context).unsqueeze(1).expand(-1, code.shape[1], -1)
         columns = [
             probability.clamp(min=_LEAST_PROBABILITY).log(),
             log_popularity(answer.counts.popularity)[code],
-            *_of_visits(answer, code),
+            *_of_repeat(answer, visit),
             *_of_neighbors(answer, code.numpy()),
             *answer.mixed.weights.clamp(min=_LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
         ]
-        return cls(code, probability, torch.stack(columns, dim=2))
+        signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
+        return cls(code, probability, torch.cat(signals, dim=2))
 
     def of_queries(self, queries: Tensor) -> Candidates:
         """Take those of some queries, by row or by mask."""
@@ -105,14 +109,25 @@ class Candidates:
         return known.scatter(1, self.code, torch.softmax(self.logits(reranker, strength), dim=1) * mass)
 
 
-def _of_visits(answer: Answer, code: Tensor) -> tuple[Tensor, Tensor]:
-    """Share that repeat gives each candidate, its logarithm, and whether it is a visit."""
+def _visits_on(answer: Answer, code: Tensor) -> Tensor:
+    """Find the visit of each candidate, ``(Q, M)``; -1 where the session has not been on it."""
     visits, size = answer.visits, answer.counts.co_visits.size
-    inside = (visits.code >= 0) & (visits.code < size)
+    inside = np.flatnonzero((visits.code >= 0) & (visits.code < size))
     place = torch.from_numpy(visits.query[inside]), torch.from_numpy(visits.code[inside])
-    repeat = torch.full((len(code), size), -1.0).index_put(place, answer.mixed.repeat[torch.from_numpy(inside)])
-    of_candidate = repeat.gather(1, code)
-    return (of_candidate.clamp(min=0) + _LEAST_REPEAT).log(), (of_candidate >= 0).float()
+    visit = torch.full((len(code), size), -1).index_put(place, torch.from_numpy(inside))
+    return visit.gather(1, code)
+
+
+def _of_repeat(answer: Answer, visit: Tensor) -> tuple[Tensor, Tensor]:
+    """Share that repeat gives each candidate, its logarithm, and whether it is a visit."""
+    repeat = torch.where(visit >= 0, answer.mixed.repeat[visit.clamp(min=0)], 0)
+    return (repeat + _LEAST_REPEAT).log(), (visit >= 0).float()
+
+
+def _of_visits(answer: Answer, visit: Tensor) -> Tensor:
+    """Signals of the visits that candidates are, ``(Q, M, F)``; 0 where they are none."""
+    signals = torch.from_numpy(answer.visits.signals)[visit.clamp(min=0)]
+    return signals * (visit >= 0).unsqueeze(2)
 
 
 def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[Tensor]:
