@@ -62,7 +62,7 @@ def test_built_in_mappings_are_whole(name):
 
 
 def test_names_of_built_in_mappings():
-    assert builtin_mappings() == ["diginetica", "rees46", "retailrocket", "taobao", "trivago", "yoochoose"]
+    assert builtin_mappings() == ["diginetica", "ga4", "rees46", "retailrocket", "taobao", "trivago", "yoochoose"]
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,13 @@ class JsonlRows:
         Numbers of the files that have rows.
     wanted : tuple of str
         Keys.
+    nested : tuple of str
+        Those of them that may have lists and objects, which are given as JSON.
     """
 
     files: list[int]
     wanted: tuple[str, ...]
+    nested: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -118,12 +121,13 @@ class JsonlRows:
         columns = []
         nested = []
         for name in self.wanted:
-            paths = dict.fromkeys([_pointer([name]), _pointer(name.split("."))])
+            paths = dict.fromkeys([json_pointer([name]), json_pointer(name.split("."))])
             places = [f"hup_values[{len(pointers) + place}]" for place in range(1, len(paths) + 1)]
             pointers += paths
             value = f"coalesce({', '.join(places)})"
             columns.append(f"{value} AS {quoted_name(name)}, ")
-            nested.append(_nested(name, value, list(paths)))
+            if name not in self.nested:
+                nested.append(_nested(name, value, list(paths)))
         listed = ", ".join(map(quoted_text, pointers))
         is_object = f"ltrim(hup_json, {quoted_text(_SPACE)})[1] = '{{' AND json_valid(hup_json)"
         return f"""
@@ -132,7 +136,7 @@ class JsonlRows:
                     AS hup_problem,
                 coalesce(hup_text, CASE WHEN hup_object AND hup_nested IS NULL THEN NULL
                     ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
-            FROM (SELECT *, CASE {" ".join(nested)} END AS hup_nested FROM (
+            FROM (SELECT *, CASE {" ".join(nested) or "WHEN false THEN ''"} END AS hup_nested FROM (
                 SELECT *, CASE WHEN hup_object THEN json_extract_string(hup_json, [{listed}]) END AS hup_values
                 FROM (SELECT *, coalesce({is_object}, false) AS hup_object FROM {table})
             ))"""
@@ -159,7 +163,7 @@ def _nested(name: str, value: str, paths: Sequence[str]) -> str:
     )
 
 
-def _pointer(keys: Sequence[str]) -> str:
+def json_pointer(keys: Sequence[str]) -> str:
     """Write the place of a value as a JSON pointer (RFC 6901)."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
@@ -183,7 +187,9 @@ def _batches(block: bytes | None, file: int, first: int) -> list[pa.RecordBatch]
     ]
 
 
-def jsonl_rows(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[JsonlRows, list[FileReject | None]]:
+def jsonl_rows(
+    files: Sequence[SourceFile], wanted: Sequence[str], nested: Sequence[str] = ()
+) -> tuple[JsonlRows, list[FileReject | None]]:
     """Give the rows of `files`, and why those have none that have none.
 
     Raises
@@ -197,4 +203,4 @@ def jsonl_rows(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[Json
         place = str(files[0].path) if len(files) == 1 else f"None of the {len(files)} files, such as {files[0].path},"
         check_columns(place, existing, wanted)
     numbers = [number for number, head in enumerate(heads) if head.reject is None]
-    return JsonlRows(numbers, tuple(wanted)), [head.reject for head in heads]
+    return JsonlRows(numbers, tuple(wanted), tuple(nested)), [head.reject for head in heads]

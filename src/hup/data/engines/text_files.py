@@ -45,7 +45,7 @@ def text_rows(
     HupError
         If a file does not read or lacks one of the `wanted` columns, or none has rows.
     """
-    rows, heads = csv_rows(files, dialect, wanted) if format == "csv" else jsonl_rows(files, wanted)
+    rows, heads = csv_rows(files, dialect, wanted) if format == "csv" else jsonl_rows(files, wanted, dialect.nested)
     rejects = given_rejects(heads)
     require_rows(len(files), rejects)
     return rows, rejects

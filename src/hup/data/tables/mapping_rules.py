@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from hup.data.engines.reader import Dialect
+from hup.data.tables.inner_columns import InnerColumns, Place, inner_place
 from hup.errors import HupError
 
 Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]
@@ -117,7 +118,9 @@ class TableMapping(_Delimited):
     """What the columns of one table are; a table is all files that `match`."""
 
     match: Text | None = Field(None, description='glob on file names, such as "*clicks*"; none: files no other takes')
+    explode: Column | None = Field(None, description="a list, of which each element becomes a row")
     item: Column
+    item_optional: bool = Field(False, description="true: rows without an item are left out and counted, not rejected")
     timestamp: Annotated[TimestampRule, BeforeValidator(_in_column)]
     behavior: Annotated[BehaviorRule, BeforeValidator(_in_column)]
     user: Column | None = None
@@ -151,16 +154,28 @@ class TableMapping(_Delimited):
             If a column is not there; the message names those that are, and the nearest.
         """
         there = list(columns)
+        explode = None if self.explode is None else find_column(self.explode, there, f"{where}: explode", inner=True)
+        if explode is not None:  # in some line of JSON it may be no list, but an object
+            there = [name for name in there if not name.startswith(f"{explode}.")]
+        exploded = None if explode is None else inner_place(explode, there)
+        places: dict[str, Place] = {}
+
+        def needed(names: Column, role: str) -> str:
+            name = find_column(names, there, f"{where}: {role}", inner=True)
+            place = inner_place(name, there)
+            if place is not None and (name not in there or name == explode):
+                places[name] = place
+            return name
 
         def column(names: Column | None, role: str) -> str | None:
-            return None if names is None else find_column(names, there, f"{where}: {role}")
+            return None if names is None else needed(names, role)
 
         paths: list[Column] = [(name,) for name in categories.columns]
         if categories.column is not None:
             paths = [categories.column]
         return BoundColumns(
-            item=find_column(self.item, there, f"{where}: item"),
-            timestamp=find_column(self.timestamp.column, there, f"{where}: timestamp"),
+            item=needed(self.item, "item"),
+            timestamp=needed(self.timestamp.column, "timestamp"),
             time_of_day=column(self.timestamp.time, "timestamp.time"),
             offset=column(self.timestamp.offset, "timestamp.offset"),
             behavior=column(self.behavior.column, "behavior"),
@@ -169,19 +184,18 @@ class TableMapping(_Delimited):
             event_id=column(self.event_id, "event_id"),
             interval=column(self.interval.column if self.interval else None, "interval"),
             dwell=column(self.dwell.column if self.dwell else None, "dwell"),
-            categories=tuple(find_column(names, there, f"{where}: category") for names in paths)
-            if self.categorised
-            else (),
+            categories=tuple(needed(names, "category") for names in paths) if self.categorised else (),
+            inner=InnerColumns(places, exploded),
         )
 
     def resolve(self, columns: Iterable[str], categories: CategoryRules, where: str = "the table") -> list[str]:
-        """List the columns that this table needs; see `bind`."""
-        return self.bind(columns, categories, where).names()
+        """List the columns of the files that this table needs; see `bind`."""
+        return self.bind(columns, categories, where).columns()
 
 
 @dataclass(frozen=True)
 class BoundColumns:
-    """The columns of one table by what they are; None and () where the mapping has none."""
+    """The columns of one table by what they are; None and () where the mapping has none, `inner` are in others."""
 
     item: str
     timestamp: str
@@ -194,6 +208,12 @@ class BoundColumns:
     interval: str | None
     dwell: str | None
     categories: tuple[str, ...]
+    inner: InnerColumns
+
+    def columns(self) -> list[str]:
+        """List the columns of the files that are needed, each once."""
+        outer = (name for name in self.names() if name not in self.inner.places)
+        return list(dict.fromkeys((*outer, *self.inner.columns)))
 
     def names(self) -> list[str]:
         """List the columns, each once, in the order in which a row is shown."""
@@ -204,10 +224,10 @@ class BoundColumns:
         return list(dict.fromkeys(name for name in order if name is not None))
 
 
-def find_column(names: Sequence[str], there: Sequence[str], where: str) -> str:
-    """Give the first of `names` that is a column, or tell which columns there are."""
+def find_column(names: Sequence[str], there: Sequence[str], where: str, inner: bool = False) -> str:
+    """Give the first of `names` that is a column (or is `inner` to one), or tell which columns there are."""
     for name in names:
-        if name in there:
+        if name in there or (inner and inner_place(name, there) is not None):
             return name
     wanted = " or ".join(repr(name) for name in names)
     shown = ", ".join(there)

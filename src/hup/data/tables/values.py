@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hup.data.engines.reader import quoted_text
-from hup.data.tables.mapping_rules import SecondsRule
 from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.data.tables.mapping_rules import SecondsRule
 
 NULL_TYPE = '"NULL"'
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
