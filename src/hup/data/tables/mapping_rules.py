@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -24,6 +25,8 @@ from hup.data.tables.inner_columns import InnerColumns, Place, inner_place
 from hup.errors import HupError
 
 Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]
+#: What may follow a % in the format of a time; these mean the same to Python and to DuckDB.
+FORMAT_LETTERS = "YymdbBHIMSfpzaA%"
 
 
 def as_tuple(value: Any) -> Any:
@@ -70,6 +73,7 @@ class TimestampRule(MappingSection):
     column: Column
     time: Column | None = Field(None, description="column with the time of day, where column is the date only")
     unit: Unit = Field("auto", description="of numbers, since 1970; iso = text such as 2019-10-01 12:30:00")
+    format: Text | None = Field(None, description="of text in another order, such as %d.%m.%Y %H:%M, as in strptime")
     zone: str = Field("UTC", description="IANA zone of times that name none; numbers count from 1970 UTC always")
     offset: Column | None = Field(None, description="column with a time that is added")
     offset_unit: Literal["s", "ms"] = "ms"
@@ -82,6 +86,26 @@ class TimestampRule(MappingSection):
         except (KeyError, ValueError, OSError):
             raise ValueError(f"{zone!r} is no time zone; expected a name such as UTC or Europe/Berlin") from None
         return zone
+
+    @field_validator("format")
+    @classmethod
+    def _tells_a_day(cls, format: str | None) -> str | None:
+        if format is None:
+            return None
+        found = re.findall("%(.?)", format)
+        for letter in found:
+            if letter not in FORMAT_LETTERS:
+                known = ", ".join(f"%{known}" for known in FORMAT_LETTERS)
+                raise ValueError(f"%{letter} in {format!r} is not known; expected {known}")
+        if not (set(found) & {"Y", "y"} and set(found) & {"m", "b", "B"} and "d" in found):
+            raise ValueError(f"{format!r} tells no day; expected year, month and day, such as %d.%m.%Y %H:%M")
+        return format
+
+    @model_validator(mode="after")
+    def _of_text(self) -> Self:
+        if self.format is not None and self.unit not in ("auto", "iso"):
+            raise ValueError(f"format is that of text, but unit {self.unit} is one of numbers; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _of_a_date(self) -> Self:

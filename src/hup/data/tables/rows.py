@@ -11,7 +11,15 @@ from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, told_time, with_time_parts
+from hup.data.tables.time_parts import (
+    DAY_MS,
+    has_no_time,
+    shown_time,
+    time_columns,
+    told_kind,
+    told_time,
+    with_time_parts,
+)
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
 from hup.data.tables.values import id_text, offset_columns, seconds_columns
 from hup.errors import HupError
@@ -86,7 +94,7 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Duc
     kept = kept_name(table, mapping)
     rule = table.timestamp
     is_text = bound.time_of_day is not None or bound.timestamp in bound.inner.places
-    kinds = ("VARCHAR",) if is_text else raw.kinds(bound.timestamp)
+    kinds = ("VARCHAR",) if is_text else tuple(told_kind(kind, rule.format) for kind in raw.kinds(bound.timestamp))
     parts = time_columns(*kinds)
     # Each file in its own types: what is common to numbers and text, or to wide integers and floats, is not exact.
     engine.create_table(kept, raw.typed(lambda types: typing_sql(types, bound, table, mapping, where, parts)))
@@ -141,7 +149,8 @@ def typing_sql(
     def ids(name: str | None) -> str:
         return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
 
-    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where)
+    format = table.timestamp.format
+    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where, format)
     columns = {
         **PLACES,
         "part": "hup_part",
@@ -160,7 +169,7 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, rows), time_kind, bound.timestamp, where, parts)
+    return with_time_parts(select(columns, rows), time_kind, bound.timestamp, where, parts, format)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
