@@ -171,10 +171,10 @@ def test_category_columns_are_no_items():
 
 
 def test_text_that_stands_for_nothing_is_told():
-    odd = ENGLISH.set_column(0, "visitorId", pa.array(["NA" if n % 4 else f"v{n}" for n in range(N)]))
+    odd = ENGLISH.set_column(0, "visitorId", pa.array([f"v{n}" if n % 4 else "NA" for n in range(N)]))
     proposal = propose_mapping(odd)
     assert proposal.mapping.nulls == (*NULLS, "NA")
-    assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (300 of 400 rows).",)
+    assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (100 of 400 rows).",)
 
 
 @pytest.mark.parametrize("owner", ["session_id", "visitorId"])
@@ -413,8 +413,10 @@ def test_names_fit_their_role_best(name, role):
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("category_1", 1), ("cat_l2", 2), ("Warengruppe3", 3), ("level1", 1), ("category_2_name", 2), ("c3", 3),
-     ("category", None), ("column_1", None), ("price_1", None)],
+    [("category_1", ("category", 1)), ("cat_l2", ("cat l", 2)), ("Warengruppe3", ("warengruppe", 3)),
+     ("level1", ("level", 1)), ("category_2_name", ("category", 2)), ("c3", ("c", 3)),
+     ("item_category2", ("item category", 2)), ("l2_category", ("category", 2)), ("类目2", ("类目", 2)),
+     ("category", None), ("column_1", None), ("price_1", None), ("price_level_1", None)],
 )  # fmt: skip
 def test_numbered_categories(name, number):
     assert category_number(name) == number

@@ -134,8 +134,12 @@ def test_standard_mapping_knows_our_own_names():
         ({"tables": {**TABLE, "item": 5}}, "tables[0].item: Input should be a valid tuple (found 5)."),
         ({"tables": []}, "tables is empty, expected at least one table."),
         (
-            {"tables": {**TABLE, "delimiter": ";;"}},
-            "tables[0].delimiter: String should have at most 1 character (found ';;').",
+            {"tables": {**TABLE, "delimiter": "ß"}},
+            "tables[0].delimiter: Delimiter 'ß' cannot separate fields.",
+        ),
+        (
+            {"tables": {**TABLE, "encoding": "utf-16"}},
+            "tables[0].encoding: Encoding 'utf-16' cannot be read; expected one in which a newline is one byte",
         ),
         (
             {"tables": {**TABLE, "behavior": {}}},
@@ -294,7 +298,7 @@ def mappings(draw):
         "timestamp": draw(columns) if draw(st.booleans()) else {"column": draw(columns), **optional(
             unit=st.sampled_from(["s", "iso"]), zone=st.just("Asia/Tokyo"), offset=columns, offset_unit=st.just("s"))},
         "behavior": draw(columns) if draw(st.booleans()) else {"value": draw(words)},
-        **optional(delimiter=st.characters(), header=st.lists(words, max_size=3), match=words, event_id=columns,
+        **optional(delimiter=st.sampled_from([",", "\t", "::", " ", "\x01"]), header=st.lists(words, max_size=3), match=words, event_id=columns,
                    dwell=columns, interval=st.fixed_dictionaries({"column": columns, "unit": st.just("ms")})),
     }  # fmt: skip
     side = {

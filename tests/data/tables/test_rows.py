@@ -499,3 +499,24 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     ]
     assert {batch.schema for batch in batches} == {worker.schema()}
     assert pa.Table.from_batches(batches) == engine.collect(f'SELECT * FROM ({typing}) ORDER BY "row"')
+
+
+# Ids that are whole floats in text
+
+
+def test_whole_ids_lose_their_point_where_the_mapping_says_so(engine):
+    rows = [
+        {"i": text, "c": text} for text in ("489.0", "489", "-7.00", "4.50", "1.2.0", "x1.0", "4095515938.16", ".0")
+    ]
+    plain = [row["i"] for row in rows]
+    assert [row["item"] for row in typed(engine, rows)[0]] == plain
+    whole, _ = typed(engine, rows, tables={**TABLE, "whole_ids": ["i"]})
+    assert [row["item"] for row in whole] == ["489", "489", "-7", *plain[3:]]
+    assert [row["category"] for row in whole] == plain
+    both, _ = typed(engine, rows, tables={**TABLE, "whole_ids": ["i", "c"]})
+    assert [row["category"] for row in both] == ["489", "489", "-7", *plain[3:]]
+
+
+def test_whole_ids_name_columns(engine):
+    with pytest.raises(HupError, match="whole_ids: there is no column 'items'"):
+        typed(engine, [{}], tables={**TABLE, "whole_ids": ["items"]})

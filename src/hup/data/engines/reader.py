@@ -60,12 +60,15 @@ class Dialect:
         Between fields of delimited text.
     header : tuple of str, optional
         Names of the columns, where the files have no header line.
+    encoding : str
+        Its usual name.
     nested : tuple of str
         Columns of JSON lines that may have lists and objects, which are given as JSON; elsewhere they are a problem.
     """
 
     delimiter: str = ","
     header: tuple[str, ...] | None = None
+    encoding: str = "utf-8"
     nested: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from hup.data.engines.plain_text import UTF8, check_delimiter, check_encoding
 from hup.data.engines.reader import Dialect
 from hup.data.tables.inner_columns import InnerColumns, Place, inner_place
 from hup.errors import HupError
@@ -55,16 +56,35 @@ class MappingSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _as_value(check: Callable[[str], str], value: str) -> str:
+    """Check a value; pydantic tells of a ValueError where it stands in the mapping."""
+    try:
+        return check(value)
+    except HupError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
 class _Delimited(MappingSection):
     """How the files of a table are written, where they are delimited text."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="one character between fields")
+    delimiter: str = Field(",", description="between fields: one character, or a few")
+    encoding: str = Field(UTF8, description="of text")
     header: Words | None = Field(None, description="names of the columns, where the files have no header line")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts(cls, delimiter: str) -> str:
+        return _as_value(check_delimiter, delimiter)
+
+    @field_validator("encoding")
+    @classmethod
+    def _usual(cls, encoding: str) -> str:
+        return _as_value(check_encoding, encoding)
 
     @property
     def dialect(self) -> Dialect:
         """The same for an engine."""
-        return Dialect(self.delimiter, self.header)
+        return Dialect(self.delimiter, self.header, self.encoding)
 
 
 class TimestampRule(MappingSection):
@@ -152,6 +172,7 @@ class TableMapping(_Delimited):
     event_id: Column | None = Field(None, description="orders events of the same time; a repeated one is a duplicate")
     interval: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
     dwell: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
+    whole_ids: Words = Field((), description="columns of ids that are written 13085.0 where 13085 is meant")
     categorised: bool = Field(True, description="false: this table lacks the category columns that others have")
 
     @model_validator(mode="after")
@@ -194,6 +215,8 @@ class TableMapping(_Delimited):
         def column(names: Column | None, role: str) -> str | None:
             return None if names is None else needed(names, role)
 
+        for name in self.whole_ids:
+            needed((name,), "whole_ids")
         paths: list[Column] = [(name,) for name in categories.columns]
         if categories.column is not None:
             paths = [categories.column]

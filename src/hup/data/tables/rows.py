@@ -21,7 +21,7 @@ from hup.data.tables.time_parts import (
     with_time_parts,
 )
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
-from hup.data.tables.values import id_text, offset_columns, seconds_columns
+from hup.data.tables.values import id_text, offset_columns, seconds_columns, whole_id
 from hup.errors import HupError
 
 COLUMNS = (
@@ -147,7 +147,10 @@ def typing_sql(
     rows, types = bound.inner.rows(types, mapping.nulls, where)
 
     def ids(name: str | None) -> str:
-        return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
+        if name is None:
+            return "NULL::VARCHAR"
+        text = column_id(types, name, mapping.nulls, where)
+        return whole_id(text) if name in table.whole_ids else text
 
     format = table.timestamp.format
     time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where, format)
@@ -158,7 +161,7 @@ def typing_sql(
         "session": ids(bound.session),
         "event_id": ids(bound.event_id),
         "item": ids(bound.item),
-        "category": category_text(types, bound.categories, mapping, where),
+        "category": category_text(types, bound.categories, mapping, where, table.whole_ids),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
         "told_time": time,
     }
@@ -180,9 +183,12 @@ def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], wher
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str) -> str:
+def category_text(
+    types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str, whole: Collection[str] = ()
+) -> str:
     """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
     parts = [column_id(types, name, mapping.nulls, where) for name in names]
+    parts = [whole_id(part) if name in whole else part for name, part in zip(names, parts, strict=True)]
     if mapping.categories.delimiter is None:
         # What parts names here is a control character in a name, which would become a blank later.
         parts = [f"replace({part}, {quoted_text(SEPARATOR)}, ' ')" for part in parts]

@@ -102,6 +102,11 @@ def id_text(column: str, kind: str, nulls: Sequence[str], name: str) -> str:
     )
 
 
+def whole_id(text: str) -> str:
+    """Give ids that are text as they are, but for 13085.0, which is 13085."""
+    return f"CASE WHEN regexp_full_match({text}, '-?[0-9]+[.]0+') THEN split_part({text}, '.', 1) ELSE {text} END"
+
+
 def present(column: str, kind: str, nulls: Sequence[str]) -> str:
     """Give text without blanks at its ends, and null where it is missing; other types as they are."""
     if not is_text(kind):
