@@ -290,6 +290,26 @@ def test_an_empty_table():
         ("session_id,timestamp,item_id,category", "yoochoose"),
         ("sessionId,userId,timeframe,eventdate,ordernumber,itemId", "diginetica"),
         ("item,user,timestamp", "standard"),
+        ("user_id:token,item_id:token,rating:float,timestamp:float", "recbole"),
+        ("Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem sku", "shopify-orders"),
+        ("id,status,date_created_gmt,billing.email,line_items", "woocommerce"),
+        ("idVisit,visitorId,visitIp,actionDetails", "matomo"),
+        (
+            "anonymousId,userId,messageId,timestamp,event,properties.product_id,properties.category",
+            "segment",
+        ),
+        ("event_date,event_timestamp,event_name,event_params,user_pseudo_id,items", "ga4"),
+        (
+            "user_pseudo_id,ga_session_id,event_timestamp,event_name,item_id,item_category,item_category2,"
+            "item_category3,item_category4,item_category5",
+            "ga4-flat",
+        ),
+        (
+            "event_id,domain_userid,domain_sessionid,derived_tstamp,"
+            "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1,"
+            "contexts_com_snowplowanalytics_snowplow_ecommerce_product_1",
+            "snowplow",
+        ),
     ],
 )
 def test_known_columns_are_recognised(columns, name):

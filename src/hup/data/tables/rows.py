@@ -39,6 +39,7 @@ EVENT_ID_DIGITS = 19
 _WHOLE = "0|[1-9][0-9]{0,18}"
 _TEXT_CHARACTERS = 1000
 _MOST_OFFSET = 10**14
+_PART_OF_ID = " || '#' || lpad(part::VARCHAR, 6, '0')"
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _judging_sql(
     # As many digits as the largest number has, so that 9 comes before 10.
     padded = f"WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0')"
     columns = {name: quoted_name(name) for name in COLUMNS} | {
-        "event_id": f"CASE {padded} ELSE event_id END",
+        "event_id": f"CASE {padded} ELSE event_id END" + (_PART_OF_ID if _is_shared(bound) else ""),
         "behavior": _renamed(mapping.behaviors.names),
         "text": f"CASE WHEN reason IS NOT NULL THEN {row_text(_values(bound, parts))} END",
         **({} if bound.interval else {"interval": "NULL::FLOAT"}),
@@ -228,6 +229,12 @@ def _judging_sql(
     timed = f"SELECT *, {time} AS time_ms, ({rest})::INTEGER AS time_ns, {left_out} AS left_out FROM {kept}"
     judged = f"SELECT *, CASE WHEN left_out IS NOT NULL THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
     return select(columns, f"({judged})")
+
+
+def _is_shared(bound: BoundColumns) -> bool:
+    """Tell whether the elements of a list have one event id, which is that of their row."""
+    explode, place = bound.inner.explode, bound.inner.places.get(bound.event_id or "")
+    return explode is not None and (place is None or place.column != explode.column)
 
 
 def _unwanted(bound: BoundColumns, table: TableMapping, mapping: Mapping) -> Iterator[Check]:
