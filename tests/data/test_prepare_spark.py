@@ -93,7 +93,10 @@ def test_lists_of_items(tmp_path, ending):
         {
             "event_timestamp": (1_700_000_000 + 10 * n) * 10**6,
             "event_name": "view_item" if n % 3 else "purchase",
-            "event_params": [{"key": "ga_session_id", "value": {"int_value": n // 10, "string_value": None}}],
+            "event_params": [
+                {"key": "page", "value": {"int_value": None, "string_value": "/x"}},
+                {"key": "ga_session_id", "value": {"int_value": n // 10, "string_value": None}},
+            ],
             "user_pseudo_id": f"1.{n // 20}",
             "items": [{"item_id": f"i{item}", "item_category": f"c{item % 3}"} for item in rng.integers(0, 9, n % 4)],
         }
