@@ -320,6 +320,17 @@ def test_known_columns_are_recognised(columns, name):
     assert toml(proposal) == proposal.mapping
 
 
+def test_known_columns_in_text_that_is_written_otherwise():
+    columns = pa.table({name: ["1", "2"] for name in ("timestamp", "visitorid", "event", "itemid", "transactionid")})
+    proposal = propose_mapping(columns, ";", encoding="cp1252")
+    assert proposal.known_as is None
+    table = toml(proposal).tables[0]
+    assert (table.delimiter, table.encoding, table.user) == (";", "cp1252", ("visitorid",))
+    assert toml(proposal).categories == load_mapping("retailrocket").categories
+    atomic = columns.rename_columns(["timestamp:float", "user_id:token", "a", "item_id:token", "b"])
+    assert propose_mapping(atomic, "\t").known_as == "recbole"
+
+
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
 def test_simulated_logs_are_recognised(tmp_path, ending):
     path = tmp_path / f"log{ending}"

@@ -153,6 +153,7 @@ def _lacking(proposal: Proposal, out: Path | None) -> Iterator[str]:
     yield f"Not found: {', '.join(missing)}."
     if "timestamp" in choices and choices["timestamp"].readings:
         yield f"timestamp is {choices['timestamp'].why}. Which of them is meant? State it as format."
-    where = "the mapping" if out is None else str(out)
-    written = "" if out is not None else "Write it down with --out mapping.toml, and f"
-    yield f"{written or 'F'}ill in the commented lines of {where}; a column may be any of those left, or a query's."
+    if out is None:
+        yield "Write the mapping down with --out mapping.toml, and fill in its commented lines."
+    else:
+        yield f"Fill in the commented lines of {out}."

@@ -129,9 +129,9 @@ def propose_mapping(
     choices, profiles = _known_choices(mapping, sample)
     tree = mapping.model_dump(mode="json", exclude_defaults=True)
     given = {key: value for key, value in written.items() if getattr(mapping.tables[0], key) != value}
-    if given and not (known_as != "standard" and set(given) == {"delimiter"}):
-        # What is known says nothing of the encoding, and of own names nothing says how the text is written.
-        tree = {**tree, "name": None, "tables": [{**given, **table, **given} for table in tree["tables"]]}
+    if given:
+        # The columns are known, but not the way in which the text is written.
+        tree = {**tree, "name": None, "tables": [{**table, **given} for table in tree["tables"]]}
         known_as, mapping = None, Mapping.validated(tree)
         tree = mapping.model_dump(mode="json", exclude_defaults=True)
     return Proposal(mapping, tree, choices, known_as, tuple(_null_remarks(profiles, mapping.nulls)))

@@ -63,10 +63,9 @@ def missing_shares(choice: Choice) -> str:
 def _not_found(choices: Iterable[Choice]) -> list[str]:
     lines = []
     for choice in choices:
-        for rule in choice.readings:
-            lines.append(f"# {choice.role} = {toml_value(rule)}")
         if choice.readings:
-            lines.append(f"# one of these ({_printable(choice.why)})")
+            lines.append(f"# {choice.role}, {_printable(choice.why)}. One of:")
+            lines += [f"# {choice.role} = {toml_value(rule)}" for rule in choice.readings]
         elif not choice.columns:
             candidate = choice.candidates[0] if choice.candidates else "…"
             line = f"# {choice.role} = {toml_value(candidate)}"

@@ -96,6 +96,14 @@ def test_rows_without_an_item_may_be_wanted_by_none(tmp_path):
     assert (counts.bad, counts.good, counts.left_out) == (0, 3, {NO_ELEMENT: 1, NO_ITEM: 1})
 
 
+def test_a_misspelt_key_of_items_is_not_passed_over(tmp_path):
+    """What an element lacks is missing; that all lack it is told where nothing is left."""
+    path = write(tmp_path / "log.jsonl", GOOD)
+    mapping = Mapping.validated({**NESTED, "tables": {**TABLE, "item": "items.idd", "item_optional": True}})
+    with pytest.raises(HupError, match=r"No usable session.* Left out: row has no item \(4\)"):
+        hup.prepare(path, map=mapping, out=tmp_path / "shop")
+
+
 def test_rejects_name_file_line_and_reason(tmp_path):
     lines = [
         json.dumps(row(0, item("a"), item(["b"]), item("c"))),
