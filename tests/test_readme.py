@@ -23,6 +23,7 @@ PAGES = {
     ),
     "docs/evaluation.md": ("run/run.json", "vsknn/model.safetensors", "report.html", "explain.html", "explain.png"),
     "docs/event-tables.md": ("mapping.toml", "shop/manifest.json"),
+    "docs/exports.md": ("shop/manifest.json",),
     "docs/jd-lines.md": ("dataset/manifest.json", "model/model.safetensors"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }

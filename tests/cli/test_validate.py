@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+import hup
+
 HEADER = "user,session,event_id,timestamp,item,behavior,category_1"
 GOOD = (
     "ann,s1,1,1700000000,shoe,view,clothes",
@@ -50,20 +52,56 @@ def test_no_session_with_two_items(invoke, tmp_path):
     assert "No session has two different items" in done.output
 
 
-@pytest.mark.parametrize("by", ["gap", "user"])
-def test_no_user_with_two_items(invoke, tmp_path, by):
-    (tmp_path / "m.toml").write_text(
-        '[tables]\nuser = "user"\nitem = "item"\ntimestamp = "timestamp"\nbehavior = "behavior"\n'
-        f'[categories]\ncolumns = ["category_1"]\n[sequence]\nby = "{by}"\n'
-    )
+GAPS = """[tables]
+user = "user"
+item = "item"
+timestamp = "timestamp"
+behavior = "behavior"
+[categories]
+columns = ["category_1"]
+"""
+
+
+@pytest.mark.parametrize(("by", "what"), [("gap", "session"), ("user", "user")])
+def test_no_user_with_two_items(invoke, tmp_path, by, what):
+    (tmp_path / "m.toml").write_text(f'{GAPS}[sequence]\nby = "{by}"\n')
     alone = "ann,s1,4,1700000030,shoe,view,clothes"
     done = invoke("validate", write(tmp_path / "e.csv", GOOD[0], alone, GOOD[2]), "--map", tmp_path / "m.toml")
     assert done.exit_code == 1
-    assert "No user has two different items" in done.output
-    done = invoke("validate", write(tmp_path / "e.csv", *GOOD), "--map", tmp_path / "m.toml", "--json")
-    report = json.loads(done.stdout)
+    assert f"No {what} has two different items" in done.output
+
+
+def test_users_are_counted_by_user(invoke, tmp_path):
+    (tmp_path / "m.toml").write_text(GAPS)
+    log = write(tmp_path / "e.csv", *GOOD)
+    report = json.loads(invoke("validate", log, "--map", tmp_path / "m.toml", "--sequence", "user", "--json").stdout)
     assert (report["users"], report["sessions"], report["sessions_with_target"]) == (2, None, None)
     assert report["problem"] is None
+
+
+@pytest.mark.parametrize(("minutes", "sessions", "with_target"), [(None, 4, 2), (20, 5, 1), (0.1, 6, 1), (60, 3, 2)])
+def test_sessions_cut_at_gaps_are_counted(invoke, tmp_path, minutes, sessions, with_target):
+    """As many as `hup prepare` makes; those with one item are cut, but cannot be used."""
+    (tmp_path / "m.toml").write_text(GAPS)
+    start = 1_700_000_000
+    rows = [
+        *(("ann", start, "shoe"), ("ann", start + 25 * 60, "lamp"), ("ann", start + 60 * 60, "hat")),
+        *(("bob", start + 10, "hat"), ("bob", start + 20, "shoe"), ("bob", start + 20, "hat"), ("eve", start, "hat")),
+    ]
+    log = write(tmp_path / "e.csv", *(f"{user},,,{time},{item},view,home" for user, time, item in rows))
+    options = [] if minutes is None else ["--idle-gap", minutes]
+    done = invoke("validate", log, "--map", tmp_path / "m.toml", "--json", *options)
+    report = json.loads(done.stdout)
+    assert (report["users"], report["sessions"], report["sessions_with_target"]) == (3, sessions, with_target)
+    made = hup.prepare(log, map=tmp_path / "m.toml", out=tmp_path / "shop", idle_gap_minutes=minutes, shares=[1, 0, 0])
+    assert len(made) == with_target
+
+
+def test_lines_of_sessions_have_no_gaps_to_cut_at(invoke, tmp_path):
+    (tmp_path / "log.txt").write_text("1+1+5+3+4 2+2+6+3+4\n")
+    done = invoke("validate", tmp_path / "log.txt", "--idle-gap", "5")
+    assert done.exit_code == 1
+    assert "a JD line is a session" in done.output
 
 
 def test_help_says_where_what_does_not_fit_into_memory_goes(invoke):

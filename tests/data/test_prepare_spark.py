@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hup.data.dataset import Dataset
@@ -80,6 +84,42 @@ def test_a_dirty_log(tmp_path, dirty, options):
     assert expected | {"item has another category, too"} <= kinds
     assert dataset.manifest.left_out["event id is repeated"] > 0
     assert dataset.manifest.tree.items_extended + dataset.manifest.tree.items_moved > 0
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_lists_of_items(tmp_path, ending):
+    rng = np.random.default_rng(2)
+    events = [
+        {
+            "event_timestamp": (1_700_000_000 + 10 * n) * 10**6,
+            "event_name": "view_item" if n % 3 else "purchase",
+            "event_params": [
+                {"key": "page", "value": {"int_value": None, "string_value": "/x"}},
+                {"key": "ga_session_id", "value": {"int_value": n // 10, "string_value": None}},
+            ],
+            "user_pseudo_id": f"1.{n // 20}",
+            "items": [{"item_id": f"i{item}", "item_category": f"c{item % 3}"} for item in rng.integers(0, 9, n % 4)],
+        }
+        for n in range(300)
+    ]
+    path = tmp_path / f"events.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(events), path)
+    else:
+        path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    dataset = on_both(tmp_path, path, map="ga4")
+    assert dataset.manifest.left_out["list of items is empty"] == 75
+
+
+def test_another_encoding_and_delimiter(tmp_path):
+    lines = [f"{n % 7}::ü{n % 5}::{1_700_000_000 + 60 * n}" for n in range(200)]
+    (tmp_path / "ratings.dat").write_bytes("\n".join(lines).encode("cp1252"))
+    (tmp_path / "m.toml").write_text(
+        '[tables]\ndelimiter = "::"\nencoding = "cp1252"\nheader = ["u", "i", "t"]\nuser = "u"\nitem = "i"\n'
+        'timestamp = "t"\nbehavior = { value = "view" }\n[categories]\nnone = true\n'
+    )
+    dataset = on_both(tmp_path, tmp_path / "ratings.dat", map=tmp_path / "m.toml")
+    assert sorted(dataset.item_names) == [f"ü{n}" for n in range(5)]
 
 
 def test_rees46(tmp_path, shared_data):

@@ -171,10 +171,10 @@ def test_category_columns_are_no_items():
 
 
 def test_text_that_stands_for_nothing_is_told():
-    odd = ENGLISH.set_column(0, "visitorId", pa.array(["NA" if n % 4 else f"v{n}" for n in range(N)]))
+    odd = ENGLISH.set_column(0, "visitorId", pa.array([f"v{n}" if n % 4 else "NA" for n in range(N)]))
     proposal = propose_mapping(odd)
     assert proposal.mapping.nulls == (*NULLS, "NA")
-    assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (300 of 400 rows).",)
+    assert proposal.remarks == ("visitorId: 'NA' is taken to mean missing (100 of 400 rows).",)
 
 
 @pytest.mark.parametrize("owner", ["session_id", "visitorId"])
@@ -290,6 +290,26 @@ def test_an_empty_table():
         ("session_id,timestamp,item_id,category", "yoochoose"),
         ("sessionId,userId,timeframe,eventdate,ordernumber,itemId", "diginetica"),
         ("item,user,timestamp", "standard"),
+        ("user_id:token,item_id:token,rating:float,timestamp:float", "recbole"),
+        ("Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem sku", "shopify-orders"),
+        ("id,status,date_created_gmt,billing.email,line_items", "woocommerce"),
+        ("idVisit,visitorId,visitIp,actionDetails", "matomo"),
+        (
+            "anonymousId,userId,messageId,timestamp,event,properties.product_id,properties.category",
+            "segment",
+        ),
+        ("event_date,event_timestamp,event_name,event_params,user_pseudo_id,items", "ga4"),
+        (
+            "user_pseudo_id,ga_session_id,event_timestamp,event_name,item_id,item_category,item_category2,"
+            "item_category3,item_category4,item_category5",
+            "ga4-flat",
+        ),
+        (
+            "event_id,domain_userid,domain_sessionid,derived_tstamp,"
+            "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1,"
+            "contexts_com_snowplowanalytics_snowplow_ecommerce_product_1",
+            "snowplow",
+        ),
     ],
 )
 def test_known_columns_are_recognised(columns, name):
@@ -298,6 +318,17 @@ def test_known_columns_are_recognised(columns, name):
     if name != "standard":
         assert proposal.mapping == load_mapping(name)
     assert toml(proposal) == proposal.mapping
+
+
+def test_known_columns_in_text_that_is_written_otherwise():
+    columns = pa.table({name: ["1", "2"] for name in ("timestamp", "visitorid", "event", "itemid", "transactionid")})
+    proposal = propose_mapping(columns, ";", encoding="cp1252")
+    assert proposal.known_as is None
+    table = toml(proposal).tables[0]
+    assert (table.delimiter, table.encoding, table.user) == (";", "cp1252", ("visitorid",))
+    assert toml(proposal).categories == load_mapping("retailrocket").categories
+    atomic = columns.rename_columns(["timestamp:float", "user_id:token", "a", "item_id:token", "b"])
+    assert propose_mapping(atomic, "\t").known_as == "recbole"
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
@@ -413,8 +444,10 @@ def test_names_fit_their_role_best(name, role):
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("category_1", 1), ("cat_l2", 2), ("Warengruppe3", 3), ("level1", 1), ("category_2_name", 2), ("c3", 3),
-     ("category", None), ("column_1", None), ("price_1", None)],
+    [("category_1", ("category", 1)), ("cat_l2", ("cat l", 2)), ("Warengruppe3", ("warengruppe", 3)),
+     ("level1", ("level", 1)), ("category_2_name", ("category", 2)), ("c3", ("c", 3)),
+     ("item_category2", ("item category", 2)), ("l2_category", ("category", 2)), ("类目2", ("类目", 2)),
+     ("category", None), ("column_1", None), ("price_1", None), ("price_level_1", None)],
 )  # fmt: skip
 def test_numbered_categories(name, number):
     assert category_number(name) == number

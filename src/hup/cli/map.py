@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from hup.cli.console import console, note, progress, results_table
+from hup.cli.console import EXIT_ERROR, console, note, progress, results_table
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -31,18 +32,22 @@ def map(
             show_default=False,
         ),
     ] = None,
+    encoding: Annotated[str, typer.Option(help="Of text: utf-8, cp1252, gb18030, …")] = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file OUT.")] = False,
 ) -> None:
     """Propose a mapping for event tables: which column is the user, the item, the time, the category.
 
-    The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit.
+    The proposal rests on names and on a sample of the rows. It is written as TOML with remarks, for you to edit. The
+    exit code is 1 if a role is lacking without which there is no mapping.
     """
     from hup.data.engines.duckdb_engine import DuckDBEngine
+    from hup.data.engines.plain_text import check_encoding
     from hup.data.engines.reader import TableSource
     from hup.data.log_source import find_sources, query_source, refuse_databases
     from hup.proposing.propose import propose_mapping
     from hup.proposing.sample import sample_tables
 
+    encoding = check_encoding(encoding)
     if out is not None and out.exists() and not overwrite:
         raise HupError(f"{out} exists already; choose another --out, or add --overwrite to replace it.")
     given = sources or []
@@ -54,10 +59,12 @@ def map(
     else:
         raise HupError("Name files, folders or globs, or give a --query.")
     with tempfile.TemporaryDirectory() as work, DuckDBEngine(Path(work)) as engine, progress("Looking at rows"):
-        samples, remarks = sample_tables(source, engine)
+        samples, remarks = sample_tables(source, engine, encoding)
     for remark in remarks:
         note(remark)
-    proposals = [propose_mapping(sample.rows, sample.dialect.delimiter, sample.dialect.header) for sample in samples]
+    proposals = [
+        propose_mapping(sample.rows, sample.dialect.delimiter, sample.dialect.header, encoding) for sample in samples
+    ]
     sample, proposal = _event_table(samples, proposals)
     _print(proposal)
     for remark in proposal.remarks:
@@ -91,7 +98,9 @@ def _event_table(samples: list[TableSample], proposals: list[Proposal]) -> tuple
 
 
 def _print(proposal: Proposal) -> None:
-    table = results_table("Proposed mapping", ("Role", "Column", "Values", "Why"))
+    from hup.proposing.toml import missing_shares
+
+    table = results_table("Proposed mapping", ("Role", "Column", "Values", "Missing", "Why"), right=("Missing",))
     for choice in proposal.choices:
         columns = ", ".join(choice.columns) or "[dim]none[/]"
         left = f"; columns left: {', '.join(choice.candidates)}" if choice.candidates else ""
@@ -99,6 +108,7 @@ def _print(proposal: Proposal) -> None:
             choice.role,
             escape(columns) if choice.columns else columns,
             escape(choice.examples),
+            missing_shares(choice),
             escape(choice.why + left),
         )
     console.print()
@@ -111,7 +121,7 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
 
     known = proposal.known_as
     mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"
-    command = f"hup prepare {what} --format events{mapping} --out DATASET"
+    command = f"hup validate {what} --format events{mapping}"
     if known == "standard":
         note("These are HUP's own names: no mapping is needed.")
     elif known is not None:
@@ -125,11 +135,25 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
             raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
         note(f"Written to {out}")
     if proposal.mapping is None:
-        proposed = {choice.role for choice in proposal.choices if choice.columns}
-        missing = [role for role in ("timestamp", "item") if role not in proposed]
-        missing += [] if proposed & {"user", "session"} else ["user or session"]
-        note(f"Not found: {', '.join(missing)}. Fill in the commented lines of the mapping before you use it.")
+        for sentence in _lacking(proposal, out):
+            note(sentence)
+        raise typer.Exit(EXIT_ERROR)
     if out is None and known is None:
         note(f"Next: hup map {what} --out mapping.toml")
     else:
         note(f"Next: {command}")
+
+
+def _lacking(proposal: Proposal, out: Path | None) -> Iterator[str]:
+    """Say which roles a mapping needs that nothing was found for, and what to do."""
+    choices = {choice.role: choice for choice in proposal.choices}
+    proposed = {role for role, choice in choices.items() if choice.columns}
+    missing = [role for role in ("timestamp", "item") if role not in proposed]
+    missing += [] if proposed & {"user", "session"} else ["user or session"]
+    yield f"Not found: {', '.join(missing)}."
+    if "timestamp" in choices and choices["timestamp"].readings:
+        yield f"timestamp is {choices['timestamp'].why}. Which of them is meant? State it as format."
+    if out is None:
+        yield "Write the mapping down with --out mapping.toml, and fill in its commented lines."
+    else:
+        yield f"Fill in the commented lines of {out}."

@@ -72,8 +72,8 @@ Map = Annotated[
     str | None,
     typer.Option(
         metavar="MAPPING",
-        help="What the columns mean: a TOML file (see `hup map`) or rees46, trivago, retailrocket, taobao, "
-        "yoochoose, diginetica. With --append only for tables kept beside it.",
+        help="What the columns mean: a TOML file (see `hup map`) or a mapping that comes with HUP, such as ga4, "
+        "snowplow, shopify-orders or rees46. With --append only for tables kept beside it.",
         show_default="HUP's own column names",
         rich_help_panel=_TABLES,
     ),

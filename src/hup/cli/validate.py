@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hup.cli.console import EXIT_ERROR, console, results_table
 from hup.cli.phases import bars_progress
-from hup.cli.prepare import EngineChoice, LogFormat
+from hup.cli.prepare import EngineChoice, LogFormat, SequenceBy
 
 if TYPE_CHECKING:
     from hup.data.validate import ValidationReport
@@ -34,6 +34,10 @@ def validate(
         typer.Option(metavar="MAPPING", help="As for `hup prepare`.", show_default="HUP's own column names"),
     ] = None,
     query: Annotated[str | None, typer.Option(metavar="SQL", help="As for `hup prepare`.", show_default=False)] = None,
+    sequence: Annotated[
+        SequenceBy | None, typer.Option(help="As for `hup prepare`.", show_default="as the mapping says")
+    ] = None,
+    idle_gap: Annotated[float | None, typer.Option(help="Minutes, for gap.", show_default="30")] = None,
     levels: Annotated[int | None, typer.Option(help="Category levels K.", show_default="as the log has")] = None,
     max_reject_share: Annotated[float, typer.Option(help="More malformed rows than this share is a failure.")] = 0.05,
     engine: Annotated[EngineChoice, typer.Option(help="What reads event tables.")] = EngineChoice.DUCKDB,
@@ -58,6 +62,8 @@ def validate(
             format=None if format is None else format.value,
             map=map,
             query=query,
+            sequence=None if sequence is None else sequence.value,
+            idle_gap_minutes=idle_gap,
             levels=levels,
             max_reject_share=max_reject_share,
             engine=engine.value,

@@ -73,7 +73,8 @@ def check_rejects(log: SessionLog, plan: DatasetPlan, progress: Progress) -> Rej
     problem = tally.problem(log.rows, plan.max_reject_share, "tokens" if log.preparation.format == "jd" else "rows")
     if problem is None and not len(log.sessions):
         reasons = tally.describe(tally.by_reason)
-        problem = f"No usable session: every session needs two item runs or more. Found: {reasons}."
+        unwanted = "".join(f" Left out: {reason} ({rows:,})." for reason, rows in log.left_out.items())
+        problem = f"No usable session: every session needs two item runs or more. Found: {reasons}.{unwanted}"
     if problem is not None:
         path.replace(plan.kept_rejects)
         raise HupError(f"{problem} All are listed in {plan.kept_rejects}.")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -47,10 +48,10 @@ class ValidationReport:
     notes : list of str
         What was guessed, and what is odd without being wrong.
     users, sessions, items : int or None
-        Distinct ones among usable rows; None where the log does not name them.
+        Distinct ones among usable rows; None where the log does not name them. By gap, sessions are what users are cut
+        into; by user they are not counted.
     sessions_with_target : int or None
-        Sessions of the log with two different items or more, which alone can be used; None where sessions are yet to be
-        cut.
+        Sessions with two different items or more, which alone can be used; None where sessions are not counted.
     behaviors : dict of str to int
         Usable rows of each behavior.
     categories : list of int
@@ -84,6 +85,8 @@ def validate(
     format: LogFormat | None = None,
     map: str | Path | Mapping | None = None,
     query: str | None = None,
+    sequence: Literal["session", "gap", "user"] | None = None,
+    idle_gap_minutes: float | None = None,
     levels: int | None = None,
     max_reject_share: float = 0.05,
     engine: EngineName = "duckdb",
@@ -98,7 +101,9 @@ def validate(
 
     Parameters
     ----------
-    sources, format, map, query, levels, max_reject_share, engine, spark_master, memory_limit, progress
+    sources, format, map, query, sequence, idle_gap_minutes, levels, max_reject_share
+        As for `prepare`.
+    engine, spark_master, memory_limit, progress
         As for `prepare`.
 
     Raises
@@ -115,12 +120,15 @@ def validate(
     """
     check_options(format, levels, max_reject_share, "time", 0, engine)
     progress = progress or Progress()
+    changes = {"by": sequence, "idle_gap_minutes": idle_gap_minutes}
+    sequences = {name: value for name, value in changes.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="hup-") as work:
         source = find_log(sources, Path(work), format, map, query, engine, progress.note)
+        source.refuse_unused(sequences)
         with open_engine(engine, Path(work), memory_limit, spark_master) as running:
             if source.format == "jd":
                 return _of_lines(source, running, levels, max_reject_share, progress)
-            return _of_tables(source, running, levels, max_reject_share, progress)
+            return _of_tables(source, running, levels, max_reject_share, progress, sequences)
 
 
 def _of_lines(
@@ -155,9 +163,14 @@ def _of_lines(
 
 
 def _of_tables(
-    source: LogSource, engine: DuckDBEngine, levels: int | None, limit: float, progress: Progress
+    source: LogSource,
+    engine: DuckDBEngine,
+    levels: int | None,
+    limit: float,
+    progress: Progress,
+    sequences: dict[str, Any],
 ) -> ValidationReport:
-    mapping = chosen_mapping(source, engine, {})
+    mapping = chosen_mapping(source, engine, sequences)
     progress.phase("Reading", sum(file.bytes for file in source.tables.files) or None, "bytes")
     now_ms = time.time_ns() // 1_000_000
     log = read_log(source.tables, mapping, engine, progress, now_ms=now_ms)
@@ -171,8 +184,8 @@ def _of_tables(
     resolved = resolve_paths(raw.to_pylist(), mapping.categories, levels, categories.tree)
     whole = f"SELECT min(time_ms) AS first, max(time_ms) AS last, count(DISTINCT item) AS items FROM ({good})"
     span = engine.collect(whole).to_pylist()[0]
-    by_session = mapping.sequence_by == "session"
-    keys = _count_keys(good, engine, by_session)
+    by_user = mapping.sequence_by == "user"
+    keys = _count_keys(good, engine, mapping)
     return ValidationReport(
         format="events",
         rows=log.counts.asked_for,
@@ -182,14 +195,14 @@ def _of_tables(
         left_out=log.counts.left_out,
         notes=[*log.guesses, *categories.notes, *resolved.notes],
         users=keys["users"] or None,
-        sessions=keys["keys"] if by_session else None,
-        sessions_with_target=keys["with_target"] if by_session else None,
+        sessions=None if by_user else keys["keys"],
+        sessions_with_target=None if by_user else keys["with_target"],
         items=span["items"],
         behaviors=dict(sorted(log.counts.behaviors.items(), key=lambda pair: (-pair[1], pair[0]))),
         categories=_categories([path.split(SEPARATOR) for path in resolved.paths], resolved.levels),
         time=None if span["first"] is None else TimeRange(first_ms=span["first"], last_ms=span["last"]),
         problem=tally.problem(log.counts.asked_for, limit, "rows")
-        or _without_target(keys["with_target"], "session" if by_session else "user"),
+        or _without_target(keys["with_target"], "user" if by_user else "session"),
     )
 
 
@@ -202,9 +215,17 @@ def _tallied(batches: Iterator[pa.RecordBatch], file_rejects: Sequence[FileRejec
     return tally
 
 
-def _count_keys(good: str, engine: DuckDBEngine, by_session: bool) -> dict[str, int]:
+def _count_keys(good: str, engine: DuckDBEngine, mapping: Mapping) -> dict[str, int]:
     """Count users, ``keys`` (sessions, or else users), and those of these ``with_target``: with two different items."""
-    keys = '"user", session' if by_session else '"user"'
+    keys = '"user", session' if mapping.sequence_by == "session" else '"user"'
+    if mapping.sequence_by == "gap":
+        gap_ms = round(mapping.sequence.idle_gap_minutes * 60_000)
+        by_time = (
+            'OVER (PARTITION BY "user" ORDER BY time_ms)'  # rows of one time have one number, whatever their order
+        )
+        begun = f'SELECT "user", item, time_ms, time_ms - lag(time_ms) {by_time} > {gap_ms} AS begins FROM ({good})'
+        good = f"SELECT *, count(*) FILTER (begins) {by_time} AS number FROM ({begun})"
+        keys = '"user", number'
     spans = f'SELECT "user", min(item) <> max(item) AS has_target FROM ({good}) GROUP BY {keys}'
     counts = 'count(DISTINCT "user") AS users, count(*) AS keys, count(*) FILTER (has_target) AS with_target'
     return {

@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from hup.proposing.column_profile import ColumnProfile
-from hup.proposing.synonyms import category_number, name_fit
+from hup.proposing.synonyms import category_number, name_fit, words_of
 
 _PATH_DELIMITERS = (" > ", ">", "::", " / ", "/", "|", ".", ", ", ";")
 _LEAST_SHARE = 0.5
 _NESTED = 0.95
+_LEAST_FILLED = 0.2  # a third is usual: what is known of some items alone helps, too
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,18 @@ def guess_categories(profiles: Sequence[ColumnProfile], sample: pa.Table) -> Cat
         The rows themselves, to see which column decides which.
     """
     named = [profile for profile in profiles if profile.may_name]
-    numbered = [profile for profile in named if category_number(profile.name) is not None]
+    numbered = _numbered(named)
     if len(numbered) > 1:
-        ordered = sorted(numbered, key=lambda profile: category_number(profile.name) or 0)
-        if ordered[0].distinct > ordered[-1].distinct:
-            ordered.reverse()
-        why = "numbered columns, coarsest first: " + " < ".join(f"{profile.distinct:,}" for profile in ordered)
-        return CategoryGuess({"columns": [profile.name for profile in ordered]}, tuple(ordered), why + " values")
+        why = "numbered columns, coarsest first: " + " < ".join(f"{profile.distinct:,}" for profile in numbered)
+        return CategoryGuess({"columns": [profile.name for profile in numbered]}, tuple(numbered), why + " values")
     likely = sorted(
-        (profile for profile in named if name_fit(profile.name, "category") or profile in numbered),
+        (
+            profile
+            for profile in named
+            if (name_fit(profile.name, "category") or profile in numbered)
+            and profile.unfit is None
+            and profile.filled >= _LEAST_FILLED
+        ),
         key=lambda profile: -name_fit(profile.name, "category"),
     )
     for profile in likely:
@@ -67,6 +71,24 @@ def guess_categories(profiles: Sequence[ColumnProfile], sample: pa.Table) -> Cat
         return None
     why = "one level" if len(chain) == 1 else "each column decides the one before it"
     return CategoryGuess({"columns": [profile.name for profile in chain]}, tuple(chain), why)
+
+
+def _numbered(named: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """Find the most columns that differ in a number alone, coarsest first; the first may have none."""
+    families: dict[str, dict[int, ColumnProfile]] = {}
+    for profile in named:
+        if (found := category_number(profile.name)) is not None:
+            families.setdefault(found[0], {})[found[1]] = profile
+    for profile in named:
+        family = families.get(" ".join(words_of(profile.name)), {})
+        if family and not {0, 1} & family.keys():
+            family[1] = profile
+    numbers = max(families.values(), key=len, default={})
+    ordered = [numbers[number] for number in sorted(numbers)]
+    # Of fine levels there are more, unless many paths stop early.
+    if ordered and ordered[0].distinct > ordered[-1].distinct and ordered[0].filled <= ordered[-1].filled:
+        ordered.reverse()
+    return ordered
 
 
 def _path(profile: ColumnProfile) -> CategoryGuess | None:

@@ -14,19 +14,22 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from hup.data.tables.mapping import NULLS
-from hup.proposing.synonyms import LIKELY_NULLS
+from hup.proposing.synonyms import DEVICES, LIKELY_NULLS
+from hup.proposing.time_formats import formats_of, has_time
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]00:00(:00([.,]0*)?)?)?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"\d?\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _NAME_WITH_POINT = re.compile(r"\d{6,}\.\d{6,}|-?\d+\.0+", re.ASCII)
+_WHOLE_FLOAT = re.compile(r"-?\d+\.0+", re.ASCII)
+_IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}", re.ASCII)
 _FIRST_YEAR_SECONDS = 631_152_000  # 1990
 _LAST_YEAR_SECONDS = 4_102_444_800  # 2100
 _MOST = 0.9  # a share of values that counts as all but a few
 _SHOWN_LETTERS = 24
 
-TimeShape = Literal["native", "iso", "s", "ms", "us", "ns"]
+TimeShape = Literal["native", "iso", "format", "s", "ms", "us", "ns"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,28 @@ class ColumnProfile:
 
     @property
     def filled(self) -> float:
-        """Share of rows that have a value."""
-        return len(self.texts) / max(self.rows, 1)
+        """Share of rows that have a value, and none that stands for nothing."""
+        return (len(self.texts) - sum(self.counts[text] for text in self.likely_nulls)) / max(self.rows, 1)
+
+    @cached_property
+    def unfit(self) -> str | None:
+        """Why these are neither ids nor names of anything that a log is about, if they are not."""
+        known = [text for text in self.counts if text not in self.likely_nulls]
+        if len(known) == 1 and self.rows > 1:
+            return "all values are alike"
+        if self._mostly(lambda text: text[:1] + text[-1:] in ("[]", "{}")):
+            return "it holds JSON"
+        if self._mostly(lambda text: _IP.fullmatch(text) is not None):
+            return "it holds IP addresses"
+        if self._mostly(lambda text: text.casefold() in DEVICES or text.startswith("Mozilla/")):
+            return "it holds devices"
+        return None
+
+    @cached_property
+    def is_whole_float(self) -> bool:
+        """Whether these are integers written as floats, in text."""
+        is_text = pa.types.is_string(self.kind) or pa.types.is_large_string(self.kind)
+        return bool(is_text) and self._mostly(lambda text: _WHOLE_FLOAT.fullmatch(text) is not None)
 
     @cached_property
     def is_number(self) -> bool:
@@ -82,6 +105,8 @@ class ColumnProfile:
     @cached_property
     def is_date(self) -> bool:
         """Whether these are dates without a time of day."""
+        if self.time == "format":
+            return not has_time(self.formats[0])
         return self.time in ("native", "iso") and self._mostly(lambda text: _DATE.fullmatch(text) is not None)
 
     @cached_property
@@ -94,10 +119,9 @@ class ColumnProfile:
     def may_name(self) -> bool:
         """Whether the values may be ids or names."""
         scalar = not (pa.types.is_nested(self.kind) or pa.types.is_boolean(self.kind) or pa.types.is_binary(self.kind))
-        is_time = self.time in ("native", "iso") or self.is_time_of_day
-        # In JSON lines, where all is text, lists and objects are written so.
-        is_json = self._mostly(lambda text: text[:1] + text[-1:] in ("[]", "{}"))
-        return scalar and self.is_whole and not is_time and not is_json and bool(self.texts)
+        is_date = self.time in ("native", "iso") or (self.time == "format" and not self.is_number)
+        is_time = is_date or self.is_time_of_day
+        return scalar and self.is_whole and not is_time and self.unfit != "it holds JSON" and bool(self.texts)
 
     @cached_property
     def time(self) -> TimeShape | None:
@@ -112,16 +136,24 @@ class ColumnProfile:
                 first, last = _FIRST_YEAR_SECONDS * per_second, _LAST_YEAR_SECONDS * per_second
                 if self._mostly(lambda text, a=first, b=last: _NUMBER.fullmatch(text) and a <= float(text) < b):
                     return unit
-        return None
+        return "format" if self.formats else None
+
+    @cached_property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of dates in an order of their own; two where they do not tell days from months."""
+        is_nested = pa.types.is_nested(self.kind)
+        return () if is_nested else formats_of({text: n for text, n in self.counts.items() if text not in LIKELY_NULLS})
 
     @property
     def names_no_zone(self) -> bool:
         """Whether these are times of which most name no zone."""
         if self.time == "native":
             return pa.types.is_date(self.kind) or self.kind.tz is None
+        if self.time == "format":
+            return "%z" not in self.formats[0]
         return self.time == "iso" and self._mostly(lambda text: (_ISO.fullmatch(text) or [""] * 5)[4] is None)
 
-    @property
+    @cached_property
     def likely_nulls(self) -> list[str]:
         """Texts among the values that probably stand for nothing."""
         return [text for text in LIKELY_NULLS if text in self.counts]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from hup.data.engines.reader import PLACE_COLUMNS, local_duckdb, quoted_name, sql_types
 from hup.data.tables.mapping import NULLS, Mapping, builtin_mappings, load_mapping, standard_mapping
+from hup.data.tables.mapping_rules import BoundColumns, TableMapping
 from hup.errors import HupError
-from hup.proposing.categories import guess_categories
+from hup.proposing.categories import CategoryGuess, guess_categories
 from hup.proposing.column_profile import ColumnProfile, profile_columns
 from hup.proposing.durations import varies
-from hup.proposing.synonyms import ACTIONS, name_fit
+from hup.proposing.roles import FITS, best, candidates, why_unfit
+from hup.proposing.synonyms import name_fit
+from hup.proposing.time_formats import reading, time_format
 
-_MOST_BEHAVIORS = 100
-_FEW = 20
-_SHOWN_CANDIDATES = 5
 #: What each role is for, where no column was found.
 _WITHOUT = {
     "timestamp": "needed: when an event happened",
@@ -36,6 +37,7 @@ _CONSTANT = (
     "{name}: not taken for the {role}, as it is mostly the same in one row and the next of a session: a duration of "
     "the whole session would tell when it ends."
 )
+_ORDER = ("user", "session", "event_id", "timestamp", "item", "behavior", "interval", "dwell", "categories")
 _ALWAYS_TOLD = ("timestamp", "item", "user", "session", "behavior", "categories")
 
 
@@ -55,6 +57,10 @@ class Choice:
         Why these, or what their absence means.
     candidates : tuple of str
         Other columns that might have the role.
+    missing : tuple of float
+        Share of rows without a value, of each of the columns.
+    readings : tuple of dict
+        Of a time whose order its values do not tell: the rules of a mapping, of which one is right.
     """
 
     role: str
@@ -62,6 +68,8 @@ class Choice:
     examples: str
     why: str
     candidates: tuple[str, ...] = ()
+    missing: tuple[float, ...] = ()
+    readings: tuple[AnyMapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,9 @@ class Proposal:
     remarks: tuple[str, ...] = ()
 
 
-def propose_mapping(sample: pa.Table, delimiter: str = ",", header: Sequence[str] | None = None) -> Proposal:
+def propose_mapping(
+    sample: pa.Table, delimiter: str = ",", header: Sequence[str] | None = None, encoding: str = "utf-8"
+) -> Proposal:
     """Propose a mapping for a table.
 
     Parameters
@@ -99,6 +109,8 @@ def propose_mapping(sample: pa.Table, delimiter: str = ",", header: Sequence[str
         Between the fields of delimited text.
     header : sequence of str, optional
         Names given to the columns of files that have none.
+    encoding : str
+        Of text.
 
     Returns
     -------
@@ -106,18 +118,23 @@ def propose_mapping(sample: pa.Table, delimiter: str = ",", header: Sequence[str
         Where the columns are those of a built-in mapping, that; else each role goes to the column whose name fits best
         among those whose values may have it.
     """
-    profiles = {profile.name: profile for profile in profile_columns(sample)}
     known_as, mapping = recognise(sample)
+    written: dict[str, Any] = {"delimiter": delimiter} if delimiter != "," else {}
+    if encoding != "utf-8":
+        written["encoding"] = encoding
     if mapping is None:
-        return _guessed(profiles, sample, delimiter, header)
-    choices = tuple(_known_choices(mapping, profiles))
+        if header is not None:
+            written["header"] = list(header)
+        return _guessed({profile.name: profile for profile in profile_columns(sample)}, sample, written)
+    choices, profiles = _known_choices(mapping, sample)
     tree = mapping.model_dump(mode="json", exclude_defaults=True)
-    if known_as == "standard" and delimiter != ",":
-        # Own names need no mapping, but a delimiter of its own needs one to say so.
-        tree = {**tree, "name": None, "tables": [{**table, "delimiter": delimiter} for table in tree["tables"]]}
+    given = {key: value for key, value in written.items() if getattr(mapping.tables[0], key) != value}
+    if given:
+        # The columns are known, but not the way in which the text is written.
+        tree = {**tree, "name": None, "tables": [{**table, **given} for table in tree["tables"]]}
         known_as, mapping = None, Mapping.validated(tree)
         tree = mapping.model_dump(mode="json", exclude_defaults=True)
-    return Proposal(mapping, tree, choices, known_as, tuple(_null_remarks(profiles.values(), mapping.nulls)))
+    return Proposal(mapping, tree, choices, known_as, tuple(_null_remarks(profiles, mapping.nulls)))
 
 
 def recognise(sample: pa.Table) -> tuple[str | None, Mapping | None]:
@@ -128,79 +145,124 @@ def recognise(sample: pa.Table) -> tuple[str | None, Mapping | None]:
         return "standard", own
     for name in builtin_mappings():
         mapping = load_mapping(name)
-        for table in mapping.tables:
-            if table.header is not None:
-                if list(table.header) == columns:
-                    return name, mapping
-                continue
-            try:
-                table.resolve(columns, mapping.categories)
-            except HupError:
-                continue
+        if any(_bound(table, mapping, columns) is not None for table in mapping.tables):
             return name, mapping
     return None, None
 
 
-def _known_choices(mapping: Mapping, profiles: AnyMapping[str, ColumnProfile]) -> Iterable[Choice]:
+def _known_choices(mapping: Mapping, sample: pa.Table) -> tuple[tuple[Choice, ...], list[ColumnProfile]]:
+    """Give the roles of a known mapping, and the columns that have them."""
     why = "HUP's own name" if mapping.name == "standard" else f"as in {mapping.name}"
-    for table in mapping.tables:
-        try:
-            bound = table.bind(profiles, mapping.categories)
-        except HupError:
-            continue
-        for role in ("user", "session", "event_id", "timestamp", "item", "behavior", "interval", "dwell"):
-            name = getattr(bound, role)
-            if name is not None:
-                yield Choice(role, (name,), profiles[name].examples(), why)
-        if bound.categories:
-            examples = " | ".join(profiles[name].examples(2) for name in bound.categories)
-            yield Choice("categories", bound.categories, examples, why)
-        return
+    bound = next(filter(None, (_bound(table, mapping, sample.column_names) for table in mapping.tables)))
+    columns = _flat(sample, bound, mapping) if bound.inner.columns else sample
+    profiles = {profile.name: profile for profile in profile_columns(columns)}
+    choices = []
+    for role in ("user", "session", "event_id", "timestamp", "item", "behavior", "interval", "dwell"):
+        name = getattr(bound, role)
+        if name is not None:
+            choices.append(_choice(role, [profiles[name]], why))
+    if bound.categories:
+        choices.append(_choice("categories", [profiles[name] for name in bound.categories], why))
+    return tuple(choices), list(profiles.values())
 
 
-def _guessed(
-    profiles: AnyMapping[str, ColumnProfile], sample: pa.Table, delimiter: str, header: Sequence[str] | None
-) -> Proposal:
+def _bound(table: TableMapping, mapping: Mapping, columns: Sequence[str]) -> BoundColumns | None:
+    """Find a table's columns; None if it is none of this table's."""
+    if table.header is not None and list(table.header) != list(columns):
+        return None
+    try:
+        return table.bind(columns, mapping.categories)
+    except HupError:
+        return None
+
+
+def _flat(sample: pa.Table, bound: BoundColumns, mapping: Mapping) -> pa.Table:
+    """Give the rows of a sample with the columns that are inside of others."""
+    places = ", ".join(f"NULL::VARCHAR AS {name}" for name in PLACE_COLUMNS)
+    with local_duckdb() as connection:
+        connection.register("sample_rows", sample)
+        connection.execute(f"CREATE TEMP VIEW raw_rows AS SELECT *, {places} FROM sample_rows")
+        rows, _ = bound.inner.rows(sql_types(sample.schema), mapping.nulls, "the sample")
+        wanted = ", ".join(map(quoted_name, bound.names()))
+        table: pa.Table = connection.sql(f"SELECT {wanted} FROM {rows}").to_arrow_table()
+        return table
+
+
+def _choice(role: str, profiles: Sequence[ColumnProfile], why: str) -> Choice:
+    one = len(profiles) == 1
+    examples = " | ".join(profile.examples(3 if one else 2) for profile in profiles)
+    missing = tuple(1 - profile.filled for profile in profiles)
+    return Choice(role, tuple(profile.name for profile in profiles), examples, why, missing=missing)
+
+
+def _guessed(profiles: AnyMapping[str, ColumnProfile], sample: pa.Table, written: AnyMapping[str, Any]) -> Proposal:
     free = dict(profiles)
     chosen: dict[str, ColumnProfile] = {}
     choices: dict[str, Choice] = {}
     remarks: list[str] = []
-    time_of_day = None
-    for role, fits in _FITS.items():
+    time: list[AnyMapping[str, Any]] = []
+    for role, fits in FITS.items():
         suited = list(free.values())
         if role in _DURATIONS:
             constant = {profile.name for profile in suited if fits(profile) and not _varies(profile, chosen, sample)}
             suited = [profile for profile in suited if profile.name not in constant]
             remarks += [_CONSTANT.format(name=name, role=role) for name in sorted(constant) if name_fit(name, role)]
-        profile, why = _best(role, fits, suited)
-        if profile is not None:
-            chosen[role] = free.pop(profile.name)
-            choices[role] = Choice(role, (profile.name,), profile.examples(), why)
-            if role == "timestamp" and (time_of_day := _time_of_day(profile, free.values())) is not None:
+        remarks += [
+            f"{profile.name}: not taken for the {role}, as {why}."
+            for profile in suited
+            if (why := why_unfit(profile, role)) is not None
+        ]
+        profile, why = best(role, fits, suited)
+        if profile is None:
+            continue
+        chosen[role] = free.pop(profile.name)
+        choices[role] = _choice(role, [profile], why)
+        if role == "timestamp":
+            time_of_day = _time_of_day(profile, free.values())
+            time = _timestamps(profile, time_of_day)
+            if time_of_day is not None:
                 del free[time_of_day.name]
-                choices[role] = _joined(choices[role], time_of_day)
+                choices[role] = _choice(role, [profile, time_of_day], f"{why}, and times")
+            if len(time) > 1:
+                choices[role] = _asked(choices[role], profile, time)
     categories = guess_categories(list(free.values()), sample)
     if categories is not None:
         for profile in categories.columns:
             del free[profile.name]
-        examples = " | ".join(profile.examples(2) for profile in categories.columns)
-        names = tuple(profile.name for profile in categories.columns)
-        choices["categories"] = Choice("categories", names, examples, categories.why)
+        choices["categories"] = _choice("categories", categories.columns, categories.why)
     for role in _ALWAYS_TOLD:
         if role not in choices:
-            choices[role] = Choice(role, (), "", _WITHOUT[role], tuple(_candidates(role, free.values())))
-    table = _table(chosen, time_of_day, delimiter, header)
+            choices[role] = Choice(role, (), "", _WITHOUT[role], tuple(candidates(role, free.values())))
     used = [*chosen.values(), *(categories.columns if categories else ())]
+    table = {**written, **_table(chosen, time[0] if len(time) == 1 else None)}
+    if whole := [
+        profile.name for profile in used if profile.is_whole_float and profile.name in _ids(table, categories)
+    ]:
+        table["whole_ids"] = whole
+        remarks.append(f"{', '.join(whole)}: ids written as 13085.0 are taken for 13085.")
     tree: dict[str, Any] = {"tables": [table], "categories": dict(categories.keys) if categories else {"none": True}}
     extra = sorted({text for profile in used for text in profile.likely_nulls})
     if extra:
         tree["nulls"] = [*NULLS, *extra]
     return Proposal(
-        mapping=Mapping.validated(tree) if _is_whole(chosen) else None,
+        mapping=Mapping.validated(tree) if _is_whole(table) else None,
         tree=tree,
         choices=tuple(choices[role] for role in _ORDER if role in choices),
         remarks=(*remarks, *_null_remarks(used, NULLS), *_time_remarks(chosen.get("timestamp"))),
     )
+
+
+def _ids(table: AnyMapping[str, Any], categories: CategoryGuess | None) -> set[str]:
+    names = {table[role] for role in ("user", "session", "event_id", "item") if role in table}
+    return names | {profile.name for profile in (categories.columns if categories else ())}
+
+
+def _asked(choice: Choice, profile: ColumnProfile, readings: Sequence[AnyMapping[str, Any]]) -> Choice:
+    """Say of times whose order is not known what they may mean."""
+    text = profile.texts[0].strip()
+    meant = " or ".join(f'{reading(text, format)} (format = "{format}")' for format in profile.formats)
+    why = f"needed: the values do not tell days from months: {text} is {meant}"
+    return replace(choice, columns=(), why=why, candidates=choice.columns, missing=(), readings=tuple(readings))
 
 
 def _time_of_day(date: ColumnProfile, others: Iterable[ColumnProfile]) -> ColumnProfile | None:
@@ -212,130 +274,49 @@ def _time_of_day(date: ColumnProfile, others: Iterable[ColumnProfile]) -> Column
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _joined(choice: Choice, time_of_day: ColumnProfile) -> Choice:
-    examples = f"{choice.examples} | {time_of_day.examples(2)}"
-    return replace(
-        choice, columns=(*choice.columns, time_of_day.name), examples=examples, why=f"{choice.why}, and times"
-    )
-
-
 def _varies(profile: ColumnProfile, chosen: AnyMapping[str, ColumnProfile], sample: pa.Table) -> bool:
     """Tell whether a duration is one of events, as far as the sample shows sessions, or users."""
     owner = chosen.get("session") or chosen.get("user")
     return owner is not None and varies(sample[profile.name].to_pylist(), sample[owner.name].to_pylist())
 
 
-def _is_whole(chosen: AnyMapping[str, ColumnProfile]) -> bool:
-    return {"timestamp", "item"} <= set(chosen) and bool({"user", "session"} & set(chosen))
+def _is_whole(table: AnyMapping[str, Any]) -> bool:
+    return {"timestamp", "item"} <= set(table) and bool({"user", "session"} & set(table))
 
 
-def _table(
-    chosen: AnyMapping[str, ColumnProfile],
-    time_of_day: ColumnProfile | None,
-    delimiter: str,
-    header: Sequence[str] | None,
-) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    if delimiter != ",":
-        table["delimiter"] = delimiter
-    if header is not None:
-        table["header"] = list(header)
-    table |= {role: chosen[role].name for role in ("user", "session", "event_id") if role in chosen}
-    if "timestamp" in chosen:
-        table["timestamp"] = _timestamp(chosen["timestamp"], time_of_day)
+def _table(chosen: AnyMapping[str, ColumnProfile], timestamp: AnyMapping[str, Any] | None) -> dict[str, Any]:
+    table: dict[str, Any] = {role: chosen[role].name for role in ("user", "session", "event_id") if role in chosen}
+    if timestamp is not None:
+        table["timestamp"] = dict(timestamp) if len(timestamp) > 1 else timestamp["column"]
     if "item" in chosen:
         table["item"] = chosen["item"].name
     table["behavior"] = chosen["behavior"].name if "behavior" in chosen else {"value": "event"}
-    for role in ("interval", "dwell"):
+    for role in _DURATIONS[::-1]:
         if role in chosen:
             table[role] = _seconds(chosen[role])
     return table
 
 
-def _timestamp(profile: ColumnProfile, time_of_day: ColumnProfile | None) -> str | dict[str, Any]:
+def _timestamps(profile: ColumnProfile, time_of_day: ColumnProfile | None) -> list[AnyMapping[str, Any]]:
+    """Give the rule of a time; several where its values do not tell which of them is right."""
     rule: dict[str, Any] = {"column": profile.name}
     if time_of_day is not None:
         rule["time"] = time_of_day.name
+    if profile.time == "format":
+        ending = time_format(time_of_day.texts) or "%H:%M:%S" if time_of_day is not None else None
+        zone = {"zone": "UTC"} if profile.names_no_zone else {}
+        formats = [format if ending is None else f"{format} {ending}" for format in profile.formats]
+        return [{**rule, "format": format, **zone} for format in formats]
     if profile.time is not None and profile.time != "native":
         rule["unit"] = profile.time
     if profile.names_no_zone:
         rule["zone"] = "UTC"
-    return rule if len(rule) > 1 else profile.name
+    return [rule]
 
 
 def _seconds(profile: ColumnProfile) -> str | dict[str, Any]:
     is_ms = profile.name.casefold().endswith(("ms", "millis", "milliseconds"))
     return {"column": profile.name, "unit": "ms"} if is_ms else profile.name
-
-
-Fits = Callable[[ColumnProfile], bool]
-
-
-def _best(role: str, fits: Fits, profiles: Iterable[ColumnProfile]) -> tuple[ColumnProfile | None, str]:
-    """Give the best-named column that fits, else the only one whose values leave no doubt."""
-    fitting = [profile for profile in profiles if fits(profile)]
-    named = [profile for profile in fitting if name_fit(profile.name, role)]
-    if named:
-        best = max(named, key=lambda profile: (name_fit(profile.name, role), profile.filled))
-        return best, f"by its name; {_described(best, role)}"
-    if role == "timestamp":
-        sure = [profile for profile in fitting if profile.time in ("native", "iso")] or fitting
-        if len(sure) == 1:
-            return sure[0], f"the only column of times; {_described(sure[0], role)}"
-    if role == "behavior":
-        sure = [profile for profile in fitting if _acts(profile)]
-        if len(sure) == 1:
-            return sure[0], f"its values are actions; {_described(sure[0], role)}"
-    return None, ""
-
-
-def _described(profile: ColumnProfile, role: str) -> str:
-    shapes = {"native": "timestamps", "iso": "dates as text", "s": "seconds", "ms": "milliseconds"}
-    if role == "timestamp":
-        return shapes.get(profile.time or "", f"numbers ({profile.time})")
-    return f"{profile.distinct:,} values in {profile.rows:,} rows"
-
-
-def _acts(profile: ColumnProfile) -> bool:
-    acting = sum(count for text, count in profile.counts.items() if text.strip().casefold() in ACTIONS)
-    return acting > len(profile.texts) / 2
-
-
-def _is_behavior(profile: ColumnProfile) -> bool:
-    few = profile.distinct <= _FEW or profile.distinct <= min(_MOST_BEHAVIORS, profile.rows / 10)
-    return few and profile.may_name and profile.time is None and not _is_measure(profile)
-
-
-def _is_measure(profile: ColumnProfile) -> bool:
-    return profile.is_number and (not profile.is_whole or profile.distinct > _MOST_BEHAVIORS)
-
-
-def _is_id(profile: ColumnProfile) -> bool:
-    # An item_category is no item.
-    return profile.may_name and name_fit(profile.name, "category") == 0
-
-
-# In the order in which roles take their columns: the surest first.
-_FITS: dict[str, Fits] = {
-    "timestamp": lambda profile: profile.time is not None,
-    "event_id": lambda profile: profile.may_name and profile.distinct > 1,
-    "session": _is_id,
-    "user": _is_id,
-    "dwell": lambda profile: profile.is_number,
-    "interval": lambda profile: profile.is_number,
-    "behavior": _is_behavior,
-    "item": _is_id,
-}
-_ORDER = ("user", "session", "event_id", "timestamp", "item", "behavior", "interval", "dwell", "categories")
-
-
-def _candidates(role: str, profiles: Iterable[ColumnProfile]) -> list[str]:
-    """Name columns that nobody has and whose values would do, the likeliest first."""
-    fits: Fits = (lambda profile: profile.may_name) if role == "categories" else _FITS[role]
-    fitting = [profile for profile in profiles if fits(profile)]
-    if role in ("item", "user", "session"):
-        fitting.sort(key=lambda profile: -profile.distinct)
-    return [profile.name for profile in fitting][:_SHOWN_CANDIDATES]
 
 
 def _null_remarks(profiles: Iterable[ColumnProfile], nulls: Sequence[str]) -> list[str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from hup.data.engines.csv_stream import csv_head
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.jsonl_stream import NESTED
-from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name, quoted_text
+from hup.data.engines.plain_text import UTF8, plain_lines
+from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name
 from hup.data.engines.table_files import first_lines, table_format
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping
@@ -21,6 +23,7 @@ from hup.proposing.column_profile import value_text
 
 SAMPLE_ROWS = 10_000
 _DELIMITERS = ",;\t|"
+_TWO_COLONS = "::"
 _VALUE = re.compile(r"-?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*")
 # Logs whose files are known by name, as they have no header; and the table of the mapping that they are.
 _KNOWN_FILES = {"userbehavior": ("taobao", 0), "yoochoose-clicks": ("yoochoose", 0), "yoochoose-buys": ("yoochoose", 1)}
@@ -45,7 +48,9 @@ class TableSample:
     dialect: Dialect
 
 
-def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[TableSample], list[str]]:
+def sample_tables(
+    source: TableSource, engine: DuckDBEngine, encoding: str = UTF8
+) -> tuple[list[TableSample], list[str]]:
     """Take a sample of each table among the files of a source: files of the same columns are one table.
 
     Parameters
@@ -54,13 +59,15 @@ def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[Table
         Files or a query.
     engine : DuckDBEngine
         Reads them.
+    encoding : str
+        Of text.
 
     Returns
     -------
     samples : list of TableSample
         In the order of their first files.
     remarks : list of str
-        Files that are no tables.
+        Files that are no tables, and columns that cannot be told apart.
 
     Raises
     ------
@@ -74,13 +81,17 @@ def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[Table
     failures: list[HupError] = []
     for file in source.files:
         try:
-            dialect = find_dialect(file)
-            columns = tuple(engine.reader.columns(TableSource(files=(file,)), dialect))
+            dialect = find_dialect(file, encoding)
+            columns, twins = _told_apart(file, dialect, engine)
         except HupError as error:
             failures.append(error)
             remarks.append(f"{file.name} is left out: {error}")
             continue
         tables.setdefault((dialect, columns), []).append(file)
+        remarks += [
+            f"{file.name} has several columns named {name!r}: none is looked at. To map one, rename it."
+            for name in twins
+        ]
     if not tables:
         raise failures[0]
     samples = [
@@ -90,13 +101,21 @@ def sample_tables(source: TableSource, engine: DuckDBEngine) -> tuple[list[Table
     return samples, remarks
 
 
+def _told_apart(file: SourceFile, dialect: Dialect, engine: DuckDBEngine) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """List the columns of a file, and the names that several of them have, but for capitals."""
+    columns = tuple(engine.reader.columns(TableSource(files=(file,)), dialect))
+    names = csv_head(file, dialect).names if table_format([file]) == "csv" else columns
+    counts = Counter(name.lower() for name in names)
+    twins = tuple(name for name in columns if counts[name.lower()] > 1)
+    return tuple(name for name in columns if name not in twins), twins
+
+
 def _sample(source: TableSource, dialect: Dialect, columns: Sequence[str], engine: DuckDBEngine) -> TableSample:
     # A few files suffice; the first and the last, as logs change over time.
     files = source.files if len(source.files) < 3 else (source.files[0], source.files[-1])
     parts = [replace(source, files=(file,)) for file in files] or [source]
-    # Tables have columns of lists that no mapping needs to name.
-    usable = f"hup_problem IS NULL OR starts_with(hup_problem, {quoted_text(NESTED)})"
-    good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE {usable}"
+    dialect = replace(dialect, nested=tuple(columns))
+    good = f"SELECT {', '.join(map(quoted_name, columns))} FROM raw_rows WHERE hup_problem IS NULL"
     rows = []
     for part in parts:
         raw = engine.reader.read(part, dialect, list(columns), Progress())
@@ -122,7 +141,7 @@ def _with_text(table: pa.Table, name: str) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, texts)
 
 
-def find_dialect(file: SourceFile) -> Dialect:
+def find_dialect(file: SourceFile, encoding: str = UTF8) -> Dialect:
     """Find the delimiter of a text file, that which parts its first line most, and whether this line is a header.
 
     Raises
@@ -131,25 +150,31 @@ def find_dialect(file: SourceFile) -> Dialect:
         If the file's name tells no format, or its first line is no text.
     """
     if table_format([file]) != "csv":
-        return Dialect()
+        return Dialect(encoding=encoding)
     lines, _ = first_lines(file.path, 1)
     try:
-        line = lines[0].decode("utf-8-sig") if lines else ""
+        line = plain_lines(lines, Dialect(encoding=encoding))[0].decode("utf-8-sig") if lines else ""
     except UnicodeDecodeError:
-        raise HupError(f"{file.path}, line 1 is not UTF-8 text. Convert the file to UTF-8.") from None
+        raise HupError(
+            f"{file.path}, line 1 is not {encoding.upper()} text. Say which encoding it has, for example "
+            "--encoding cp1252."
+        ) from None
     try:
         fields = {mark: next(csv.reader([line], delimiter=mark), []) for mark in _DELIMITERS}
     except csv.Error:
-        return Dialect()  # whoever reads the columns says what is wrong with the line
+        return Dialect(encoding=encoding)  # whoever reads the columns says what is wrong with the line
     delimiter = max(_DELIMITERS, key=lambda mark: len(fields[mark]))
+    if len(fields[delimiter]) == 1:  # as MovieLens has it
+        fields[_TWO_COLONS] = line.split(_TWO_COLONS)
+        delimiter = _TWO_COLONS if len(fields[_TWO_COLONS]) > 1 else delimiter
     names = fields[delimiter]
     known = _header_of_known(file.path, len(names))
     if known is not None and not set(known) & set(names):
-        return Dialect(delimiter, known)
+        return Dialect(delimiter, known, encoding)
     values = sum(_VALUE.fullmatch(name.strip()) is not None for name in names)
     if values * 2 >= len(names) > 0 and names != [str(number) for number in range(len(names))]:
-        return Dialect(delimiter, tuple(f"column_{number}" for number in range(1, len(names) + 1)))
-    return Dialect(delimiter)
+        return Dialect(delimiter, tuple(f"column_{number}" for number in range(1, len(names) + 1)), encoding)
+    return Dialect(delimiter, encoding=encoding)
 
 
 def _header_of_known(path: Path, n_fields: int) -> tuple[str, ...] | None:

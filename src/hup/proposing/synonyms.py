@@ -15,11 +15,14 @@ ACTIONS = frozenset(_TABLE["actions"])
 #: Texts that often stand for nothing; a mapping has to say so.
 LIKELY_NULLS: tuple[str, ...] = tuple(_TABLE["nulls"])
 _ENDINGS = frozenset(_TABLE["endings"])
-_NUMBERED = re.compile(
-    r"(?:category|categories|categorie|kategorie|cat|warengruppe|level|lvl|ebene|department|class|l|c)"
-    r"[ _.-]?(?:level|lvl|ebene|l|id|name|code)?[ _.-]?(\d{1,2})(?:[ _.-]?(?:id|name|code))?",
-    re.IGNORECASE,
-)
+#: Values that are devices, systems and browsers.
+DEVICES = frozenset(_TABLE["devices"])
+_ALONE = frozenset(_TABLE["alone"])
+_NUMBER_LAST = re.compile(r"(.*?)[ _.-]?(\d{1,2})(?:[ _.-]?(?:id|name|code))?", re.IGNORECASE)
+_NUMBER_FIRST = re.compile(r"(?:level|lvl|ebene|l)[ _.-]?(\d{1,2})[ _.-](.+)", re.IGNORECASE)
+_CATEGORY_WORD = re.compile(r"(?:.*(?:category|categories|categorie|kategorie|warengruppe|类目|类别|品类)|cat)")
+#: They say little beside other words: a price level is none of categories.
+_LEVEL_WORDS = frozenset(["department", "class", "level", "lvl", "ebene", "l", "c"])
 
 
 def words_of(name: str) -> list[str]:
@@ -40,11 +43,19 @@ def name_fit(name: str, role: str) -> int:
     for score, word in ((100, "".join(words)), (85, "".join(stem)), (80, bare)):
         if word in synonyms:
             return score - synonyms.index(word) // 3
-    places = [synonyms.index(word) for word in words if word in synonyms and len(word) > 2]
+    places = [synonyms.index(word) for word in words if word in synonyms and len(word) > 2 and word not in _ALONE]
     return 45 - min(places) // 3 if places else 0
 
 
-def category_number(name: str) -> int | None:
-    """Give the 2 of ``category_2``, ``cat_l2`` or ``Warengruppe2``."""
-    match = _NUMBERED.fullmatch(name)
-    return int(match[1]) if match else None
+def category_number(name: str) -> tuple[str, int] | None:
+    """Give the name without its number and the 2 of ``category_2``, ``item_category2`` or ``cat_l2``."""
+    if match := _NUMBER_LAST.fullmatch(name):
+        stem, number = match[1], match[2]
+    elif match := _NUMBER_FIRST.fullmatch(name):
+        stem, number = match[2], match[1]
+    else:
+        return None
+    words = words_of(stem)
+    if any(map(_CATEGORY_WORD.fullmatch, words)) or (words and _LEVEL_WORDS.issuperset(words)):
+        return " ".join(words), int(number)
+    return None

@@ -51,13 +51,22 @@ def _known(name: str) -> str:
 
 
 def _with_remark(line: str, choice: Choice) -> str:
-    return f"{line.ljust(_REMARK_COLUMN)}  # {_printable(choice.why)}: {_printable(choice.examples)}"
+    missing = f" ({missing_shares(choice)} missing)" if max(choice.missing, default=0) > 0 else ""
+    return f"{line.ljust(_REMARK_COLUMN)}  # {_printable(choice.why)}: {_printable(choice.examples)}{missing}"
+
+
+def missing_shares(choice: Choice) -> str:
+    """Write which share of each column of a role is missing."""
+    return " | ".join(f"{share:.1%}".replace(".0%", "%") for share in choice.missing)
 
 
 def _not_found(choices: Iterable[Choice]) -> list[str]:
     lines = []
     for choice in choices:
-        if not choice.columns:
+        if choice.readings:
+            lines.append(f"# {choice.role}, {_printable(choice.why)}. One of:")
+            lines += [f"# {choice.role} = {toml_value(rule)}" for rule in choice.readings]
+        elif not choice.columns:
             candidate = choice.candidates[0] if choice.candidates else "…"
             line = f"# {choice.role} = {toml_value(candidate)}"
             lines.append(f"{line.ljust(_REMARK_COLUMN)}  # not found ({choice.why}){_others(choice)}")

@@ -109,7 +109,7 @@ def test_no_file_has_a_header(tmp_path, engine, as_source):
         engine.reader.columns(as_source(tmp_path), Dialect())
 
 
-@pytest.mark.parametrize("delimiter", ["", ", ", '"', "\n", "é"])
+@pytest.mark.parametrize("delimiter", ["", ", , , , ,", '"', "\n", "é"])
 def test_delimiters_that_are_none(tmp_path, engine, as_source, delimiter):
     (tmp_path / "a.csv").write_text("a,b\n")
     with pytest.raises(HupError, match="Delimiter"):

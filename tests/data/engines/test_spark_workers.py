@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hup.data.engines import spark_workers
 from hup.data.engines.csv_stream import CsvRows
 from hup.data.engines.jsonl_stream import JsonlRows
-from hup.data.engines.reader import with_place_fields
+from hup.data.engines.reader import Dialect, with_place_fields
 from hup.data.engines.spark_workers import Lines, TableRows, Typing, _files, unpacked
 
 ALL = "SELECT * FROM raw_rows"
@@ -45,7 +45,7 @@ def test_lines_go_on_in_the_next_batch_and_headers_are_left_out():
     parts = [batch([(0, b"x"), (0, b"1")]), batch([]), batch([(0, b"2"), (1, b"x"), (1, b"3"), (1, b"4")])]
     parts += [batch([(2, b"x")]), batch([(2, b"")])]
     assert blocks(*parts) == [(0, [b"x\n1", b"2"]), (1, [b"x\n3\n4"]), (2, [b"x", b""])]
-    found = rows(Lines(CsvRows(",", dict.fromkeys(range(3), ("x",)), ("x",), 1))(iter(parts)))
+    found = rows(Lines(CsvRows(Dialect(), dict.fromkeys(range(3), ("x",)), ("x",), 1))(iter(parts)))
     assert [(row["hup_file"], row["hup_row"], row["x"]) for row in found] == [
         (0, 2, "1"),
         (0, 3, "2"),
@@ -59,16 +59,16 @@ def test_a_line_too_long_is_none(monkeypatch):
     monkeypatch.setattr(spark_workers, "MAX_LINE_BYTES", 3)
     lines = batch([(0, line) for line in (b"long", b"", b"abc", b"longer", b"x")])
     assert blocks(lines) == [(0, [None, b"\nabc", None, b"x"])]
-    found = rows(Lines(CsvRows(",", {0: ("x",)}, ("x",), 0))(iter([lines])))
+    found = rows(Lines(CsvRows(Dialect(), {0: ("x",)}, ("x",), 0))(iter([lines])))
     assert [(row["hup_row"], row["x"]) for row in found] == [(1, None), (2, None), (3, "abc"), (4, None), (5, "x")]
-    assert [row["hup_row"] for row in rows(Lines(JsonlRows([0], ("x",)))(iter([lines])))] == [1, 2, 3, 4, 5]
+    assert [row["hup_row"] for row in rows(Lines(JsonlRows([0], ("x",), Dialect()))(iter([lines])))] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
     ("parse", "seen"),
     [
-        (Lines(CsvRows(",", NAMES, ("y",), 1)), batch([(None, b"1,2")])),
-        (Lines(JsonlRows([0], ("y",))), batch([(0, b"{}"), (None, b"{}")])),
+        (Lines(CsvRows(Dialect(), NAMES, ("y",), 1)), batch([(None, b"1,2")])),
+        (Lines(JsonlRows([0], ("y",), Dialect())), batch([(0, b"{}"), (None, b"{}")])),
         (
             TableRows((pa.field("a", pa.int64()),)),
             pa.record_batch([[1], pa.array([None], pa.int32()), [1]], names=["a", "hup_file", "hup_row"]),
@@ -90,7 +90,7 @@ TEXTS = st.lists(
 @given(files=st.lists(TEXTS, min_size=1, max_size=3), sizes=st.lists(st.integers(1, 5), min_size=1))
 def test_rows_do_not_depend_on_batches(files, sizes):
     """Lines of a file come in order, in batches of any size, perhaps along with those of other files."""
-    parse = Lines(CsvRows(",", NAMES, ("y", "x"), 1))
+    parse = Lines(CsvRows(Dialect(), NAMES, ("y", "x"), 1))
     expected = rows(
         each for file, lines in enumerate(files) for each in parse(iter([batch([(file, line) for line in lines])]))
     )
@@ -106,7 +106,7 @@ def test_rows_do_not_depend_on_batches(files, sizes):
 
 def test_json_in_workers():
     lines = batch([(0, b'{"a": {"b": 1.50}}'), (0, b"junk"), (0, b'{"a": "x"}\r')])
-    found = typed(Typing(Lines(JsonlRows([0], ("a.b", "a"))), ALL), lines)
+    found = typed(Typing(Lines(JsonlRows([0], ("a.b", "a"), Dialect())), ALL), lines)
     assert found.schema == with_place_fields([pa.field("a.b", pa.string()), pa.field("a", pa.string())])
     assert rows(iter(found.to_batches())) == [
         {
@@ -130,13 +130,15 @@ def test_json_in_workers():
 
 
 def test_a_partition_of_no_rows_gives_none():
-    for parse in (Lines(CsvRows(",", NAMES, ("y",), 1)), Lines(JsonlRows([0], ("y",)))):
+    for parse in (Lines(CsvRows(Dialect(), NAMES, ("y",), 1)), Lines(JsonlRows([0], ("y",), Dialect()))):
         assert typed(Typing(parse, ALL)).num_rows == 0
         assert typed(Typing(parse, ALL), batch([])).num_rows == 0
 
 
 @pytest.mark.parametrize(
-    "parse", [Lines(CsvRows(",", {0: ("x", "y")}, ("y",), 1)), Lines(JsonlRows([0], ("y",)))], ids=["csv", "json"]
+    "parse",
+    [Lines(CsvRows(Dialect(), {0: ("x", "y")}, ("y",), 1)), Lines(JsonlRows([0], ("y",), Dialect()))],
+    ids=["csv", "json"],
 )
 def test_workers_need_no_hup(parse, tmp_path):
     """What is sent to workers holds the code of this package: they may have none, or another version."""

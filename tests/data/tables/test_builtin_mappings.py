@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hup.data.engines.reader import TableSource
 from hup.data.log_source import find_sources
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping
-from hup.data.tables.rows import typed_rows
+from hup.data.tables.rows import NOT_KEPT, typed_rows
 
 NOW = 1_750_000_000_000
 
@@ -34,10 +35,11 @@ def read(engine, name, *paths: Path):
     for table in mapping.tables:
         fitting = [path for path in paths if fnmatch(path.name, table.match or "*")]
         part = TableSource(files=tuple(find_sources(fitting, Path("out"), print)))
-        wanted = table.resolve(engine.reader.columns(part, table.dialect), mapping.categories)
-        raw = engine.reader.read(part, table.dialect, wanted, Progress())
+        bound = table.bind(engine.reader.columns(part, table.dialect), mapping.categories)
+        dialect = replace(table.dialect, nested=bound.inner.columns)
+        raw = engine.reader.read(part, dialect, bound.columns(), Progress())
         found = typed_rows(raw, table, mapping, engine, NOW)
-        rows += engine.collect(f'SELECT * FROM ({found.sql}) ORDER BY file, "row"').to_pylist()
+        rows += engine.collect(f'SELECT * FROM ({found.sql}) ORDER BY file, "row", part').to_pylist()
         guesses += found.guesses
     return rows, guesses
 
@@ -86,12 +88,12 @@ def test_trivago(engine, tmp_path):
     )
     rows, _ = read(engine, "trivago", path)
     assert columns(rows, "item", "left_out", "reason") == [
-        ("77", False, None),
-        ("77", False, None),
-        (None, False, "item is missing"),
-        ("Swimming Pool", True, None),
-        ("Lisbon, Portugal", True, None),
-        ("78", False, None),
+        ("77", None, None),
+        ("77", None, None),
+        (None, None, "item is missing"),
+        ("Swimming Pool", NOT_KEPT, None),
+        ("Lisbon, Portugal", NOT_KEPT, None),
+        ("78", None, None),
     ]
     assert columns(rows, "session", "category")[0] == ("S1", "Lisbon, Portugal")
     assert [row["event_id"][-1] for row in rows] == list("123456")
@@ -190,8 +192,8 @@ def test_trivago_sample(engine, shared_data):
     source: pa.Table = pq.read_table(path)
     actions = Counter(source["action_type"].to_pylist())
     kept = load_mapping("trivago").behaviors.keep
-    assert sum(not row["left_out"] for row in rows) == sum(actions[action] for action in kept)
-    assert sum(row["left_out"] for row in rows) == 12_391
+    assert sum(row["left_out"] is None for row in rows) == sum(actions[action] for action in kept)
+    assert sum(row["left_out"] == NOT_KEPT for row in rows) == 12_391
     assert Counter(row["reason"] for row in rows) == {None: 99_999, "item is missing": 4}
     assert [row["time_ms"] for row in rows] == [1000 * second for second in source["timestamp"].to_pylist()]
     assert all(", " in row["category"] for row in rows if row["category"])

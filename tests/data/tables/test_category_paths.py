@@ -106,8 +106,10 @@ def test_columns_keep_their_levels():
     )
 
 
-def test_columns_that_are_always_empty_are_levels_all_the_same():
-    assert resolve(["a\x1f\x1f"], THREE).levels == 3
+def test_columns_that_are_always_empty_at_the_end_are_no_levels_unless_stated():
+    assert resolve(["a\x1fb\x1f", "a\x1f\x1f"], THREE).levels == 2
+    assert resolve(["a\x1f\x1f", None], THREE).levels == 1
+    assert resolve(["a\x1f\x1f"], {**THREE, "levels": 3}).levels == 3
 
 
 def test_a_path_that_only_its_cut_part_names_is_missing():

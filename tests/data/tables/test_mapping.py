@@ -62,7 +62,10 @@ def test_built_in_mappings_are_whole(name):
 
 
 def test_names_of_built_in_mappings():
-    assert builtin_mappings() == ["diginetica", "rees46", "retailrocket", "taobao", "trivago", "yoochoose"]
+    assert builtin_mappings() == [
+        *("diginetica", "ga4", "ga4-flat", "matomo", "recbole", "rees46", "retailrocket", "segment", "shopify-orders"),
+        *("snowplow", "taobao", "trivago", "woocommerce", "yoochoose"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,8 +137,12 @@ def test_standard_mapping_knows_our_own_names():
         ({"tables": {**TABLE, "item": 5}}, "tables[0].item: Input should be a valid tuple (found 5)."),
         ({"tables": []}, "tables is empty, expected at least one table."),
         (
-            {"tables": {**TABLE, "delimiter": ";;"}},
-            "tables[0].delimiter: String should have at most 1 character (found ';;').",
+            {"tables": {**TABLE, "delimiter": "ß"}},
+            "tables[0].delimiter: Delimiter 'ß' cannot separate fields.",
+        ),
+        (
+            {"tables": {**TABLE, "encoding": "utf-16"}},
+            "tables[0].encoding: Encoding 'utf-16' cannot be read; expected one in which a newline is one byte",
         ),
         (
             {"tables": {**TABLE, "behavior": {}}},
@@ -284,6 +291,8 @@ columns = words | st.lists(words, min_size=1, max_size=3)
 
 @st.composite
 def mappings(draw):
+    delimiters = st.sampled_from([",", "\t", "::", " ", "\x01"])
+
     def optional(**keys):
         return {key: draw(strategy) for key, strategy in keys.items() if draw(st.booleans())}
 
@@ -294,7 +303,7 @@ def mappings(draw):
         "timestamp": draw(columns) if draw(st.booleans()) else {"column": draw(columns), **optional(
             unit=st.sampled_from(["s", "iso"]), zone=st.just("Asia/Tokyo"), offset=columns, offset_unit=st.just("s"))},
         "behavior": draw(columns) if draw(st.booleans()) else {"value": draw(words)},
-        **optional(delimiter=st.characters(), header=st.lists(words, max_size=3), match=words, event_id=columns,
+        **optional(delimiter=delimiters, header=st.lists(words, max_size=3), match=words, event_id=columns,
                    dwell=columns, interval=st.fixed_dictionaries({"column": columns, "unit": st.just("ms")})),
     }  # fmt: skip
     side = {

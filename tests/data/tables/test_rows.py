@@ -16,7 +16,7 @@ from hup.data.engines.spark_workers import TableRows, Typing, unpacked
 from hup.data.progress import Progress
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
-from hup.data.tables.rows import COLUMNS, typed_rows, typing_sql
+from hup.data.tables.rows import COLUMNS, NOT_KEPT, typed_rows, typing_sql
 from hup.data.tables.values import id_text, number_text
 from hup.errors import HupError
 
@@ -83,7 +83,8 @@ def test_a_good_row(engine):
             "row": 2,
             "reason": None,
             "text": None,
-            "left_out": False,
+            "left_out": None,
+            "part": 0,
         }
     ]
     assert guesses == ("t: numbers are seconds since 1970, 2019-10-01.",)
@@ -100,8 +101,9 @@ def test_types_of_columns(engine):
         "dwell": "FLOAT",
         "file": "INTEGER",
         "row": "BIGINT",
+        "part": "INTEGER",
     }
-    assert kinds == dict.fromkeys(COLUMNS, "VARCHAR") | numbers | {"left_out": "BOOLEAN"}
+    assert kinds == dict.fromkeys(COLUMNS, "VARCHAR") | numbers
 
 
 # Ids
@@ -246,9 +248,9 @@ def test_records_that_do_not_parse_come_first(engine):
     rows = [dict.fromkeys(GOOD), {}]
     found, _ = typed(engine, rows, ["wrong number of fields: 2 instead of 6", None], ["a,b", None])
     assert (found[0]["reason"], found[0]["text"]) == ("wrong number of fields: 2 instead of 6", "a,b")
-    assert found[0]["left_out"] is False
+    assert found[0]["left_out"] is None
     kept, _ = typed(engine, rows, ["not JSON", None], ["{", None], behaviors={"keep": ["buy"]})
-    assert [(row["reason"], row["left_out"]) for row in kept] == [("not JSON", False), (None, True)]
+    assert [(row["reason"], row["left_out"]) for row in kept] == [("not JSON", None), (None, NOT_KEPT)]
 
 
 def test_bad_rows_are_written_out(engine):
@@ -273,13 +275,13 @@ def test_times_of_bad_rows_are_written_alike_whatever_their_type(engine):
 def test_behaviors_not_to_keep_are_left_out_without_a_reason(engine):
     rows = [{}, {"b": "sort"}, {"b": "sort", "i": "", "t": "soon"}, {"b": ""}]
     found, _ = typed(engine, rows, behaviors={"keep": ["view"]})
-    assert [row["left_out"] for row in found] == [False, True, True, False]
+    assert [row["left_out"] for row in found] == [None, NOT_KEPT, NOT_KEPT, None]
     assert [row["reason"] for row in found] == [None, None, None, "behavior is missing"]
 
 
 def test_no_behavior_to_keep_leaves_all_out(engine):
     found, _ = typed(engine, [{}, {"b": ""}], behaviors={"keep": []})
-    assert [row["left_out"] for row in found] == [True, False]
+    assert [row["left_out"] for row in found] == [NOT_KEPT, None]
 
 
 def test_behaviors_are_renamed(engine):
@@ -497,3 +499,24 @@ def test_batches_are_typed_as_the_engine_types_them(engine):
     ]
     assert {batch.schema for batch in batches} == {worker.schema()}
     assert pa.Table.from_batches(batches) == engine.collect(f'SELECT * FROM ({typing}) ORDER BY "row"')
+
+
+# Ids that are whole floats in text
+
+
+def test_whole_ids_lose_their_point_where_the_mapping_says_so(engine):
+    rows = [
+        {"i": text, "c": text} for text in ("489.0", "489", "-7.00", "4.50", "1.2.0", "x1.0", "4095515938.16", ".0")
+    ]
+    plain = [row["i"] for row in rows]
+    assert [row["item"] for row in typed(engine, rows)[0]] == plain
+    whole, _ = typed(engine, rows, tables={**TABLE, "whole_ids": ["i"]})
+    assert [row["item"] for row in whole] == ["489", "489", "-7", *plain[3:]]
+    assert [row["category"] for row in whole] == plain
+    both, _ = typed(engine, rows, tables={**TABLE, "whole_ids": ["i", "c"]})
+    assert [row["category"] for row in both] == ["489", "489", "-7", *plain[3:]]
+
+
+def test_whole_ids_name_columns(engine):
+    with pytest.raises(HupError, match="whole_ids: there is no column 'items'"):
+        typed(engine, [{}], tables={**TABLE, "whole_ids": ["items"]})

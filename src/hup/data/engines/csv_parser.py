@@ -186,6 +186,8 @@ class CsvParser:
         Indices of the wanted fields.
     schema : Schema
         Wanted columns, all string, and those of places.
+    written : str
+        The delimiter as the file has it, for people.
     """
 
     file: int
@@ -193,6 +195,7 @@ class CsvParser:
     rules: Grammar
     columns: list[int]
     schema: pa.Schema
+    written: str
 
     def batches(self, records: Records | int) -> list[pa.RecordBatch]:
         """Give the good rows and, in a batch of their own, the bad ones; an int is a line that is too long."""
@@ -207,9 +210,9 @@ class CsvParser:
             batches.append(good_rows(columns, self.file, records.lines[kept], self.schema))
         if problems:
             bad = sorted(problems)
-            texts = [
-                shown(records.text[begin:end].removesuffix(b"\r")) for begin, end in _spans(records, np.array(bad))
-            ]
+            spans = _spans(records, np.array(bad))
+            texts = [shown(records.text[begin:end].removesuffix(b"\r")) for begin, end in spans]
+            texts = [text.replace(self.delimiter, self.written) for text in texts]
             reasons = [problems[record] for record in bad]
             batches.append(problem_rows(reasons, texts, self.file, records.lines[bad], self.schema))
         return batches

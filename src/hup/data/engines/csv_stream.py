@@ -10,6 +10,7 @@ from functools import partial
 import pyarrow as pa
 
 from hup.data.engines.csv_parser import CsvParser, grammar, split_records
+from hup.data.engines.plain_text import check_delimiter, plain_blocks, plain_delimiter, plain_lines
 from hup.data.engines.reader import Dialect, SourceFile, with_place_fields
 from hup.data.engines.table_files import EMPTY, NO_ROWS, check_columns, first_lines
 from hup.data.line_blocks import utf8_problem
@@ -45,11 +46,12 @@ def csv_head(file: SourceFile, dialect: Dialect) -> CsvHead:
     """
     check_delimiter(dialect.delimiter)
     lines, broken = first_lines(file.path, 2)
+    lines = plain_lines(lines, dialect)
     if dialect.header is not None:
         names = dialect.header
         row = 0
     else:
-        names = _names(file, lines[0], dialect.delimiter) if lines else ()
+        names = _names(file, lines[0], plain_delimiter(dialect)) if lines else ()
         row = 1
     if len(lines) > row:
         return CsvHead(names, None)
@@ -57,19 +59,13 @@ def csv_head(file: SourceFile, dialect: Dialect) -> CsvHead:
     return CsvHead(names, FileReject(file.name, None, reason))
 
 
-def check_delimiter(delimiter: str) -> None:
-    """Refuse a delimiter that is not one plain character."""
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise HupError(f"Delimiter {delimiter!r} cannot separate fields. Expected one ASCII character.")
-
-
 def _names(file: SourceFile, line: bytes, delimiter: str) -> tuple[str, ...]:
     if line.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
         raise HupError(f"{file.path} is packed, but not named so. Let its name end in .gz or .zst.")
     if utf8_problem(line) is not None or b"\0" in line:
         raise HupError(
-            f"{file.path}, line 1: the header is not UTF-8 text. Convert the file to UTF-8, or, if it has no header, "
-            "give the names of its columns in the mapping (header = [...])."
+            f"{file.path}, line 1: the header is not UTF-8 text. State its encoding in the mapping (encoding = "
+            '"cp1252"), or, if the file has no header, the names of its columns (header = [...]).'
         )
     try:
         return tuple(next(csv.reader([line.decode()], delimiter=delimiter), ()))
@@ -99,8 +95,8 @@ class CsvRows:
 
     Attributes
     ----------
-    delimiter : str
-        Between fields.
+    dialect : Dialect
+        How they are written.
     names : dict of int to tuple of str
         Columns of each file that has rows, by its number.
     wanted : tuple of str
@@ -109,7 +105,7 @@ class CsvRows:
         Lines at the beginning of each file that are left out: 0 or 1.
     """
 
-    delimiter: str
+    dialect: Dialect
     names: dict[int, tuple[str, ...]]
     wanted: tuple[str, ...]
     header_lines: int
@@ -139,9 +135,11 @@ class CsvRows:
             All its lines, as from `whole_lines`.
         """
         names = self.names[file]
-        rules = grammar(self.delimiter, len(names))
+        delimiter = plain_delimiter(self.dialect)
+        rules = grammar(delimiter, len(names))
         columns = [names.index(name) for name in self.wanted]
-        parser = CsvParser(file, self.delimiter, rules, columns, self.schema)
+        parser = CsvParser(file, delimiter, rules, columns, self.schema, self.dialect.delimiter)
+        blocks = plain_blocks(blocks, self.dialect)
         if self.header_lines:
             blocks = _after_first_line(blocks)
         for records in split_records(blocks, 1 + self.header_lines, rules):
@@ -170,5 +168,5 @@ def csv_rows(
         if head.names:
             _check_columns(file, head, wanted, dialect.delimiter)
     names = {number: head.names for number, head in enumerate(heads) if head.reject is None}
-    rows = CsvRows(dialect.delimiter, names, tuple(wanted), 1 if dialect.header is None else 0)
+    rows = CsvRows(dialect, names, tuple(wanted), 1 if dialect.header is None else 0)
     return rows, [head.reject for head in heads]

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hup.data.engines.plain_text import plain_blocks, plain_lines
 from hup.data.engines.reader import (
     RAW_TEXT_CHARACTERS,
+    Dialect,
     SourceFile,
     good_rows,
     problem_rows,
@@ -43,7 +45,7 @@ class JsonlHead:
     reject: FileReject | None
 
 
-def jsonl_head(file: SourceFile) -> JsonlHead:
+def jsonl_head(file: SourceFile, dialect: Dialect) -> JsonlHead:
     """Read the keys of the first lines of `file`.
 
     Raises
@@ -52,7 +54,7 @@ def jsonl_head(file: SourceFile) -> JsonlHead:
         If it is one JSON list, or none of its first lines is a JSON object.
     """
     lines, broken = first_lines(file.path, _LINES_LOOKED_AT)
-    filled = [line for line in lines if line.strip()]
+    filled = [line for line in plain_lines(lines, dialect) if line.strip()]
     if not filled:
         return JsonlHead((), FileReject(file.name, None, broken or EMPTY))
     if filled[0].lstrip().startswith(b"["):
@@ -102,10 +104,13 @@ class JsonlRows:
         Numbers of the files that have rows.
     wanted : tuple of str
         Keys.
+    dialect : Dialect
+        How the lines are written.
     """
 
     files: list[int]
     wanted: tuple[str, ...]
+    dialect: Dialect
 
     @property
     def schema(self) -> pa.Schema:
@@ -118,12 +123,13 @@ class JsonlRows:
         columns = []
         nested = []
         for name in self.wanted:
-            paths = dict.fromkeys([_pointer([name]), _pointer(name.split("."))])
+            paths = dict.fromkeys([json_pointer([name]), json_pointer(name.split("."))])
             places = [f"hup_values[{len(pointers) + place}]" for place in range(1, len(paths) + 1)]
             pointers += paths
             value = f"coalesce({', '.join(places)})"
             columns.append(f"{value} AS {quoted_name(name)}, ")
-            nested.append(_nested(name, value, list(paths)))
+            if name not in self.dialect.nested:
+                nested.append(_nested(name, value, list(paths)))
         listed = ", ".join(map(quoted_text, pointers))
         is_object = f"ltrim(hup_json, {quoted_text(_SPACE)})[1] = '{{' AND json_valid(hup_json)"
         return f"""
@@ -132,7 +138,7 @@ class JsonlRows:
                     AS hup_problem,
                 coalesce(hup_text, CASE WHEN hup_object AND hup_nested IS NULL THEN NULL
                     ELSE hup_json[:{RAW_TEXT_CHARACTERS}] END) AS hup_text
-            FROM (SELECT *, CASE {" ".join(nested)} END AS hup_nested FROM (
+            FROM (SELECT *, CASE {" ".join(nested) or "WHEN false THEN ''"} END AS hup_nested FROM (
                 SELECT *, CASE WHEN hup_object THEN json_extract_string(hup_json, [{listed}]) END AS hup_values
                 FROM (SELECT *, coalesce({is_object}, false) AS hup_object FROM {table})
             ))"""
@@ -140,7 +146,7 @@ class JsonlRows:
     def parts(self, file: int, blocks: Iterator[bytes | None]) -> Iterator[Callable[[], list[pa.RecordBatch]]]:
         """Yield, for some lines of a file each, what makes batches of `schema`; parameters as of `CsvRows.parts`."""
         line = 1
-        for block in blocks:
+        for block in plain_blocks(blocks, self.dialect):
             yield partial(_batches, block, file, line)
             line += 1 if block is None else block.count(b"\n") + 1
 
@@ -159,7 +165,7 @@ def _nested(name: str, value: str, paths: Sequence[str]) -> str:
     )
 
 
-def _pointer(keys: Sequence[str]) -> str:
+def json_pointer(keys: Sequence[str]) -> str:
     """Write the place of a value as a JSON pointer (RFC 6901)."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
@@ -183,7 +189,9 @@ def _batches(block: bytes | None, file: int, first: int) -> list[pa.RecordBatch]
     ]
 
 
-def jsonl_rows(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[JsonlRows, list[FileReject | None]]:
+def jsonl_rows(
+    files: Sequence[SourceFile], wanted: Sequence[str], dialect: Dialect
+) -> tuple[JsonlRows, list[FileReject | None]]:
     """Give the rows of `files`, and why those have none that have none.
 
     Raises
@@ -191,10 +199,10 @@ def jsonl_rows(files: Sequence[SourceFile], wanted: Sequence[str]) -> tuple[Json
     HupError
         If a key is in none of the first lines of any file (an object may lack a key), or as `jsonl_head`.
     """
-    heads = [jsonl_head(file) for file in files]
+    heads = [jsonl_head(file, dialect) for file in files]
     if any(head.reject is None for head in heads):
         existing = list(dict.fromkeys(name for head in heads for name in head.names))
         place = str(files[0].path) if len(files) == 1 else f"None of the {len(files)} files, such as {files[0].path},"
         check_columns(place, existing, wanted)
     numbers = [number for number, head in enumerate(heads) if head.reject is None]
-    return JsonlRows(numbers, tuple(wanted)), [head.reject for head in heads]
+    return JsonlRows(numbers, tuple(wanted), dialect), [head.reject for head in heads]

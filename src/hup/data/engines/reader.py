@@ -52,18 +52,24 @@ def is_uri(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How delimited text is written.
+    """How text is written.
 
     Attributes
     ----------
     delimiter : str
-        One character between fields.
+        Between fields of delimited text.
     header : tuple of str, optional
         Names of the columns, where the files have no header line.
+    encoding : str
+        Its usual name.
+    nested : tuple of str
+        Columns of JSON lines that may have lists and objects, which are given as JSON; elsewhere they are a problem.
     """
 
     delimiter: str = ","
     header: tuple[str, ...] | None = None
+    encoding: str = "utf-8"
+    nested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ ENDINGS: dict[str, TableFormat] = {
     ".tsv": "csv",
     ".txt": "csv",
     ".dat": "csv",
+    ".inter": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",

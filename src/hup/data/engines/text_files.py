@@ -30,7 +30,7 @@ def text_columns(format: TableFormat, files: Sequence[SourceFile], dialect: Dial
     HupError
         If a file does not read, or none has columns.
     """
-    heads = [csv_head(file, dialect) if format == "csv" else jsonl_head(file) for file in files]
+    heads = [csv_head(file, dialect) if format == "csv" else jsonl_head(file, dialect) for file in files]
     require_columns([(head.names, head.reject) for head in heads])
     return {name: "VARCHAR" for head in heads for name in head.names}
 
@@ -45,7 +45,7 @@ def text_rows(
     HupError
         If a file does not read or lacks one of the `wanted` columns, or none has rows.
     """
-    rows, heads = csv_rows(files, dialect, wanted) if format == "csv" else jsonl_rows(files, wanted)
+    rows, heads = csv_rows(files, dialect, wanted) if format == "csv" else jsonl_rows(files, wanted, dialect)
     rejects = given_rejects(heads)
     require_rows(len(files), rejects)
     return rows, rejects

@@ -97,8 +97,8 @@ def resolve_paths(
     rules : CategoryRules
         Which of these, and how it is written.
     levels : int, optional
-        K; by default what the rules say, else the number of columns, else the depth of the deepest path in `raw`, at
-        most `DEEPEST_BY_DEFAULT`.
+        K; by default what the rules say, else the depth of the deepest path in `raw`, where that is one text at most
+        `DEEPEST_BY_DEFAULT`.
     tree : CategoryTree, optional
         Where categories lie.
 
@@ -111,14 +111,14 @@ def resolve_paths(
     paths = [written(text) if text is not None else () for text in raw]
     depths = np.array([len(path) for path in paths], np.int64)
     unlisted = np.zeros(len(raw), bool)
-    wanted = levels or rules.levels or _n_columns(rules)
+    wanted = levels or rules.levels
     if tree is not None:
         # Trees can be deep: no path is longer than needed.
         path_of, depth_of = tree.paths(wanted or DEEPEST_BY_DEFAULT), tree.depths()
         unlisted[:] = [path != () and path[0] not in depth_of for path in paths]
         depths[:] = [depth_of.get(path[0], 1) if path else 0 for path in paths]
         paths = [path_of.get(path[0], path) if path else () for path in paths]
-    K = wanted or min(int(depths.max(initial=1)), DEEPEST_BY_DEFAULT)
+    K = wanted or min(int(depths.max(initial=1)), _n_columns(rules) or DEEPEST_BY_DEFAULT)
     missing = np.array([all(name == NO_CATEGORY for name in path[:K]) for path in paths], bool)
     kinds = {
         "extended": ~missing & (depths < K),

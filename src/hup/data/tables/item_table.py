@@ -25,7 +25,7 @@ from hup.data.tables.rows import (
     row_text,
     time_checks,
 )
-from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, told_time, with_time_parts
+from hup.data.tables.time_parts import has_no_time, shown_time, time_columns, told_kind, told_time, with_time_parts
 from hup.data.tables.timestamps import decide_reading, time_ms, time_ns
 from hup.data.tables.values import id_text
 from hup.errors import HupError
@@ -146,13 +146,15 @@ def _read_items(
     else:
         time = columns[len(wanted)]
         time_of_day = columns[len(wanted) + 1] if len(times) > 1 else None
-        kinds = raw.kinds(time) if time_of_day is None else ("VARCHAR",)
+        format = rules.timestamp.format
+        alone = tuple(told_kind(kind, format) for kind in raw.kinds(time))
+        kinds = alone if time_of_day is None else ("VARCHAR",)
         parts = time_columns(*kinds)
 
         def timed(types: AnyMapping[str, str]) -> str:
-            told, kind = told_time(types, time, time_of_day, mapping.nulls, place)
+            told, kind = told_time(types, time, time_of_day, mapping.nulls, place, format)
             rows = select({**parsed(types), "told_time": told}, counting(types))
-            return with_time_parts(rows, kind, time, place, parts)
+            return with_time_parts(rows, kind, time, place, parts, format)
 
         engine.create_table("item_rows", raw.typed(timed))
         reading = decide_reading("item_rows", kinds, rules.timestamp, time, engine, now_ms, place)

@@ -19,7 +19,7 @@ from hup.errors import HupError
 CHECKED = "checked_rows"
 BAD_COLUMNS = 'file, "row", text, reason'
 NOT_LATER = "event is not later than the last one of the dataset"
-NOT_KEPT = "behavior is not one to keep"
+_IS_GOOD = "reason IS NULL AND left_out IS NULL"
 _OPTIONAL = ("event_id", "interval", "dwell")
 
 
@@ -86,6 +86,8 @@ class TableLog:
         What was guessed, in sentences.
     placed : bool
         Whether rows have places; those of a query have none.
+    exploded : bool
+        Whether several rows may have one place, and differ in their parts.
     counts : RowCounts
         What is in the rows.
     kept : tuple of str
@@ -98,13 +100,14 @@ class TableLog:
     file_rejects: list[FileReject]
     guesses: tuple[str, ...]
     placed: bool
+    exploded: bool
     counts: RowCounts
     kept: tuple[str, ...]
 
     @property
     def good(self) -> str:
         """A SELECT of the usable rows."""
-        return f"SELECT * FROM {self.rows} WHERE reason IS NULL AND NOT left_out"
+        return f"SELECT * FROM {self.rows} WHERE {_IS_GOOD}"
 
     def keep_only_bad(self, engine: DuckDBEngine) -> str:
         """Keep the rows that cannot be used, under the name returned, and forget the others, which take most room."""
@@ -151,8 +154,9 @@ def read_log(
     guesses: dict[str, None] = {}
     for table, part in assign(source, mapping, progress):
         there = engine.reader.columns(part, table.dialect)
-        wanted = table.resolve(there, mapping.categories, _place(part))
-        raw = engine.reader.read(part, table.dialect, wanted, progress)
+        bound = table.bind(there, mapping.categories, _place(part))
+        dialect = replace(table.dialect, nested=bound.inner.columns)
+        raw = engine.reader.read(part, dialect, bound.columns(), progress)
         typed = typed_rows(raw, table, mapping, engine, now_ms)
         first_file = sum(len(earlier.files) for earlier in raws)
         kept.append(kept_name(table, mapping))
@@ -170,6 +174,7 @@ def read_log(
         file_rejects=[reject for raw in raws for reject in raw.file_rejects],
         guesses=tuple(guesses),
         placed=source.query is None,
+        exploded=any(table.explode is not None for table in mapping.tables),
         counts=count_rows(CHECKED, len(files), engine),
         kept=tuple(kept),
     )
@@ -227,7 +232,7 @@ def _place(source: TableSource) -> str:
 
 
 def _later_than(rows: str, after_ms: int) -> str:
-    early = f"reason IS NULL AND NOT left_out AND time_ms <= {after_ms}"
+    early = f"{_IS_GOOD} AND time_ms <= {after_ms}"
     reason = f"'{NOT_LATER}: ' || time_ms || ' ms is not after {after_ms} ms'"
     text = " || ', ' || ".join(
         f"'{name}=' || coalesce({quoted_name(name)}, '')" for name in ("user", "session", "item")
@@ -255,20 +260,21 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
     counts = ", ".join(f"count({quoted_name(name)}) AS n_{name}" for name in _OPTIONAL)
     kinds = f"""
         SELECT file, left_out, reason IS NOT NULL AS bad,
-            CASE WHEN reason IS NULL AND NOT left_out THEN behavior END AS behavior,
+            CASE WHEN {_IS_GOOD} THEN behavior END AS behavior,
             count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids,
             count(*) FILTER (WHERE time_ns > 0) AS finer, {counts}
         FROM {rows} GROUP BY ALL"""
     total, good = [0] * n_files, [0] * n_files
     behaviors: Counter[str] = Counter()
     sums: Counter[str] = Counter()
-    bad = out = 0
+    left_out: Counter[str] = Counter()
+    bad = 0
     for row in engine.collect(kinds).to_pylist():
         total[row["file"]] += row["n"]
         if row["bad"]:
             bad += row["n"]
-        elif row["left_out"]:
-            out += row["n"]
+        elif row["left_out"] is not None:
+            left_out[row["left_out"]] += row["n"]
         else:
             good[row["file"]] += row["n"]
             behaviors[row["behavior"]] += row["n"]
@@ -279,7 +285,7 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
         rows_by_file=total,
         good_by_file=good,
         bad=bad,
-        left_out={NOT_KEPT: out} if out else {},
+        left_out=dict(left_out.most_common()),
         behaviors=dict(behaviors.most_common()),
         columns=tuple(name for name in _OPTIONAL if sums[f"n_{name}"]),
         has_sessions=sums["session_ids"] > 0,

@@ -27,8 +27,20 @@ from hup.errors import HupError
 
 # As a person would tell of a table.
 _TABLE_KEYS = (
-    *("match", "delimiter", "header", "user", "session", "event_id", "timestamp", "item", "behavior", "interval"),
-    *("dwell", "categorised"),
+    *(
+        "match",
+        "delimiter",
+        "encoding",
+        "header",
+        "explode",
+        "user",
+        "session",
+        "event_id",
+        "timestamp",
+        "item",
+        "item_optional",
+    ),
+    *("behavior", "interval", "dwell", "whole_ids", "categorised"),
 )
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 NULLS = ("", "null", "NULL", "NaN", "nan", "None", "\\N")

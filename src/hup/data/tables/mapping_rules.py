@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -19,10 +20,14 @@ from pydantic import (
     model_validator,
 )
 
+from hup.data.engines.plain_text import UTF8, check_delimiter, check_encoding
 from hup.data.engines.reader import Dialect
+from hup.data.tables.inner_columns import InnerColumns, Place, inner_place
 from hup.errors import HupError
 
 Unit = Literal["auto", "s", "ms", "us", "ns", "iso"]
+#: What may follow a % in the format of a time; these mean the same to Python and to DuckDB.
+FORMAT_LETTERS = "YymdbBHIMSfpzaA%"
 
 
 def as_tuple(value: Any) -> Any:
@@ -51,16 +56,35 @@ class MappingSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _as_value(check: Callable[[str], str], value: str) -> str:
+    """Check a value; pydantic tells of a ValueError where it stands in the mapping."""
+    try:
+        return check(value)
+    except HupError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
 class _Delimited(MappingSection):
     """How the files of a table are written, where they are delimited text."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="one character between fields")
+    delimiter: str = Field(",", description="between fields: one character, or a few")
+    encoding: str = Field(UTF8, description="of text")
     header: Words | None = Field(None, description="names of the columns, where the files have no header line")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts(cls, delimiter: str) -> str:
+        return _as_value(check_delimiter, delimiter)
+
+    @field_validator("encoding")
+    @classmethod
+    def _usual(cls, encoding: str) -> str:
+        return _as_value(check_encoding, encoding)
 
     @property
     def dialect(self) -> Dialect:
         """The same for an engine."""
-        return Dialect(self.delimiter, self.header)
+        return Dialect(self.delimiter, self.header, self.encoding)
 
 
 class TimestampRule(MappingSection):
@@ -69,6 +93,7 @@ class TimestampRule(MappingSection):
     column: Column
     time: Column | None = Field(None, description="column with the time of day, where column is the date only")
     unit: Unit = Field("auto", description="of numbers, since 1970; iso = text such as 2019-10-01 12:30:00")
+    format: Text | None = Field(None, description="of text in another order, such as %d.%m.%Y %H:%M, as in strptime")
     zone: str = Field("UTC", description="IANA zone of times that name none; numbers count from 1970 UTC always")
     offset: Column | None = Field(None, description="column with a time that is added")
     offset_unit: Literal["s", "ms"] = "ms"
@@ -81,6 +106,26 @@ class TimestampRule(MappingSection):
         except (KeyError, ValueError, OSError):
             raise ValueError(f"{zone!r} is no time zone; expected a name such as UTC or Europe/Berlin") from None
         return zone
+
+    @field_validator("format")
+    @classmethod
+    def _tells_a_day(cls, format: str | None) -> str | None:
+        if format is None:
+            return None
+        found = re.findall("%(.?)", format)
+        for letter in found:
+            if letter not in FORMAT_LETTERS:
+                known = ", ".join(f"%{known}" for known in FORMAT_LETTERS)
+                raise ValueError(f"%{letter} in {format!r} is not known; expected {known}")
+        if not (set(found) & {"Y", "y"} and set(found) & {"m", "b", "B"} and "d" in found):
+            raise ValueError(f"{format!r} tells no day; expected year, month and day, such as %d.%m.%Y %H:%M")
+        return format
+
+    @model_validator(mode="after")
+    def _of_text(self) -> Self:
+        if self.format is not None and self.unit not in ("auto", "iso"):
+            raise ValueError(f"format is that of text, but unit {self.unit} is one of numbers; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _of_a_date(self) -> Self:
@@ -117,7 +162,9 @@ class TableMapping(_Delimited):
     """What the columns of one table are; a table is all files that `match`."""
 
     match: Text | None = Field(None, description='glob on file names, such as "*clicks*"; none: files no other takes')
+    explode: Column | None = Field(None, description="a list, of which each element becomes a row")
     item: Column
+    item_optional: bool = Field(False, description="true: rows without an item are left out and counted, not rejected")
     timestamp: Annotated[TimestampRule, BeforeValidator(_in_column)]
     behavior: Annotated[BehaviorRule, BeforeValidator(_in_column)]
     user: Column | None = None
@@ -125,6 +172,7 @@ class TableMapping(_Delimited):
     event_id: Column | None = Field(None, description="orders events of the same time; a repeated one is a duplicate")
     interval: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
     dwell: Annotated[SecondsRule | None, BeforeValidator(_in_column)] = None
+    whole_ids: Words = Field((), description="columns of ids that are written 13085.0 where 13085 is meant")
     categorised: bool = Field(True, description="false: this table lacks the category columns that others have")
 
     @model_validator(mode="after")
@@ -151,16 +199,30 @@ class TableMapping(_Delimited):
             If a column is not there; the message names those that are, and the nearest.
         """
         there = list(columns)
+        explode = None if self.explode is None else find_column(self.explode, there, f"{where}: explode", inner=True)
+        if explode is not None:  # in some line of JSON it may be no list, but an object
+            there = [name for name in there if not name.startswith(f"{explode}.")]
+        exploded = None if explode is None else inner_place(explode, there)
+        places: dict[str, Place] = {}
+
+        def needed(names: Column, role: str) -> str:
+            name = find_column(names, there, f"{where}: {role}", inner=True)
+            place = inner_place(name, there)
+            if place is not None and (name not in there or name == explode):
+                places[name] = place
+            return name
 
         def column(names: Column | None, role: str) -> str | None:
-            return None if names is None else find_column(names, there, f"{where}: {role}")
+            return None if names is None else needed(names, role)
 
+        for name in self.whole_ids:
+            needed((name,), "whole_ids")
         paths: list[Column] = [(name,) for name in categories.columns]
         if categories.column is not None:
             paths = [categories.column]
         return BoundColumns(
-            item=find_column(self.item, there, f"{where}: item"),
-            timestamp=find_column(self.timestamp.column, there, f"{where}: timestamp"),
+            item=needed(self.item, "item"),
+            timestamp=needed(self.timestamp.column, "timestamp"),
             time_of_day=column(self.timestamp.time, "timestamp.time"),
             offset=column(self.timestamp.offset, "timestamp.offset"),
             behavior=column(self.behavior.column, "behavior"),
@@ -169,19 +231,18 @@ class TableMapping(_Delimited):
             event_id=column(self.event_id, "event_id"),
             interval=column(self.interval.column if self.interval else None, "interval"),
             dwell=column(self.dwell.column if self.dwell else None, "dwell"),
-            categories=tuple(find_column(names, there, f"{where}: category") for names in paths)
-            if self.categorised
-            else (),
+            categories=tuple(needed(names, "category") for names in paths) if self.categorised else (),
+            inner=InnerColumns(places, exploded),
         )
 
     def resolve(self, columns: Iterable[str], categories: CategoryRules, where: str = "the table") -> list[str]:
-        """List the columns that this table needs; see `bind`."""
-        return self.bind(columns, categories, where).names()
+        """List the columns of the files that this table needs; see `bind`."""
+        return self.bind(columns, categories, where).columns()
 
 
 @dataclass(frozen=True)
 class BoundColumns:
-    """The columns of one table by what they are; None and () where the mapping has none."""
+    """The columns of one table by what they are; None and () where the mapping has none, `inner` are in others."""
 
     item: str
     timestamp: str
@@ -194,6 +255,12 @@ class BoundColumns:
     interval: str | None
     dwell: str | None
     categories: tuple[str, ...]
+    inner: InnerColumns
+
+    def columns(self) -> list[str]:
+        """List the columns of the files that are needed, each once."""
+        outer = (name for name in self.names() if name not in self.inner.places)
+        return list(dict.fromkeys((*outer, *self.inner.columns)))
 
     def names(self) -> list[str]:
         """List the columns, each once, in the order in which a row is shown."""
@@ -204,10 +271,10 @@ class BoundColumns:
         return list(dict.fromkeys(name for name in order if name is not None))
 
 
-def find_column(names: Sequence[str], there: Sequence[str], where: str) -> str:
-    """Give the first of `names` that is a column, or tell which columns there are."""
+def find_column(names: Sequence[str], there: Sequence[str], where: str, inner: bool = False) -> str:
+    """Give the first of `names` that is a column (or is `inner` to one), or tell which columns there are."""
     for name in names:
-        if name in there:
+        if name in there or (inner and inner_place(name, there) is not None):
             return name
     wanted = " or ".join(repr(name) for name in names)
     shown = ", ".join(there)

@@ -151,6 +151,8 @@ def _in_order(keyed: str, behaviors: tuple[Behavior, ...], log: TableLog, by_ses
     # Rows of a query have no place; there all that they say decides. One number rather than two: what is sorted by is
     # written to disk, too.
     last = {"place": f'file::BIGINT * {ROWS_OF_A_FILE} + coalesce("row", 0)'} if log.placed else {}
+    if log.placed and log.exploded:
+        last["part"] = "part"
     # Where no row has such digits they would but take room.
     finer = {"time_ns": "time_ns"} if log.counts.has_finer_times else {}
     stated = ["item_id", "behavior", *(name for name in columns if name != "event_id"), "category"]

@@ -11,16 +11,27 @@ from hup.data.engines.reader import RawTable, quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
-from hup.data.tables.time_parts import DAY_MS, has_no_time, shown_time, time_columns, told_time, with_time_parts
+from hup.data.tables.time_parts import (
+    DAY_MS,
+    has_no_time,
+    shown_time,
+    time_columns,
+    told_kind,
+    told_time,
+    with_time_parts,
+)
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
-from hup.data.tables.values import id_text, offset_columns, seconds_columns
+from hup.data.tables.values import id_text, offset_columns, seconds_columns, whole_id
 from hup.errors import HupError
 
 COLUMNS = (
     *("user", "session", "event_id", "time_ms", "time_ns", "item", "category", "behavior", "interval", "dwell"),
-    *("file", "row", "reason", "text", "left_out"),
+    *("file", "row", "part", "reason", "text", "left_out"),
 )
 PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
+NOT_KEPT = "behavior is not one to keep"
+NO_ITEM = "row has no item"
+NO_ELEMENT = "list of items is empty"
 SHOWN_CATEGORY = f"replace(category, {quoted_text(SEPARATOR)}, '/')"
 #: What may be wrong with a row: condition and reason, in SQL.
 Check = tuple[str, str]
@@ -28,6 +39,7 @@ EVENT_ID_DIGITS = 19
 _WHOLE = "0|[1-9][0-9]{0,18}"
 _TEXT_CHARACTERS = 1000
 _MOST_OFFSET = 10**14
+_PART_OF_ID = " || '#' || lpad(part::VARCHAR, 6, '0')"
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,9 @@ class TypedRows:
         - ``category``: string, the path as the table has it: text parted by the mapping's delimiter, or its columns
           joined by `SEPARATOR`; null where there is none, and where categories come from an item table.
         - ``interval``, ``dwell``: float32 seconds, null where the table states none.
-        - ``file`` int32, ``row`` int64: place.
+        - ``file`` int32, ``row`` int64: place; ``part`` int32: number of the element, where a row's list was exploded.
         - ``reason``: string, why the row cannot be used, null if it can; ``text``: string, such a row's values.
-        - ``left_out``: boolean, the behavior is none to keep; such rows have no reason unless they do not even parse.
+        - ``left_out``: string, why the mapping does not want the row, null if it does; such rows have no reason.
     guesses : tuple of str
         What was guessed, in sentences for people.
     """
@@ -82,7 +94,8 @@ def typed_rows(raw: RawTable, table: TableMapping, mapping: Mapping, engine: Duc
     bound = table.bind(raw.types[0], mapping.categories, where)
     kept = kept_name(table, mapping)
     rule = table.timestamp
-    kinds = raw.kinds(bound.timestamp) if bound.time_of_day is None else ("VARCHAR",)
+    is_text = bound.time_of_day is not None or bound.timestamp in bound.inner.places
+    kinds = ("VARCHAR",) if is_text else tuple(told_kind(kind, rule.format) for kind in raw.kinds(bound.timestamp))
     parts = time_columns(*kinds)
     # Each file in its own types: what is common to numbers and text, or to wide integers and floats, is not exact.
     engine.create_table(kept, raw.typed(lambda types: typing_sql(types, bound, table, mapping, where, parts)))
@@ -123,7 +136,7 @@ def typing_sql(
     Returns
     -------
     str
-        Its columns: ``file``, ``row``, ``problem`` and ``raw_text`` as in ``raw_rows``; text ids ``user``,
+        Its columns: ``file``, ``row``, ``problem`` and ``raw_text`` as in ``raw_rows``; ``part``; text ids ``user``,
         ``session``, ``event_id``, ``item``, ``category`` and ``told_behavior``; those of `with_time_parts`; and where
         the table has them those of `seconds_columns` and `offset_columns`.
 
@@ -132,18 +145,24 @@ def typing_sql(
     HupError
         If a column is of a type that does not fit its role.
     """
+    rows, types = bound.inner.rows(types, mapping.nulls, where)
 
     def ids(name: str | None) -> str:
-        return "NULL::VARCHAR" if name is None else column_id(types, name, mapping.nulls, where)
+        if name is None:
+            return "NULL::VARCHAR"
+        text = column_id(types, name, mapping.nulls, where)
+        return whole_id(text) if name in table.whole_ids else text
 
-    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where)
+    format = table.timestamp.format
+    time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where, format)
     columns = {
         **PLACES,
+        "part": "hup_part",
         "user": ids(bound.user),
         "session": ids(bound.session),
         "event_id": ids(bound.event_id),
         "item": ids(bound.item),
-        "category": category_text(types, bound.categories, mapping, where),
+        "category": category_text(types, bound.categories, mapping, where, table.whole_ids),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
         "told_time": time,
     }
@@ -154,7 +173,7 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, "raw_rows"), time_kind, bound.timestamp, where, parts)
+    return with_time_parts(select(columns, rows), time_kind, bound.timestamp, where, parts, format)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
@@ -165,9 +184,12 @@ def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], wher
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str) -> str:
+def category_text(
+    types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str, whole: Collection[str] = ()
+) -> str:
     """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
     parts = [column_id(types, name, mapping.nulls, where) for name in names]
+    parts = [whole_id(part) if name in whole else part for name, part in zip(names, parts, strict=True)]
     if mapping.categories.delimiter is None:
         # What parts names here is a control character in a name, which would become a blank later.
         parts = [f"replace({part}, {quoted_text(SEPARATOR)}, ' ')" for part in parts]
@@ -192,21 +214,38 @@ def _judging_sql(
         offset = "offset", table.timestamp.offset_unit, ("offset_fraction",)
         both = f"({rest} + {number_ns(*offset)})"
         time, rest = f"{time} + ({number_ms(*offset)}) + {both} // 1000000", f"{both} % 1000000"
-    keep = mapping.behaviors.keep
-    left_out = "false" if keep is None else f"coalesce(told_behavior NOT IN ({_listed(('', *keep))}), false)"
     checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
     # As many digits as the largest number has, so that 9 comes before 10.
     padded = f"WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0')"
     columns = {name: quoted_name(name) for name in COLUMNS} | {
-        "event_id": f"CASE {padded} ELSE event_id END",
+        "event_id": f"CASE {padded} ELSE event_id END" + (_PART_OF_ID if _is_shared(bound) else ""),
         "behavior": _renamed(mapping.behaviors.names),
         "text": f"CASE WHEN reason IS NOT NULL THEN {row_text(_values(bound, parts))} END",
         **({} if bound.interval else {"interval": "NULL::FLOAT"}),
         **({} if bound.dwell else {"dwell": "NULL::FLOAT"}),
     }
+    unwanted = first_reason(_unwanted(bound, table, mapping))
+    left_out = f"(CASE WHEN problem IS NOT NULL THEN NULL {unwanted} END)::VARCHAR"
     timed = f"SELECT *, {time} AS time_ms, ({rest})::INTEGER AS time_ns, {left_out} AS left_out FROM {kept}"
-    judged = f"SELECT *, CASE WHEN left_out THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
+    judged = f"SELECT *, CASE WHEN left_out IS NOT NULL THEN NULL {first_reason(checks)} END AS reason FROM ({timed})"
     return select(columns, f"({judged})")
+
+
+def _is_shared(bound: BoundColumns) -> bool:
+    """Tell whether the elements of a list have one event id, which is that of their row."""
+    explode, place = bound.inner.explode, bound.inner.places.get(bound.event_id or "")
+    return explode is not None and (place is None or place.column != explode.column)
+
+
+def _unwanted(bound: BoundColumns, table: TableMapping, mapping: Mapping) -> Iterator[Check]:
+    """List which rows the mapping does not want: condition and reason."""
+    keep = mapping.behaviors.keep
+    if keep is not None:
+        yield f"coalesce(told_behavior NOT IN ({_listed(('', *keep))}), false)", quoted_text(NOT_KEPT)
+    if bound.inner.explode is not None:
+        yield "part = 0", quoted_text(NO_ELEMENT)
+    if table.item_optional:
+        yield "item IS NULL", quoted_text(NO_ITEM)
 
 
 def first_reason(checks: Iterable[Check]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from hup.data.engines.reader import quoted_name
+from hup.data.engines.reader import quoted_name, quoted_text
 from hup.data.tables.values import (
     DECIMAL_NUMBER,
     NULL_TYPE,
@@ -24,7 +24,7 @@ _ZONE = "(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)"
 #: A date, a date with time, the latter with or without zone; for text without blanks at its ends.
 _ISO = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?( ?{_ZONE})?)?"
 _MOST_ZONE_HOURS = 15
-_MIDNIGHT = "[T ]00:00(:00([.,]0*)?)?"
+_MIDNIGHT = "[T ]0?0:00(:00([.,]0*)?)?"
 #: Types of times that have no digits beyond milliseconds.
 _WHOLE_MS = (NULL_TYPE, "DATE", "TIMESTAMP_S", "TIMESTAMP_MS")
 _PARTS = ("time_wall", "time_rest", "time_zone", "time_number", "time_fraction", "time_text")
@@ -36,8 +36,18 @@ def time_columns(*kinds: str) -> tuple[str, ...]:
     return tuple(part for part in _PARTS if part in made)
 
 
+def told_kind(kind: str, format: str | None) -> str:
+    """Give the SQL type of what `told_time` gives of values of type `kind`, from one column."""
+    return "VARCHAR" if format is not None and is_number(kind) else kind
+
+
 def told_time(
-    types: Mapping[str, str], column: str, time_of_day: str | None, nulls: Sequence[str], where: str
+    types: Mapping[str, str],
+    column: str,
+    time_of_day: str | None,
+    nulls: Sequence[str],
+    where: str,
+    format: str | None = None,
 ) -> tuple[str, str]:
     """Give what a row says of its time, null where that is missing, and its SQL type; of two columns joined, text.
 
@@ -51,6 +61,8 @@ def told_time(
         Text that means missing.
     where : str
         Of the table, for errors.
+    format : str, optional
+        Of text; a number such as 20240501 is text then, too.
 
     Raises
     ------
@@ -59,6 +71,8 @@ def told_time(
     """
     kind = types[column]
     value = present(quoted_name(column), kind, nulls)
+    if told_kind(kind, format) != kind:
+        value, kind = number_text(value, kind), "VARCHAR"
     if time_of_day is None:
         return value, kind
     time_kind = types[time_of_day]
@@ -90,7 +104,9 @@ def is_clock(kind: str) -> bool:
     return kind == "DATE" or kind.startswith("TIMESTAMP")
 
 
-def with_time_parts(rows: str, kind: str, name: str, where: str, parts: Collection[str] | None = None) -> str:
+def with_time_parts(
+    rows: str, kind: str, name: str, where: str, parts: Collection[str] | None = None, format: str | None = None
+) -> str:
     """Read a column of times as integers.
 
     Parameters
@@ -104,6 +120,8 @@ def with_time_parts(rows: str, kind: str, name: str, where: str, parts: Collecti
         Of the column and the table, for errors.
     parts : collection of str, optional
         Columns to make, of `time_columns`; by default those of `kind`. Others than these are null.
+    format : str, optional
+        How text is written, in the letters of strptime; by default as ISO 8601 has it, or a number.
 
     Returns
     -------
@@ -121,7 +139,7 @@ def with_time_parts(rows: str, kind: str, name: str, where: str, parts: Collecti
         If the column's type tells no time.
     """
     if is_text(kind):
-        return _text_parts(rows)
+        return _text_parts(rows) if format is None else _formatted_parts(rows, format)
     if is_number(kind):
         made = {
             "time_number": whole_number("told_time", kind),
@@ -207,6 +225,21 @@ def _text_parts(rows: str) -> str:
             {billionths("told_number", "VARCHAR")} AS time_fraction,
             CASE WHEN time_number IS NULL AND time_wall IS NULL THEN told_time END AS time_text
         FROM ({parts})"""
+
+
+def _formatted_parts(rows: str, format: str) -> str:
+    """Read text of a `format`, as `_text_parts` reads ISO 8601."""
+    read = f"TRY_STRPTIME(told_time, {quoted_text(format)})"
+    zone = "CASE WHEN told_us IS NOT NULL THEN 0 END" if "%z" in format.replace("%%", "") else "NULL"
+    return f"""
+        SELECT * EXCLUDE (told_time, told_us),
+            (told_us - (told_us % 1000 + 1000) % 1000) // 1000 AS time_wall,
+            (told_us % 1000 + 1000) % 1000 * 1000 AS time_rest,
+            ({zone})::BIGINT AS time_zone,
+            NULL::BIGINT AS time_number,
+            NULL::BIGINT AS time_fraction,
+            CASE WHEN told_us IS NULL THEN told_time END AS time_text
+        FROM (SELECT *, epoch_us({read}) AS told_us FROM ({rows}))"""
 
 
 def _digits(text: str) -> str:

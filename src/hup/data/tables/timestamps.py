@@ -62,23 +62,23 @@ class TimeReading:
 
 @dataclass(frozen=True)
 class _Counted:
-    """How many values of a kind a column has, the first and the last of them, and how many lie in the future."""
+    """How many values of a kind a column has, the first and last, how many lie in the future and at midnight (UTC)."""
 
     n: int
     first: int | None
     last: int | None
     future: int
+    midnights: int
 
 
 @dataclass(frozen=True)
 class _Met:
-    """What is in a column: numbers, those of each unit's magnitude among them, walls, those with a zone, midnights."""
+    """What is in a column: numbers, those of each unit's magnitude among them, walls, and those with a zone."""
 
     numbers: int
     units: dict[NumberUnit, _Counted]
     walls: _Counted
     zoned: int
-    midnights: int
 
 
 def decide_reading(
@@ -127,7 +127,7 @@ def decide_reading(
         if met.units[likely].n * 2 >= met.numbers:
             _check_unit(likely, rule, met.units[likely].first or 0, column, where)
             unit = likely
-            guesses += _unit_guesses(likely, met, column)
+            guesses += _unit_guesses(likely, met, rule, column)
         elif unit is None and met.walls.n >= met.numbers:
             guesses.append(f"{column}: {met.numbers:,} numbers among dates are times of no unit; not used.")
         elif unit is None:
@@ -158,21 +158,22 @@ def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, latest_ms: in
         part if part in parts else "NULL::BIGINT" for part in ("time_number", "time_wall", "time_zone")
     )
 
-    def counted(value: str, condition: str, latest: int) -> str:
+    def counted(value: str, condition: str, latest: int, day: int) -> str:
         met = f"FILTER (WHERE {condition})"
+        bounds = f"n: count({value}) {met}, first: min({value}) {met}, last: max({value}) {met}"
         future = f"count(*) FILTER (WHERE {condition} AND {value} > {latest})"
-        return f"{{n: count({value}) {met}, first: min({value}) {met}, last: max({value}) {met}, future: {future}}}"
+        midnights = f"count(*) FILTER (WHERE {condition} AND {value} % {day} = 0)"
+        return f"{{{bounds}, future: {future}, midnights: {midnights}}}"
 
     counts = {"numbers": f"count({number})", "zoned": f"count({zone}) FILTER (WHERE {wall} IS NOT NULL)"}
     for unit, per_second in _PER_SECOND.items():
         least = _SMALLEST_SECONDS * per_second
         inside = f"{number} >= {least} AND {number} < {least * 1000}"
-        counts[unit] = counted(number, inside, latest_ms // 1000 * per_second)
-    counts["midnights"] = f"count(*) FILTER (WHERE {wall} % {DAY_MS} = 0)"
-    counts["walls"] = counted(wall, "true", latest_ms)
+        counts[unit] = counted(number, inside, latest_ms // 1000 * per_second, DAY_MS // 1000 * per_second)
+    counts["walls"] = counted(wall, "true", latest_ms, DAY_MS)
     row: dict[str, Any] = engine.collect(select(counts, rows)).to_pylist()[0]
     units = {unit: _Counted(**row[unit]) for unit in _PER_SECOND}
-    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"], row["midnights"])
+    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"])
 
 
 def _check_kind(rule: TimestampRule, met: _Met, column: str, where: str) -> None:
@@ -192,12 +193,13 @@ def _check_unit(likely: NumberUnit, rule: TimestampRule, first: int, column: str
     )
 
 
-def _unit_guesses(unit: NumberUnit, met: _Met, column: str) -> list[str]:
+def _unit_guesses(unit: NumberUnit, met: _Met, rule: TimestampRule, column: str) -> list[str]:
     counted = met.units[unit]
     days = [_day((bound or 0) * 1000 // _PER_SECOND[unit]) for bound in (counted.first, counted.last)]
     guesses = [f"{column}: numbers are {_NAMES[unit]} since 1970, {_span(days)}."]
     if others := met.numbers - counted.n:
         guesses.append(f"{column}: {others:,} of {met.numbers:,} numbers are of another size; not used.")
+    guesses += _midnight_guess(counted, met.numbers, rule, column)
     return guesses + _future_guess(column, counted.future, met.numbers)
 
 
@@ -213,9 +215,14 @@ def _wall_guesses(met: _Met, rule: TimestampRule, column: str) -> list[str]:
     guesses = [f"{column}: {what}."]
     if met.numbers:
         guesses.append(f"{column}: {met.numbers:,} values are numbers, {met.walls.n:,} are dates.")
-    elif 1 < met.walls.n == met.midnights and rule.time is None and rule.offset is None:
-        guesses.append(_MIDNIGHTS.format(column=column))
+    guesses += _midnight_guess(met.walls, met.walls.n + met.numbers, rule, column)
     return guesses + _future_guess(column, met.walls.future, met.walls.n)
+
+
+def _midnight_guess(counted: _Counted, n: int, rule: TimestampRule, column: str) -> list[str]:
+    if not 1 < n == counted.midnights or rule.time is not None or rule.offset is not None:
+        return []
+    return [_MIDNIGHTS.format(column=column)]
 
 
 def _future_guess(column: str, future: int, n: int) -> list[str]:

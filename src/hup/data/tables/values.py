@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hup.data.engines.reader import quoted_text
-from hup.data.tables.mapping_rules import SecondsRule
 from hup.errors import HupError
+
+if TYPE_CHECKING:
+    from hup.data.tables.mapping_rules import SecondsRule
 
 NULL_TYPE = '"NULL"'
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
@@ -97,6 +100,11 @@ def id_text(column: str, kind: str, nulls: Sequence[str], name: str) -> str:
     raise HupError(
         f"Column {name!r} holds {plain_type(kind)}; expected text or numbers. Map another column, or cast this one."
     )
+
+
+def whole_id(text: str) -> str:
+    """Give ids that are text as they are, but for 13085.0, which is 13085."""
+    return f"CASE WHEN regexp_full_match({text}, '-?[0-9]+[.]0+') THEN split_part({text}, '.', 1) ELSE {text} END"
 
 
 def present(column: str, kind: str, nulls: Sequence[str]) -> str:
