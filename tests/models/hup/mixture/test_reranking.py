@@ -147,18 +147,18 @@ def test_the_sessions_of_a_lesson_are_in_none_of_the_counts_that_describe_them(d
 
 
 def test_a_lesson_teaches_which_signals_go_together():
-    """Where two signals are high at once the target is, as no sum of the two can tell."""
+    """The target has both signals or neither, all others have one of the two, so no sum of them can tell."""
     torch.manual_seed(0)
-    reranker = Reranker(2, 8)
-    both = (torch.rand(3000, 10, 2) < 0.5).float()
-    both[:, 0], column = 1.0, torch.zeros(3000, dtype=torch.int64)
-    both[:, 1:] *= (both[:, 1:].sum(dim=2, keepdim=True) < 2).float()
-    candidates = Candidates(column.unsqueeze(1).expand(-1, 10), torch.full((3000, 10), 0.1), both)
-    lesson = Lesson(candidates, column, torch.rand(3000) < 0.3)
-    for number in range(3):
+    reranker, n_queries = Reranker(2, 8), 3000
+    first = (torch.rand(n_queries, 10, 1) < 0.5).float()
+    signals, column = torch.cat([first, 1 - first], dim=2), torch.zeros(n_queries, dtype=torch.int64)
+    signals[:, 0, 1] = signals[:, 0, 0]
+    candidates = Candidates(column.unsqueeze(1).expand(-1, 10), torch.full((n_queries, 10), 0.1), signals)
+    lesson = Lesson(candidates, column, torch.rand(n_queries) < 0.3)
+    for number in range(8):
         teaching._learn(reranker, [lesson], 0.5, seed=number)
     said = torch.softmax(candidates.logits(reranker, 1.0), dim=1)[:, 0]
-    assert float(said.min()) > 0.8
+    assert float(said.min()) > 0.5
 
 
 def test_lessons_teach_the_same_every_time(dataset):
