@@ -31,8 +31,12 @@ from hup.models.hup.model import HUP
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
 from hup.recommender.kinds import KINDS, load, model_class
+from hup.recommender.recommendations import Recommendations
+from hup.recommender.restriction import Restriction
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.events import Event
+
+from ..helpers.live_sessions import live_events
 
 
 def all_recommenders() -> list[type[Recommender]]:
@@ -465,6 +469,67 @@ def test_recommendations_are_the_best_scores(model, dataset, sessions):
             assert len(answer.ranked) == min(5, len(scores))
             best = sorted(scores.values(), reverse=True)[:5]
             np.testing.assert_allclose([one.score for one in answer.ranked], best, rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- many at once
+
+
+def single(model: Recommender, dataset: Dataset, session: int, level: str, k: int, restriction=None) -> Recommendations:
+    return model.recommend(live_events(dataset, session), level, k, restriction=restriction)
+
+
+def assert_same_rows(rows: list[dict], answer: Recommendations) -> None:
+    """Names in the same order, but where scores differ by rounding alone; scores and origins to five places."""
+    assert [row["rank"] for row in rows] == list(range(1, len(answer.ranked) + 1))
+    assert {row["level"] for row in rows} <= {answer.level}
+    scores = [one.score for one in answer.ranked]
+    np.testing.assert_allclose([row["score"] for row in rows], scores, rtol=1e-5, atol=1e-5)
+    by_name = {(one.name, one.path): one for one in answer.ranked}
+    for place, (row, one) in enumerate(zip(rows, answer.ranked, strict=True)):
+        found = row["name"], tuple(row["path"])
+        if found != (one.name, one.path):
+            near = [score for score in scores if score != one.score and abs(score - one.score) <= 1e-6 * abs(one.score)]
+            assert near, f"rank {place + 1} is {found}, expected {(one.name, one.path)}"
+        origin = by_name[found].origin if found in by_name else None
+        if one.origin is None:
+            assert row["origin"] is None
+        elif origin is not None:
+            shares = {name: getattr(origin, name) for name in row["origin"]}
+            assert row["origin"] == pytest.approx(shares, abs=1e-4)
+            assert sum(row["origin"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_many_at_once_are_each_by_itself(model, dataset):
+    sessions = [*dataset.sessions("test")][::6]
+    names = [dataset.session_name(session) for session in sessions]
+    table = model.recommend_many(dataset, sessions=names, level="all", k=7)
+    by_session: dict[tuple[str, str], list[dict]] = {}
+    for row in table.to_pylist():
+        by_session.setdefault((row["session"], row["level"]), []).append(row)
+    assert [name for name, level in by_session if level == "item"] == names
+    for session, name in zip(sessions, names, strict=True):
+        for level in levels_of(dataset):
+            assert_same_rows(by_session.get((name, level), []), single(model, dataset, session, level, 7))
+
+
+def test_many_at_once_are_each_by_itself_where_not_all_may_come(model, dataset):
+    sessions = [*dataset.sessions("test")][1::10]
+    names = [dataset.session_name(session) for session in sessions]
+    own = [dataset.item_names[code] for code in range(dataset.n_train_items, dataset.n_items)]
+    some = [*dataset.item_names[: dataset.n_train_items : 3], *own, "not there"]
+    path = dataset.taxonomy.path_names(1, int(dataset.taxonomy.paths[0, 0]))
+    questions = [
+        ("item", Restriction(only=some)),
+        ("item", Restriction(exclude=some[::2], within=path)),
+        ("item", Restriction(only=some, new_only=True)),
+        (f"category_{dataset.levels}", Restriction(new_only=True)),
+        (f"category_{dataset.levels}", Restriction(within=path)),
+    ]
+    for level, restriction in questions:
+        rows = model.recommend_many(dataset, sessions=names, level=level, k=40, restriction=restriction).to_pylist()
+        for session, name in zip(sessions, names, strict=True):
+            expected = single(model, dataset, session, level, 40, restriction)
+            assert_same_rows([row for row in rows if row["session"] == name], expected)
 
 
 def test_an_empty_session_is_answered_with_popularity(model):

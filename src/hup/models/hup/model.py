@@ -23,7 +23,8 @@ from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
-from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank, reasons
+from hup.recommender.recommendations import Recommendations, own_candidates, rank, reasons
+from hup.recommender.restriction import Restriction
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.events import Event, session_events
@@ -152,12 +153,12 @@ class HUP(TrainedRecommender):
     def score(self, histories: Histories, level: str) -> Scores:
         """Score every candidate of a level; to ask for several levels, :meth:`scores` computes what they share once."""
         of_level = self._check_level(level)
-        return self.output.scores(histories)(of_level)
+        return self.output.scores(histories)[of_level]
 
     def scores(self, histories: Histories) -> LevelScores:
         """Score every candidate of every level: cosine with its target vector, or the mixture's probability."""
-        score = self.output.scores(histories)
-        return LevelScores(lambda level: score(self._check_level(level)))
+        answer = self.output.scores(histories)
+        return LevelScores(lambda level: answer[self._check_level(level)], answer.origins)
 
     def item_vectors(self) -> Tensor:
         """Vectors of the known items, ``(n_known, d)``, in the space of :meth:`profile`'s item vector.
@@ -265,7 +266,12 @@ class HUP(TrainedRecommender):
         return {level: vector.numpy() for level, vector in self.output.profile(state, now).items()}
 
     def recommend(
-        self, session: Session, level: str = "item", k: int = 20, now: float | None = None
+        self,
+        session: Session,
+        level: str = "item",
+        k: int = 20,
+        now: float | None = None,
+        restriction: Restriction | None = None,
     ) -> Recommendations:
         """Rank items, or categories of a level, for one user.
 
@@ -282,19 +288,32 @@ class HUP(TrainedRecommender):
             How many, at least 1.
         now : float, optional
             As for :meth:`profile`.
+        restriction : Restriction, optional
+            Which items may come; default all.
 
         Raises
         ------
         HupError
-            For a level that the model lacks, or ``k`` below 1.
+            For a level that the model lacks, ``k`` below 1, or a restriction that does not fit the level.
         """
-        self._check_question(level, k)
+        self._check_question(level, k, restriction)
         state = self.state(session)
         if not state.pending:
-            return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
+            return self._popular(level, k, restriction)
         own = own_candidates(self.vocabulary, state.items, level)
         answer = self.output.answer(state, Level(level), own, now)
-        items, current = state.items, state.pending[-1].item
-        ranked = rank(self.vocabulary, items, current, level, answer.known, answer.own, own, k, answer.origins)
+        ranked = rank(
+            self.vocabulary,
+            state.items,
+            state.pending[-1].item,
+            level,
+            answer.known,
+            answer.own,
+            own,
+            k,
+            answer.origins,
+            restriction,
+            state.met,
+        )
         why = reasons(state.met, answer.visited, level, answer.weights)
-        return Recommendations(level, ranked, why, self.output.basis)
+        return Recommendations(level, ranked, why, self.output.basis, self._note(ranked, restriction))
