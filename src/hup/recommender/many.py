@@ -22,10 +22,9 @@ from hup.sessions.batches import Histories, whole_sessions
 from hup.sessions.ever import EverSeen
 from hup.sessions.levels import Level
 
-#: Sessions whose rows are one record batch, and one row group of a file.
-SESSIONS_PER_BATCH = 4096
 ORIGIN = pa.struct([(share, pa.float32()) for share in ("repeat", "memory", "popularity", "profile")])
 
+_SESSIONS_PER_BATCH, _ROWS_PER_BATCH = 4096, 1 << 17  # at most, of a record batch
 _SESSIONS_AT_ONCE = 1024
 _SCORE_BYTES = 64 * 2**20  # of one level of the sessions that are scored at once
 
@@ -70,6 +69,8 @@ class ManyRecommendations:
     ----------
     schema : pa.Schema
         Columns of the answer.
+    sessions_per_batch : int
+        Sessions whose rows are one record batch, and one row group of a file.
 
     Raises
     ------
@@ -94,6 +95,7 @@ class ManyRecommendations:
                 ("origin", ORIGIN),
             ]
         )
+        self.sessions_per_batch = max(1, min(_SESSIONS_PER_BATCH, _ROWS_PER_BATCH // (k * len(self.levels))))
         self._names = CodeNames(dataset)
         self._allowed = {level: restriction.of_dataset(dataset, model.vocabulary, level) for level in levels}
         self._ever = EverSeen(dataset) if restriction.new_only else None
@@ -107,8 +109,8 @@ class ManyRecommendations:
         progress : callable, optional
             Called with the number of sessions done since its last call.
         """
-        for low in range(0, len(asked), SESSIONS_PER_BATCH):
-            yield self.batch(asked.part(low, low + SESSIONS_PER_BATCH), progress)
+        for low in range(0, len(asked), self.sessions_per_batch):
+            yield self.batch(asked.part(low, low + self.sessions_per_batch), progress)
 
     def batch(self, asked: Asked, progress: Progress | None = None) -> pa.RecordBatch:
         """Answer for all that are asked about in one record batch; parameters as for :meth:`batches`."""

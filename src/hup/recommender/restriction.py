@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,9 @@ class Restriction:
         Category that what comes must lie in: its path, coarsest first, or the same written ``"a > b"``.
     new_only : bool
         Whether what the user has been on may not come: in the session, and as far as is known in earlier ones.
+    seen : iterable of str, or path
+        With ``new_only``, further items that were seen, for example what the user has bought; they may not come, nor
+        may their categories where categories are asked for.
 
     Raises
     ------
@@ -59,12 +63,14 @@ class Restriction:
         exclude: Names = (),
         within: str | Sequence[str] = (),
         new_only: bool = False,
+        seen: Names = (),
     ) -> None:
         self.only = None if only is None else _names(only)
         self.exclude = _names(exclude)
         path = (within.split(PATH_MARK) if within else ()) if isinstance(within, str) else within
         self.within = tuple(str(name) for name in path)
         self.new_only = new_only
+        self.seen = _names(seen) if new_only else frozenset()
 
     def __repr__(self) -> str:
         only = "None" if self.only is None else f"{len(self.only):,} items"
@@ -72,6 +78,17 @@ class Restriction:
             f"Restriction(only={only}, exclude={len(self.exclude):,} items, within={PATH_MARK.join(self.within)!r}, "
             f"new_only={self.new_only})"
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and values, names in alphabetical order, for JSON."""
+        only = None if self.only is None else sorted(self.only)
+        return {
+            "only": only,
+            "exclude": sorted(self.exclude),
+            "within": list(self.within),
+            "new_only": self.new_only,
+            "seen": sorted(self.seen),
+        }
 
     def check(self, vocabulary: Vocabulary, level: str) -> None:
         """Check that all of it can be asked of a level.
@@ -118,6 +135,9 @@ class Restriction:
                     parts.append(part)
         if self.within:
             parts.append(self._inside(vocabulary, level, vocabulary.paths, vocabulary.parents))
+        if self.seen:
+            places = [vocabulary.item_codes[name] for name in self.seen if name in vocabulary.item_codes]
+            parts.append(_without(level, np.asarray(places, dtype=np.int64), vocabulary.paths, vocabulary.size(level)))
         return torch.from_numpy(np.logical_and.reduce(parts)) if parts else None
 
     def of_dataset(self, dataset: Dataset, vocabulary: Vocabulary, level: str) -> Tensor | None:
@@ -131,6 +151,10 @@ class Restriction:
         if self.within:
             tree = dataset.taxonomy
             parts.append(self._inside(vocabulary, level, tree.paths, tree.parents))
+        if self.seen:
+            size = Level(level).pick(dataset.n_items, dataset.n_categories)
+            items = np.flatnonzero(_is_in(dataset.item_name_array, self.seen))
+            parts.append(_without(level, items, dataset.taxonomy.paths, size))
         return torch.from_numpy(np.logical_and.reduce(parts)) if parts else None
 
     def allows(self, name: str, path: tuple[str, ...]) -> bool:
@@ -163,3 +187,10 @@ def _names(names: Names) -> frozenset[str]:
 def _is_in(names: pa.Array, wanted: frozenset[str]) -> Bools:
     found: Bools = pc.is_in(names, value_set=pa.array(sorted(wanted), names.type)).to_numpy(zero_copy_only=False)
     return found
+
+
+def _without(level: str, items: NDArray[np.int64], paths: NDArray[np.integer], size: int) -> Bools:
+    """Mark the codes of a level but those of some items, ``(size,)``."""
+    left = np.ones(size, dtype=bool)
+    left[Level(level).pick(items, tuple(paths[items].T))] = False
+    return left

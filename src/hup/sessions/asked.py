@@ -70,7 +70,7 @@ def asked(dataset: Dataset, users: Names | None = None, sessions: Names | None =
 def _users(dataset: Dataset, users: Names) -> Asked:
     known = dataset.users.dictionary_encode().dictionary
     if not len(known):
-        raise HupError(f"{dataset.path} names no users; ask for sessions instead, of which all can be asked for, too.")
+        raise HupError(f"{dataset.path} names no users; ask for sessions instead: all, or some by name.")
     newest = newest_sessions(dataset)
     if isinstance(users, str) and users == "all":
         return Asked("user", known, newest)
@@ -89,9 +89,7 @@ def _sessions(dataset: Dataset, sessions: Names) -> Asked:
     several = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(several):
         name, count = several[0]["values"], several[0]["counts"]
-        raise HupError(
-            f"{dataset.path} has {count} sessions of the name {name.as_py()!r}; ask for their users instead."
-        )
+        raise HupError(f"{dataset.path} has {count} sessions that are called {name.as_py()!r}; ask for users.")
     return Asked("session", names, place)
 
 
