@@ -53,6 +53,8 @@ SIGNATURES = {
     "HUP.recommend": "self session level k now restriction",
     "HUP.recommend_many": "self dataset * users sessions level k restriction progress",
     "HUP.recommend_stream": "self dataset * users sessions level k restriction progress",
+    "HUP.profiles": "self dataset * users sessions progress",
+    "HUP.profile_stream": "self dataset * users sessions progress",
     "Restriction": "* only exclude within new_only seen",
     "HUP.save_pretrained": "self folder",
     "HUP.from_pretrained": "folder",

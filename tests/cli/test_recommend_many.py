@@ -191,3 +191,20 @@ def test_a_dataset_of_another_shop_is_told(folder, shop, invoke):
     done = invoke("recommend", folder / "model", "--dataset", shop / "dataset", "--sessions", "all", "--out", "x.csv")
     assert done.exit_code == 1
     assert "was trained on another dataset" in done.stderr
+
+
+def test_profiles_into_a_file(folder, invoke, tmp_path):
+    out = tmp_path / "profiles.parquet"
+    done = invoke("profiles", folder / "model", "--dataset", folder / "dataset", "--users", "all", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "48 rows for 12 users" in done.stderr
+    model, dataset = HUP.from_pretrained(folder / "model"), Dataset.open(folder / "dataset")
+    assert pq.read_table(out).equals(model.profiles(dataset))
+
+
+def test_profiles_that_cannot_be_had(folder, invoke, tmp_path):
+    options = ("--dataset", folder / "dataset", "--out", tmp_path / "p.csv")
+    other = invoke("profiles", folder / "popular", *options, "--users", "all")
+    assert other.exit_code == 1
+    assert "is of kind popularity, which has no profiles" in other.stderr
+    assert invoke("profiles", folder / "model", *options).exit_code == 2

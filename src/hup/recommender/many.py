@@ -26,6 +26,7 @@ ORIGIN = pa.struct([(share, pa.float32()) for share in ("repeat", "memory", "pop
 
 _SESSIONS_PER_BATCH, _ROWS_PER_BATCH = 4096, 1 << 17  # at most, of a record batch
 _SESSIONS_AT_ONCE = 1024
+_EVENTS_AT_ONCE = 1 << 16
 _SCORE_BYTES = 64 * 2**20  # of one level of the sessions that are scored at once
 
 Progress = Callable[[int], None]
@@ -215,6 +216,14 @@ def batches_by_length(
 ) -> Iterator[tuple[NDArray[np.int64], Histories]]:
     """Lay out sessions as they stand, of like length together: a model that pads wastes little then.
 
+    Parameters
+    ----------
+    dataset : Dataset
+    sessions : ndarray
+        ``(n,)`` session indices.
+    size : int
+        Most sessions of a batch; long ones are fewer.
+
     Yields
     ------
     ndarray
@@ -222,7 +231,12 @@ def batches_by_length(
     Histories
         Of these sessions; what is known only once they go on is masked.
     """
-    by_length = np.argsort(np.diff(dataset.offsets)[sessions], kind="stable")
-    for low in range(0, len(sessions), size):
+    lengths = np.diff(dataset.offsets)[sessions]
+    by_length = np.argsort(lengths, kind="stable")
+    low = 0
+    while low < len(sessions):
         place = by_length[low : low + size]
+        events = np.arange(1, len(place) + 1) * lengths[place]  # if all were as long as the last one
+        place = place[: max(1, int(np.count_nonzero(events <= _EVENTS_AT_ONCE)))]
+        low += len(place)
         yield place, whole_sessions(dataset, sessions[place], "mask")

@@ -92,6 +92,9 @@ class CosineOutput:
             profiles = pyramid(histories, steps)
         return pyramid_columns(steps, pyramid.level_names, pyramid.layout, profiles, set(self.trained))
 
+    def check_profiles(self) -> None:
+        """There are always some."""
+
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5."""
         return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
@@ -17,15 +18,19 @@ from hup.models.hup import warm_start
 from hup.models.hup.ablations import TUNING
 from hup.models.hup.cosine import CosineOutput
 from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.many_profiles import ManyProfiles
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.output import COUNTED, Output
 from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
+from hup.recommender.lineage import is_of_earlier_state
+from hup.recommender.many import Progress
 from hup.recommender.recommendations import Recommendations, own_candidates, rank, reasons
 from hup.recommender.restriction import Restriction
 from hup.recommender.vocabulary import Vocabulary
+from hup.sessions.asked import Names, asked
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.events import Event, session_events
 from hup.sessions.levels import Level
@@ -264,6 +269,48 @@ class HUP(TrainedRecommender):
         if not state.pending:
             raise HupError("An empty session has no profile; recommend() answers with popularity there.")
         return {level: vector.numpy() for level, vector in self.output.profile(state, now).items()}
+
+    def profiles(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        progress: Progress | None = None,
+    ) -> pa.Table:
+        """Profile vectors of every level for many users of a dataset; parameters as for :meth:`recommend_many`.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``user`` (or ``session``), ``level`` (bottom first), and ``vector``: what :meth:`profile` gives of the
+            newest session, as it stands, and without ``now``.
+
+        Raises
+        ------
+        HupError
+            The model was trained without profiles; or the dataset is another one, or has no such user or session.
+        """
+        return self.profile_stream(dataset, users=users, sessions=sessions, progress=progress).read_all()
+
+    def profile_stream(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        progress: Progress | None = None,
+    ) -> pa.RecordBatchReader:
+        """Give what :meth:`profiles` gives in record batches, made as they are read: memory stays bounded."""
+        who = asked(dataset, users, sessions)
+        many = self.many_profiles(dataset, who.key)
+        return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
+
+    def many_profiles(self, dataset: Dataset, key: str) -> ManyProfiles:
+        """Get ready to be asked for the profiles of many sessions."""
+        is_of_earlier_state(self, dataset)
+        self.output.check_profiles()
+        return ManyProfiles(self.pyramid, self.buckets, dataset, key)
 
     def recommend(
         self,

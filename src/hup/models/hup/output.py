@@ -111,6 +111,16 @@ class Output(Protocol):
         """Attention of every level over one history, bottom first; none where there is no attention."""
         ...
 
+    def check_profiles(self) -> None:
+        """Check that there are profiles.
+
+        Raises
+        ------
+        HupError
+            The model was trained without.
+        """
+        ...
+
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profile vector ``(d,)`` of every level of the pyramid for a live state that is not empty."""
         ...

@@ -145,10 +145,14 @@ class MixtureOutput:
         """Give the runs of histories, after those of earlier sessions where these are looked at."""
         return self.network.with_earlier(run_table(histories, self.network.n_behaviors), histories)
 
-    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
-        """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+    def check_profiles(self) -> None:
+        """Check that the pyramid takes part."""
         if not self.network.has_profile:
             raise HupError("mixture.profile is false: this model was trained without profiles.")
+
+    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
+        """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+        self.check_profiles()
         return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
