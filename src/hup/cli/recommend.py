@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hup.cli.console import console, note, results_table
-from hup.cli.session_input import SessionFormat, session_from_dataset, session_from_file
+from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
 from hup.cli.table_output import asked_by_options, write_table
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ def recommend(
         typer.Option(help="File with one session; - reads standard input. With --dataset: the name of one there."),
     ] = None,
     format: Annotated[
-        SessionFormat,
-        typer.Option(help="jd: one line of item+behavior+category+interval+dwell; jsonl: one event a line."),
-    ] = SessionFormat.JD,
+        LogFormat,
+        typer.Option(
+            help="log: as the model's log; jd: a line of item+behavior+category+interval+dwell; jsonl: one event a "
+            "line."
+        ),
+    ] = LogFormat.LOG,
     dataset: Annotated[Path | None, typer.Option(help="Dataset folder that users and sessions are of.")] = None,
     user: Annotated[str | None, typer.Option(help="User of the dataset: the newest session counts.")] = None,
     users: Annotated[
@@ -80,7 +83,7 @@ def recommend(
     if opened is not None:
         found = session_from_dataset(opened, user, session)
     else:
-        found = session_from_file(Path(str(session)), format)
+        found = session_from_file(Path(str(session)), format, recommender)
     _remark(recommender, found.events)
     restriction, ask = restrict(seen=found.seen), _asker(recommender, found)
     levels = list(recommender.levels) if level == "all" else [level]

@@ -12,12 +12,21 @@ from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.data.dataset import Dataset
+    from hup.recommender.base import Recommender
     from hup.sessions.events import Event
 
 
 class SessionFormat(StrEnum):
     """How a session is written."""
 
+    JD = "jd"
+    JSONL = "jsonl"
+
+
+class LogFormat(StrEnum):
+    """How a session is written for a model that knows the format of its log."""
+
+    LOG = "log"
     JD = "jd"
     JSONL = "jsonl"
 
@@ -40,8 +49,15 @@ class GivenSession:
     seen: frozenset[str] = frozenset()
 
 
-def session_from_file(session: Path, format: SessionFormat) -> GivenSession:
+def session_from_file(session: Path, format: LogFormat, model: Recommender) -> GivenSession:
     """Read the session of a file, or with ``-`` of standard input.
+
+    Parameters
+    ----------
+    session : Path
+    format : LogFormat
+    model : Recommender
+        It knows how its log is written.
 
     Raises
     ------
@@ -49,8 +65,13 @@ def session_from_file(session: Path, format: SessionFormat) -> GivenSession:
         It does not read.
     """
     from hup.sessions.events import events_from_jd, events_from_jsonl
+    from hup.sessions.log_session import events_from_log
 
-    read = events_from_jd if format is SessionFormat.JD else events_from_jsonl
+    if format is LogFormat.LOG and model.preparation is not None and model.preparation.format != "jd":
+        if str(session) == "-":
+            raise HupError("A table is read from a file; from standard input give a session with --format jsonl or jd.")
+        return GivenSession(events_from_log(session, model.preparation, model.vocabulary.levels), [])
+    read = events_from_jsonl if format is LogFormat.JSONL else events_from_jd
     source = "standard input" if str(session) == "-" else str(session)
     return GivenSession(read(session_text(session), source), [])
 

@@ -45,7 +45,7 @@ class Recommender(SavedModel):
         What epochs and weights are chosen by, where it is not all candidates: given a dataset, vectors of its known
         items, ``(n_known, d)``, fitted on its training split. Candidates are then the neighbours of what was browsed,
         as in :func:`hup.evaluation.evaluate`. It is of the fitting, not of the model, and is not saved.
-    kind, options, name, metrics, dataset_fingerprint, dataset_bounds
+    kind, options, name, metrics, dataset_fingerprint, dataset_bounds, preparation
         As of any :class:`~hup.recommender.saved.SavedModel`.
     """
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hup.config import Section
 from hup.data.dataset import Behavior, Dataset
-from hup.data.manifest import SplitBounds
+from hup.data.manifest import Preparation, SplitBounds
 from hup.errors import HupError
 from hup.recommender.model_folder import (
     CONFIG,
@@ -49,8 +49,8 @@ class SavedModel(ABC):
         What the model's row is called in tables; default its kind.
     metrics : dict
         How fitting ended.
-    dataset_fingerprint, dataset_bounds
-        Of the dataset it was fitted on; None before.
+    dataset_fingerprint, dataset_bounds, preparation
+        Of the dataset it was fitted on; None before. The last one has the mapping by which its log is read.
     """
 
     kind: ClassVar[str]
@@ -62,6 +62,7 @@ class SavedModel(ABC):
         self.metrics: dict[str, Any] = {}
         self.dataset_fingerprint: str | None = None
         self.dataset_bounds: SplitBounds | None = None
+        self.preparation: Preparation | None = None
         self._vocabulary: Vocabulary | None = None
 
     @abstractmethod
@@ -83,6 +84,7 @@ class SavedModel(ABC):
         self._vocabulary = Vocabulary.of(dataset)
         self.dataset_fingerprint = dataset.fingerprint
         self.dataset_bounds = dataset.manifest.split.bounds
+        self.preparation = dataset.manifest.preparation
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -114,6 +116,7 @@ class SavedModel(ABC):
             "behaviors": [behavior.model_dump() for behavior in vocabulary.behaviors],
             "dataset_fingerprint": self.dataset_fingerprint,
             "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
+            "preparation": self.preparation and self.preparation.model_dump(mode="json"),
             "digests": digests(folder, (WEIGHTS, ITEMS, CATEGORIES)),
         }
         write_json(folder / CONFIG, content | self._more_config())
@@ -136,6 +139,8 @@ class SavedModel(ABC):
             model.dataset_fingerprint = content["dataset_fingerprint"]
             bounds = content["dataset_bounds"]
             model.dataset_bounds = bounds and SplitBounds.model_validate(bounds)
+            preparation = content.get("preparation")
+            model.preparation = preparation and Preparation.model_validate(preparation)
             model._take_config(content)
             written = dict(content["digests"])
         except (HupError, KeyError, TypeError, ValueError) as error:
