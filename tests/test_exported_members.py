@@ -55,6 +55,7 @@ SIGNATURES = {
     "HUP.recommend_stream": "self dataset * users sessions level k restriction progress",
     "HUP.profiles": "self dataset * users sessions progress",
     "HUP.profile_stream": "self dataset * users sessions progress",
+    "HUP.similar": "self name level k restriction",
     "Restriction": "* only exclude within new_only seen",
     "HUP.save_pretrained": "self folder",
     "HUP.from_pretrained": "folder",

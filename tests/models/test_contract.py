@@ -532,6 +532,55 @@ def test_many_at_once_are_each_by_itself_where_not_all_may_come(model, dataset):
             assert_same_rows([row for row in rows if row["session"] == name], expected)
 
 
+#: Models that know of no pair of items: they rank by counts of single ones, or look up whole sessions.
+KNOW_NO_PAIRS = {
+    *("popularity", "recency", "vsknn", "vsknn+recency", "stan", "stan+item-knn+recency", "slist+recency", "lightgbm"),
+    *("by-level", "by-level-mixed"),
+}
+
+
+def test_what_is_similar(model, dataset, request):
+    if request.node.callspec.params["make"] in KNOW_NO_PAIRS:
+        with pytest.raises(HupError, match="neither vectors nor counts of pairs"):
+            model.similar(dataset.item_names[0])
+        return
+    counts = model.vocabulary.counts["item"]
+    name = dataset.item_names[int(counts.argmax())]
+    answer = model.similar(name, k=6)
+    scores = [one.score for one in answer.ranked]
+    assert 1 <= len(scores) <= 6
+    assert scores == sorted(scores, reverse=True)
+    assert name not in [one.name for one in answer.ranked]
+    if hasattr(model, "item_vectors"):
+        vectors = torch.nn.functional.normalize(model.item_vectors(), dim=1)
+        expected = (vectors @ vectors[int(counts.argmax())]).sort(descending=True).values[1:7]
+        assert answer.basis == "cosine"
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    wanted = [one.name for one in answer.ranked[1:3]]
+    restricted = model.similar(name, restriction=Restriction(only=[*wanted, name]))
+    assert [one.name for one in restricted.ranked] == wanted
+    with pytest.raises(HupError, match="does not know an item 'nobody'"):
+        model.similar("nobody")
+
+
+def test_what_is_similar_to_a_category(model, dataset, request):
+    if request.node.callspec.params["make"] in KNOW_NO_PAIRS:
+        return
+    tree, level = dataset.taxonomy, f"category_{dataset.levels}"
+    code = next((code for code in range(model.vocabulary.size(level)) if code != tree.no_category[-1]), None)
+    if code is None:
+        return  # a shop without categories
+    path = tree.path_names(dataset.levels, code)
+    answer = model.similar(path, level, k=3)
+    assert answer.ranked == model.similar(" > ".join(path), level, k=3).ranked
+    told = [one.path for one in answer.ranked]
+    assert len(set(told)) == len(told)
+    assert path not in told
+    assert ("(none)",) * dataset.levels not in told
+    with pytest.raises(HupError, match=r"does not know a category 'x' of level"):
+        model.similar("x", level)
+
+
 def test_an_empty_session_is_answered_with_popularity(model):
     answer = model.recommend([], k=3)
     assert answer.basis == "popularity"

@@ -20,6 +20,7 @@ from hup.cli import (
     profiles,
     recommend,
     report,
+    similar,
     simulate,
     sweep,
     train,
@@ -89,6 +90,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup recommend model --dataset dataset --user ann --only in-stock.txt --within 'lamps > desk'",
         "hup recommend model --dataset dataset --users all --new-only --out recommendations.parquet",
     ),
+    similar.similar: ("hup similar model 42", "hup similar model 'lamps > desk' --level category_2 -k 5"),
     profiles.profiles: ("hup profiles model --dataset dataset --users all --out profiles.parquet",),
 }
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.console import console, note, results_table
+from hup.cli.answers import print_answer
+from hup.cli.console import note
 from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
 from hup.cli.table_output import asked_by_options, write_table
 
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
     from hup.cli.session_input import GivenSession
     from hup.data.dataset import Dataset
     from hup.recommender.base import Recommender
-    from hup.recommender.recommendations import Origin, Recommendations
+    from hup.recommender.recommendations import Recommendations
     from hup.recommender.restriction import Restriction
     from hup.sessions.asked import Asked
     from hup.sessions.events import Event
-
-REASONS_SHOWN = 3
-SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
 
 
 def recommend(
@@ -92,7 +90,7 @@ def recommend(
         typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
         return
     for answer in answers:
-        _print(answer)
+        print_answer(answer)
 
 
 def _check_options(
@@ -154,37 +152,3 @@ def _asker(recommender: Recommender, session: GivenSession) -> Callable[..., Rec
     if isinstance(recommender, HUP):
         return partial(recommender.recommend, recommender.state(session.events, session.earlier))
     return partial(recommender.recommend, session.events)
-
-
-def _why(origin: Origin) -> str:
-    """Say what brought most of the probability."""
-    shares = {
-        "again": origin.repeat,
-        "near": origin.memory,
-        "fits the profile": origin.profile,
-        "popular": origin.popularity,
-    }
-    most = max(shares, key=lambda name: shares[name])
-    near = f" {origin.runs[0].name}" if most == "near" and origin.runs else ""
-    return f"{most}{near} ({100 * shares[most]:.0f} %)"
-
-
-def _print(answer: Recommendations) -> None:
-    from rich.markup import escape
-
-    if answer.note:
-        note(answer.note)
-    score = SCORE_TITLES[answer.basis]
-    columns = ["rank", "item" if answer.level == "item" else "category", "categories", score, "in session"]
-    with_origin = any(recommended.origin for recommended in answer.ranked)
-    if with_origin:
-        columns.append("why")
-    table = results_table(f"Recommendations, level {answer.level}", columns, right=("rank", score))
-    for place, recommended in enumerate(answer.ranked, 1):
-        names = escape(recommended.name), escape(" > ".join(recommended.path))
-        why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin
-        table.add_row(str(place), *names, f"{recommended.score:.3f}", "yes" if recommended.seen else "", *why)
-    console.print(table)
-    if answer.reasons:
-        top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])
-        console.print(f"Attention of this level in the session: {top}\n", markup=False)

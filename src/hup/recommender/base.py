@@ -19,6 +19,7 @@ from hup.recommender.many import ManyRecommendations
 from hup.recommender.recommendations import Recommendation, Recommendations, own_candidates, popular, rank
 from hup.recommender.restriction import Restriction
 from hup.recommender.saved import SavedModel
+from hup.recommender.similar import Likeness, code_of, most_like
 from hup.recommender.vocabulary import SessionReader
 from hup.sessions.asked import Names, asked
 from hup.sessions.batches import Histories
@@ -158,6 +159,48 @@ class Recommender(SavedModel):
             restriction=restriction,
         )
         return Recommendations(level, ranked, (), "score", self._note(ranked, restriction))
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare a code of a level with all known ones; a model that has vectors or counts of pairs knows how.
+
+        Raises
+        ------
+        HupError
+            The model has neither.
+        """
+        raise HupError(f"{self.name} has neither vectors nor counts of pairs by which items would be similar.")
+
+    def similar(
+        self, name: str | Sequence[str], level: str = "item", k: int = 10, restriction: Restriction | None = None
+    ) -> Recommendations:
+        """List what is most like an item, or a category, whoever asks.
+
+        Parameters
+        ----------
+        name : str or sequence of str
+            The item; of a category its path, coarsest first, or the same written ``"a > b"``.
+        level : str
+            ``"item"`` or ``"category_k"``.
+        k : int
+            How many, at least 1.
+        restriction : Restriction, optional
+            Which items may come; default all.
+
+        Returns
+        -------
+        Recommendations
+            By the cosine of the level's vectors, or by co-visits where a model counts these.
+
+        Raises
+        ------
+        HupError
+            The model does not know it, or nothing by which it could compare; else as for :meth:`recommend`.
+        """
+        self._check_question(level, k, restriction)
+        code = code_of(self.vocabulary, level, name)
+        likeness = self.likeness(Level(level), code)
+        ranked = most_like(self.vocabulary, level, code, likeness, k, restriction)
+        return Recommendations(level, ranked, (), likeness.basis, self._note(ranked, restriction))
 
     def _popular(self, level: str, k: int, restriction: Restriction | None) -> Recommendations:
         """Answer for a user who has done nothing yet."""

@@ -101,7 +101,7 @@ class Recommendations:
         Items or categories of the session by the attention they got, most first; none where a model has no attention.
     basis : str
         What the scores are: ``"profile"`` (HUP), ``"probability"`` (HUP with a mixture), ``"score"`` (other models), or
-        ``"popularity"`` where the session is empty.
+        ``"popularity"`` where the session is empty. Of what is similar ``"cosine"`` or ``"co-visits"``.
     note : str
         What is to be known of the restriction: how many of its items the model does not know, and that nothing is left.
     """
@@ -178,7 +178,7 @@ def rank(
     ranked = []
     for place, code, score, origin in zip(places, chosen, scores, told, strict=True):
         if place < len(known):
-            name, names = _known_names(vocabulary, level, place)
+            name, names = known_names(vocabulary, level, place)
             ranked.append(Recommendation(name, score, names, code in seen, origin))
         else:
             candidate = candidates[place - len(known)]
@@ -213,7 +213,7 @@ def popular(
         best = best[allowed.numpy()[best]]
     ranked = []
     for code in best[best != excluded][:k].tolist():
-        name, names = _known_names(vocabulary, level, code)
+        name, names = known_names(vocabulary, level, code)
         ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
     return tuple(ranked)
 
@@ -279,7 +279,7 @@ def _names(seen: Seen, level: Level) -> tuple[str, ...]:
     return seen.names[: level.k] if level.is_category else seen.names
 
 
-def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
+def known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
     """Name of a code of the vocabulary, and its path of names."""
     k = Level(level).k
     if k:

@@ -29,6 +29,7 @@ from hup.recommender.lineage import is_of_earlier_state
 from hup.recommender.many import Progress
 from hup.recommender.recommendations import Recommendations, own_candidates, rank, reasons
 from hup.recommender.restriction import Restriction
+from hup.recommender.similar import Likeness, cosines
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.asked import Names, asked
 from hup.sessions.batches import Histories, Targets
@@ -184,6 +185,10 @@ class HUP(TrainedRecommender):
         if not of_level.is_category:
             raise HupError(f"{level} is no category level; its vectors are item_vectors().")
         return self.pyramid.target_table(of_level).vectors().detach()
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the target vectors of a level, those that profiles are compared with."""
+        return cosines(self.pyramid.target_table(level).vectors(), code)
 
     def biases(self, level: str = "item") -> Tensor:
         """Give what is added to ``vector · profile`` where the profile alone ranks a level, ``(n_known,)``.
