@@ -25,6 +25,7 @@ PAGES = {
     "docs/event-tables.md": ("mapping.toml", "shop/manifest.json"),
     "docs/exports.md": ("shop/manifest.json",),
     "docs/jd-lines.md": ("dataset/manifest.json", "model/model.safetensors"),
+    "docs/recommending.md": ("recommendations.parquet", "profiles.parquet", "in-stock.jsonl"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }
 TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md"}

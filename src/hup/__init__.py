@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hup.models.hup.model import HUP
     from hup.proposing.propose import propose_mapping
     from hup.recommender.kinds import load
+    from hup.recommender.restriction import Restriction
     from hup.sessions.events import Event
     from hup.simulator import SimulatorConfig, simulate
 
@@ -30,6 +31,7 @@ _HOMES = {
     "HUP": "hup.models.hup.model",
     "HupError": "hup.errors",
     "Mapping": "hup.data.tables.mapping",
+    "Restriction": "hup.recommender.restriction",
     "SimulatorConfig": "hup.simulator",
     "append": "hup.data.prepare",
     "compare": "hup.experiment",
@@ -49,6 +51,7 @@ __all__ = [
     "Event",
     "HupError",
     "Mapping",
+    "Restriction",
     "SimulatorConfig",
     "__version__",
     "append",

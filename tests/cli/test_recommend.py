@@ -98,7 +98,7 @@ def test_json(answer):
     found = answer(SESSION)
     assert list(found) == ["item"]
     item = found["item"]
-    assert item.keys() == {"level", "ranked", "reasons", "basis"}
+    assert item.keys() == {"level", "ranked", "reasons", "basis", "note"}
     assert (item["level"], item["basis"]) == ("item", "profile")
     scores = [row["score"] for row in item["ranked"]]
     assert scores == sorted(scores, reverse=True)

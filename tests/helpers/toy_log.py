@@ -23,7 +23,7 @@ def toy_log(
         n_train_categories=n_categories,
         behaviors=[],
         fingerprint="f" * 64,
-        manifest=SimpleNamespace(split=SimpleNamespace(bounds=None)),
+        manifest=SimpleNamespace(split=SimpleNamespace(bounds=None), preparation=None),
         offsets=np.concatenate([[0], np.cumsum([len(session) for session in sessions])]).astype(np.int64),
         item=np.array(items, dtype=np.int32),
         taxonomy=SimpleNamespace(

@@ -31,8 +31,12 @@ from hup.models.hup.model import HUP
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
 from hup.recommender.kinds import KINDS, load, model_class
+from hup.recommender.recommendations import Recommendations
+from hup.recommender.restriction import Restriction
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.events import Event
+
+from ..helpers.live_sessions import live_events
 
 
 def all_recommenders() -> list[type[Recommender]]:
@@ -465,6 +469,116 @@ def test_recommendations_are_the_best_scores(model, dataset, sessions):
             assert len(answer.ranked) == min(5, len(scores))
             best = sorted(scores.values(), reverse=True)[:5]
             np.testing.assert_allclose([one.score for one in answer.ranked], best, rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- many at once
+
+
+def single(model: Recommender, dataset: Dataset, session: int, level: str, k: int, restriction=None) -> Recommendations:
+    return model.recommend(live_events(dataset, session), level, k, restriction=restriction)
+
+
+def assert_same_rows(rows: list[dict], answer: Recommendations) -> None:
+    """Names in the same order, but where scores differ by rounding alone; scores and origins to five places."""
+    assert [row["rank"] for row in rows] == list(range(1, len(answer.ranked) + 1))
+    assert {row["level"] for row in rows} <= {answer.level}
+    scores = [one.score for one in answer.ranked]
+    np.testing.assert_allclose([row["score"] for row in rows], scores, rtol=1e-5, atol=1e-5)
+    by_name = {(one.name, one.path): one for one in answer.ranked}
+    for place, (row, one) in enumerate(zip(rows, answer.ranked, strict=True)):
+        found = row["name"], tuple(row["path"])
+        if found != (one.name, one.path):
+            near = [score for score in scores if score != one.score and abs(score - one.score) <= 1e-6 * abs(one.score)]
+            assert near, f"rank {place + 1} is {found}, expected {(one.name, one.path)}"
+        origin = by_name[found].origin if found in by_name else None
+        if one.origin is None:
+            assert row["origin"] is None
+        elif origin is not None:
+            shares = {name: getattr(origin, name) for name in row["origin"]}
+            assert row["origin"] == pytest.approx(shares, abs=1e-4)
+            assert sum(row["origin"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_many_at_once_are_each_by_itself(model, dataset):
+    sessions = [*dataset.sessions("test")][::6]
+    names = [dataset.session_name(session) for session in sessions]
+    table = model.recommend_many(dataset, sessions=names, level="all", k=7)
+    by_session: dict[tuple[str, str], list[dict]] = {}
+    for row in table.to_pylist():
+        by_session.setdefault((row["session"], row["level"]), []).append(row)
+    assert [name for name, level in by_session if level == "item"] == names
+    for session, name in zip(sessions, names, strict=True):
+        for level in levels_of(dataset):
+            assert_same_rows(by_session.get((name, level), []), single(model, dataset, session, level, 7))
+
+
+def test_many_at_once_are_each_by_itself_where_not_all_may_come(model, dataset):
+    sessions = [*dataset.sessions("test")][1::10]
+    names = [dataset.session_name(session) for session in sessions]
+    own = [dataset.item_names[code] for code in range(dataset.n_train_items, dataset.n_items)]
+    some = [*dataset.item_names[: dataset.n_train_items : 3], *own, "not there"]
+    path = dataset.taxonomy.path_names(1, int(dataset.taxonomy.paths[0, 0]))
+    questions = [
+        ("item", Restriction(only=some)),
+        ("item", Restriction(exclude=some[::2], within=path)),
+        ("item", Restriction(only=some, new_only=True)),
+        (f"category_{dataset.levels}", Restriction(new_only=True)),
+        (f"category_{dataset.levels}", Restriction(within=path)),
+    ]
+    for level, restriction in questions:
+        rows = model.recommend_many(dataset, sessions=names, level=level, k=40, restriction=restriction).to_pylist()
+        for session, name in zip(sessions, names, strict=True):
+            expected = single(model, dataset, session, level, 40, restriction)
+            assert_same_rows([row for row in rows if row["session"] == name], expected)
+
+
+#: Models that know of no pair of items: they rank by counts of single ones, or look up whole sessions.
+KNOW_NO_PAIRS = {
+    *("popularity", "recency", "vsknn", "vsknn+recency", "stan", "stan+item-knn+recency", "slist+recency", "lightgbm"),
+    *("by-level", "by-level-mixed"),
+}
+
+
+def test_what_is_similar(model, dataset, request):
+    if request.node.callspec.params["make"] in KNOW_NO_PAIRS:
+        with pytest.raises(HupError, match="neither vectors nor counts of pairs"):
+            model.similar(dataset.item_names[0])
+        return
+    counts = model.vocabulary.counts["item"]
+    name = dataset.item_names[int(counts.argmax())]
+    answer = model.similar(name, k=6)
+    scores = [one.score for one in answer.ranked]
+    assert 1 <= len(scores) <= 6
+    assert scores == sorted(scores, reverse=True)
+    assert name not in [one.name for one in answer.ranked]
+    if hasattr(model, "item_vectors"):
+        vectors = torch.nn.functional.normalize(model.item_vectors(), dim=1)
+        expected = (vectors @ vectors[int(counts.argmax())]).sort(descending=True).values[1:7]
+        assert answer.basis == "cosine"
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    wanted = [one.name for one in answer.ranked[1:3]]
+    restricted = model.similar(name, restriction=Restriction(only=[*wanted, name]))
+    assert [one.name for one in restricted.ranked] == wanted
+    with pytest.raises(HupError, match="does not know an item 'nobody'"):
+        model.similar("nobody")
+
+
+def test_what_is_similar_to_a_category(model, dataset, request):
+    if request.node.callspec.params["make"] in KNOW_NO_PAIRS:
+        return
+    tree, level = dataset.taxonomy, f"category_{dataset.levels}"
+    code = next((code for code in range(model.vocabulary.size(level)) if code != tree.no_category[-1]), None)
+    if code is None:
+        return  # a shop without categories
+    path = tree.path_names(dataset.levels, code)
+    answer = model.similar(path, level, k=3)
+    assert answer.ranked == model.similar(" > ".join(path), level, k=3).ranked
+    told = [one.path for one in answer.ranked]
+    assert len(set(told)) == len(told)
+    assert path not in told
+    assert ("(none)",) * dataset.levels not in told
+    with pytest.raises(HupError, match=r"does not know a category 'x' of level"):
+        model.similar("x", level)
 
 
 def test_an_empty_session_is_answered_with_popularity(model):

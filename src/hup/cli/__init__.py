@@ -10,7 +10,22 @@ from typing import Annotated
 
 import typer
 
-from hup.cli import compare, evaluate, explain, info, map, prepare, recommend, report, simulate, sweep, train, validate
+from hup.cli import (
+    compare,
+    evaluate,
+    explain,
+    info,
+    map,
+    prepare,
+    profiles,
+    recommend,
+    report,
+    similar,
+    simulate,
+    sweep,
+    train,
+    validate,
+)
 from hup.cli.console import speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
@@ -72,7 +87,11 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup recommend model --session session.txt --level all -k 5",
         "tail -n 1 clicks.txt | hup recommend model --session - --json",
         "hup recommend model --session session.jsonl --format jsonl --level category_1",
+        "hup recommend model --dataset dataset --user ann --only in-stock.txt --within 'lamps > desk'",
+        "hup recommend model --dataset dataset --users all --new-only --out recommendations.parquet",
     ),
+    similar.similar: ("hup similar model 42", "hup similar model 'lamps > desk' --level category_2 -k 5"),
+    profiles.profiles: ("hup profiles model --dataset dataset --users all --out profiles.parquet",),
 }
 
 app = typer.Typer(

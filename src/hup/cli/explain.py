@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hup.cli.console import console, note, results_table
-from hup.cli.recommend import SessionFormat
+from hup.cli.session_input import SessionFormat, session_text
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -81,17 +80,7 @@ def _case(
     if index is not None:
         raise HupError("--index chooses from --dataset; of a JD log, --line does.")
     source = "standard input" if str(session) == "-" else session.name
-    return case_from_text(_text(session), source, format.value, line)
-
-
-def _text(session: Path) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if str(session) == "-" else session.read_bytes()
-        return raw.decode("utf-8-sig")  # editors on Windows begin files with a byte order mark
-    except OSError as error:
-        raise HupError(f"Cannot read the session {session}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
+    return case_from_text(session_text(session), source, format.value, line)
 
 
 def _ranks(explanation: Explanation) -> Table:

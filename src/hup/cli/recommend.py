@@ -1,58 +1,140 @@
-"""``hup recommend``: items and categories for one session."""
+"""``hup recommend``: items and categories for one session, or for every user of a dataset into a file."""
 
 from __future__ import annotations
 
 import json
-import sys
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.console import console, note, results_table
-from hup.errors import HupError
+from hup.cli.answers import print_answer
+from hup.cli.console import note
+from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
+from hup.cli.table_output import asked_by_options, write_table
 
 if TYPE_CHECKING:
-    from hup.recommender.recommendations import Origin, Recommendations
-
-REASONS_SHOWN = 3
-SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
-
-
-class SessionFormat(StrEnum):
-    """How a session is written."""
-
-    JD = "jd"
-    JSONL = "jsonl"
+    from hup.cli.session_input import GivenSession
+    from hup.data.dataset import Dataset
+    from hup.recommender.base import Recommender
+    from hup.recommender.recommendations import Recommendations
+    from hup.recommender.restriction import Restriction
+    from hup.sessions.asked import Asked
+    from hup.sessions.events import Event
 
 
 def recommend(
     model: Annotated[Path, typer.Argument(help="Model folder, from `hup train`.")],
-    session: Annotated[Path, typer.Option(help="File with one session; - reads standard input.")],
+    session: Annotated[
+        str | None,
+        typer.Option(help="File with one session; - reads standard input. With --dataset: the name of one there."),
+    ] = None,
     format: Annotated[
-        SessionFormat,
-        typer.Option(help="jd: one line of item+behavior+category+interval+dwell; jsonl: one event a line."),
-    ] = SessionFormat.JD,
+        LogFormat,
+        typer.Option(
+            help="log: as the model's log; jd: a line of item+behavior+category+interval+dwell; jsonl: one event a "
+            "line."
+        ),
+    ] = LogFormat.LOG,
+    dataset: Annotated[Path | None, typer.Option(help="Dataset folder that users and sessions are of.")] = None,
+    user: Annotated[str | None, typer.Option(help="User of the dataset: the newest session counts.")] = None,
+    users: Annotated[
+        str | None, typer.Option(help="all, or a file of users (one a line, or a table's column user); needs --out.")
+    ] = None,
+    sessions: Annotated[
+        str | None, typer.Option(help="all, or a file of sessions, likewise: for logs that name no users.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Table of all users' recommendations: .parquet, .csv or .jsonl.", dir_okay=False)
+    ] = None,
     level: Annotated[str, typer.Option(help="item, category_1 … category_K, or all.")] = "item",
     k: Annotated[int, typer.Option("-k", min=1, help="How many of each level.")] = 20,
+    only: Annotated[
+        Path | None, typer.Option(help="File of items that may come (one a line, or a table's column item).")
+    ] = None,
+    exclude: Annotated[Path | None, typer.Option(help="File of items that may not come, likewise.")] = None,
+    within: Annotated[str, typer.Option(help="Category that what comes lies in: 'lamps > desk'.")] = "",
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="Nothing that the session, or the user in the dataset, has been on.")
+    ] = False,
     now: Annotated[float | None, typer.Option(help="Seconds on the timestamps' clock: how late it is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
-    """Rank items, or categories of any level, for one session, with the reasons.
+    """Rank items, or categories of any level, for one session, with the reasons; or for many users, into a file.
 
     Items, categories and behaviors that the model has never seen are fine. An empty session is answered with
-    popularity.
+    popularity. A run for many users that was stopped goes on where it was: give the same command.
     """
-    from hup.models.hup.model import HUP
+    from hup.data.dataset import Dataset
     from hup.recommender.kinds import load
-    from hup.sessions.events import events_from_jd, events_from_jsonl
+    from hup.recommender.restriction import Restriction
 
+    _check_options(session, user, users, sessions, dataset, out)
     recommender = load(model)
-    read = events_from_jd if format is SessionFormat.JD else events_from_jsonl
-    source = "standard input" if str(session) == "-" else str(session)
-    events = read(_text(session), source)
+    restrict = partial(Restriction, only=only, exclude=exclude or (), within=within, new_only=new_only)
+    opened = None if dataset is None else Dataset.open(dataset)
+    if opened is not None and out is not None:
+        _write_many(recommender, model, opened, asked_by_options(opened, users, sessions), level, k, restrict(), out)
+        return
+    if opened is not None:
+        found = session_from_dataset(opened, user, session)
+    else:
+        found = session_from_file(Path(str(session)), format, recommender)
+    _remark(recommender, found.events)
+    restriction, ask = restrict(seen=found.seen), _asker(recommender, found)
+    levels = list(recommender.levels) if level == "all" else [level]
+    answers = [ask(name, k, now, restriction) for name in levels]
+    if as_json:
+        typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
+        return
+    for answer in answers:
+        print_answer(answer)
+
+
+def _check_options(
+    session: str | None,
+    user: str | None,
+    users: str | None,
+    sessions: str | None,
+    dataset: Path | None,
+    out: Path | None,
+) -> None:
+    """Refuse options that do not go together."""
+    named = [value is not None for value in (session, user, users, sessions)]
+    if sum(named) != 1:
+        raise typer.BadParameter("Give one of --session, --user, --users and --sessions.", param_hint="--session")
+    if dataset is None and not named[0]:
+        raise typer.BadParameter("Users are of a dataset: add --dataset FOLDER.", param_hint="--dataset")
+    if (out is not None) != (users is not None or sessions is not None):
+        raise typer.BadParameter(
+            "A table of many users needs a file, which is for them alone: give --users, or --sessions, with --out.",
+            param_hint="--out",
+        )
+
+
+def _write_many(
+    recommender: Recommender,
+    model: Path,
+    dataset: Dataset,
+    asked: Asked,
+    level: str,
+    k: int,
+    restriction: Restriction,
+    out: Path,
+) -> None:
+    many = recommender.many(dataset, asked.key, level, k, restriction)
+    question = {"command": "recommend", "levels": many.levels, "k": k, "restriction": restriction.to_dict()}
+    if remark := restriction.note(recommender.vocabulary, nothing_left=False):
+        note(remark)
+    rows = write_table(out, question, model, dataset, asked, many.schema, many.batch, many.sessions_per_batch)
+    if not rows:
+        note("Nothing may come: the restriction leaves no candidate.")
+
+
+def _remark(recommender: Recommender, events: Sequence[Event]) -> None:
+    """Say what of a session the model does not know, or that it is empty."""
     known = recommender.vocabulary.behavior_codes
     if strange := sorted({event.behavior for event in events} - known.keys()):
         note(
@@ -61,59 +143,12 @@ def recommend(
         )
     if not events:
         note("The session is empty: this is what is popular.")
-    # Folded once for all levels.
-    ask = (
-        partial(recommender.recommend, recommender.state(events))
-        if isinstance(recommender, HUP)
-        else partial(recommender.recommend, events)
-    )
-    levels = list(recommender.levels) if level == "all" else [level]
-    answers = [ask(name, k, now) for name in levels]
-    if as_json:
-        typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
-        return
-    for answer in answers:
-        _print(answer)
 
 
-def _text(session: Path) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if str(session) == "-" else session.read_bytes()
-    except OSError as error:
-        raise HupError(f"Cannot read the session {session}: {error.strerror or error}.") from error
-    try:
-        return raw.decode("utf-8-sig")  # editors on Windows begin files with a byte order mark
-    except UnicodeDecodeError as error:
-        raise HupError(f"The session {session} is not UTF-8 at byte {error.start}.") from error
+def _asker(recommender: Recommender, session: GivenSession) -> Callable[..., Recommendations]:
+    """Give what is to be asked level by level; HUP folds the session once for all of them."""
+    from hup.models.hup.model import HUP
 
-
-def _why(origin: Origin) -> str:
-    """Say what brought most of the probability."""
-    shares = {
-        "again": origin.repeat,
-        "near": origin.memory,
-        "fits the profile": origin.profile,
-        "popular": origin.popularity,
-    }
-    most = max(shares, key=lambda name: shares[name])
-    near = f" {origin.runs[0].name}" if most == "near" and origin.runs else ""
-    return f"{most}{near} ({100 * shares[most]:.0f} %)"
-
-
-def _print(answer: Recommendations) -> None:
-    from rich.markup import escape
-
-    score = SCORE_TITLES[answer.basis]
-    columns = ["rank", "item" if answer.level == "item" else "category", "categories", score, "in session"]
-    with_origin = any(recommended.origin for recommended in answer.ranked)
-    if with_origin:
-        columns.append("why")
-    table = results_table(f"Recommendations, level {answer.level}", columns, right=("rank", score))
-    for place, recommended in enumerate(answer.ranked, 1):
-        names = escape(recommended.name), escape(" > ".join(recommended.path))
-        why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin
-        table.add_row(str(place), *names, f"{recommended.score:.3f}", "yes" if recommended.seen else "", *why)
-    console.print(table)
-    if answer.reasons:
-        top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])
-        console.print(f"Attention of this level in the session: {top}\n", markup=False)
+    if isinstance(recommender, HUP):
+        return partial(recommender.recommend, recommender.state(session.events, session.earlier))
+    return partial(recommender.recommend, session.events)

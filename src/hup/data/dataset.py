@@ -150,8 +150,13 @@ class Dataset:
     @cached_property
     def item_names(self) -> list[str]:
         """Names of all items, in order of their codes."""
-        names: list[str] = self._items.column("item").to_pylist()
+        names: list[str] = self.item_name_array.to_pylist()
         return names
+
+    @property
+    def item_name_array(self) -> pa.LargeStringArray:
+        """The same as an Arrow array."""
+        return self._items.column("item")
 
     @property
     def item_events(self) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
+from hup.recommender.lineage import is_of_earlier_state
 from hup.recommender.popularity import Popularity
 from hup.recommender.recency import Recency
 from hup.sessions.batches import Histories, LastInterval, Targets, histories_and_targets
@@ -162,26 +163,6 @@ def evaluate(
         repeat=repeat,
         seed=seed,
     )
-
-
-def is_of_earlier_state(model: Recommender, dataset: Dataset) -> bool:
-    """Tell whether a model was trained on a dataset that this one was appended to; codes are the same in both.
-
-    Raises
-    ------
-    HupError
-        If it was trained on any other dataset: codes mean something within one dataset and what it grew into only.
-    """
-    trained_on = getattr(model, "dataset_fingerprint", None)
-    if trained_on is None or trained_on == dataset.fingerprint:
-        return False
-    if trained_on not in dataset.manifest.lineage:
-        raise HupError(
-            f"{model.name} was trained on another dataset (fingerprint {trained_on[:12]}) than {dataset.path} "
-            f"({dataset.fingerprint[:12]}): its item codes would not match. Evaluate it on the dataset that it was "
-            f"trained on, or on one that `hup prepare --append` made of that, or train on this one."
-        )
-    return True
 
 
 def refuse_seen_sessions(model: Recommender, dataset: Dataset, split: SplitName) -> None:

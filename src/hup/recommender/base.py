@@ -1,58 +1,39 @@
-"""The contract of every recommender: fit, score and recommend items and categories of every level, save, load."""
+"""The contract of every recommender: fit, score and recommend items and categories of every level."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
+import pyarrow as pa
 from torch import Tensor
 
 from hup.config import Section
-from hup.data.dataset import Behavior, Dataset
-from hup.data.manifest import SplitBounds
+from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender.candidates import LevelScores, Scores
-from hup.recommender.model_folder import (
-    CONFIG,
-    FORMAT_VERSION,
-    METRICS,
-    WEIGHTS,
-    check_digests,
-    digests,
-    load_tensors,
-    read_config,
-    read_json,
-    save_tensors,
-    write_json,
-)
-from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank
-from hup.recommender.vocabulary import CATEGORIES, ITEMS, SessionReader, Vocabulary
+from hup.recommender.lineage import is_of_earlier_state
+from hup.recommender.many import ManyRecommendations
+from hup.recommender.recommendations import Recommendation, Recommendations, own_candidates, popular, rank
+from hup.recommender.restriction import Restriction
+from hup.recommender.saved import SavedModel
+from hup.recommender.similar import Likeness, code_of, most_like
+from hup.recommender.vocabulary import SessionReader
+from hup.sessions.asked import Names, asked
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, check_now, session_events
 from hup.sessions.levels import Level, ranked_levels
 
-Part = TypeVar("Part")
 
-
-class Recommender(ABC):
+class Recommender(SavedModel):
     """A model that ranks items and categories for session prefixes.
 
     Levels are named ``"item"`` and ``"category_1"`` (coarsest) … ``"category_K"`` (finest).
 
-    Parameters
-    ----------
-    config : Section, optional
-        An instance of :attr:`options`; default: all defaults.
-
     Attributes
     ----------
-    kind : str
-        What is written into the model folder, so that :func:`hup.load` knows the class.
-    options : type
-        Class of the configuration.
     tuning : tuple of tuple of str
         Settings worth trying, as overrides of single keys, in the order in which they are tried; the first is ``()``.
         A grid tries equally many of every model, before the test.
@@ -61,20 +42,14 @@ class Recommender(ABC):
         network, its own epoch. Such a network is a :class:`torch.nn.ModuleDict` by level.
     costly : bool
         Whether a fit is a long training, so that a grid may try fewer settings of it than of others.
-    name : str
-        What the model's row is called in tables; default its kind.
     retrieval : callable or None
         What epochs and weights are chosen by, where it is not all candidates: given a dataset, vectors of its known
         items, ``(n_known, d)``, fitted on its training split. Candidates are then the neighbours of what was browsed,
         as in :func:`hup.evaluation.evaluate`. It is of the fitting, not of the model, and is not saved.
-    metrics : dict
-        How fitting ended.
-    dataset_fingerprint, dataset_bounds
-        Of the dataset it was fitted on; None before.
+    kind, options, name, metrics, dataset_fingerprint, dataset_bounds, preparation
+        As of any :class:`~hup.recommender.saved.SavedModel`.
     """
 
-    kind: ClassVar[str]
-    options: ClassVar[type[Section]] = Section
     tuning: ClassVar[tuple[tuple[str, ...], ...]] = ((),)
     levels_independent: ClassVar[bool] = False
     costly: ClassVar[bool] = False
@@ -85,13 +60,8 @@ class Recommender(ABC):
         return False
 
     def __init__(self, config: Section | None = None) -> None:
-        self.config = self.options() if config is None else config
-        self.name = self.kind
+        super().__init__(config)
         self.retrieval: Callable[[Dataset], Tensor] | None = None
-        self.metrics: dict[str, Any] = {}
-        self.dataset_fingerprint: str | None = None
-        self.dataset_bounds: SplitBounds | None = None
-        self._vocabulary: Vocabulary | None = None
 
     # ------------------------------------------------------------------ what a model must do
 
@@ -115,20 +85,6 @@ class Recommender(ABC):
             The model is not fitted, or has no such level.
         """
 
-    @abstractmethod
-    def tensors(self) -> dict[str, Tensor]:
-        """All that fitting has learned besides the vocabulary, by name; what ``model.safetensors`` holds."""
-
-    @abstractmethod
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`tensors` gave; vocabulary and configuration are there already.
-
-        Raises
-        ------
-        RuntimeError
-            The tensors are not those of such a model; the message says which.
-        """
-
     # ------------------------------------------------------------------ what all have
 
     def scores(self, histories: Histories) -> LevelScores:
@@ -143,17 +99,6 @@ class Recommender(ABC):
         """
         return LevelScores(partial(self.score, histories))
 
-    def _take(self, dataset: Dataset) -> None:
-        """Take over the dataset's training vocabulary, and note which dataset it is."""
-        self._vocabulary = Vocabulary.of(dataset)
-        self.dataset_fingerprint = dataset.fingerprint
-        self.dataset_bounds = dataset.manifest.split.bounds
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Names and codes of the training split."""
-        return self._fitted(self._vocabulary)
-
     @property
     def levels(self) -> tuple[Level, ...]:
         """Levels that can be recommended: item, category_K … category_1."""
@@ -165,6 +110,7 @@ class Recommender(ABC):
         level: str = "item",
         k: int = 20,
         now: float | None = None,
+        restriction: Restriction | None = None,
     ) -> Recommendations:
         """Rank items, or categories of a level, for one user.
 
@@ -182,16 +128,18 @@ class Recommender(ABC):
         now : float, optional
             Seconds on the events' clock. It tells how long the open event and the open run have lasted; without it both
             count as not known, as in evaluation by default.
+        restriction : Restriction, optional
+            Which items may come; default all.
 
         Raises
         ------
         HupError
-            For a level that the model lacks, or ``k`` below 1.
+            For a level that the model lacks, ``k`` below 1, or a restriction that does not fit the level.
         """
-        self._check_question(level, k)
+        self._check_question(level, k, restriction)
         events = session_events(session or (), "session")
         if not events:
-            return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
+            return self._popular(level, k, restriction)
         check_now(now, events[-1])
         reader = SessionReader(self.vocabulary)
         scores = self.score(reader.histories([events], [now]), level)
@@ -199,89 +147,155 @@ class Recommender(ABC):
         own = own_candidates(self.vocabulary, items, level)
         by_code = dict(zip(scores.own_codes[0].tolist(), scores.own[0], strict=True))
         own_scores = scores.known.new_tensor([float(by_code[candidate.code]) for candidate in own])
-        ranked = rank(self.vocabulary, items, events[-1].item, level, scores.known[0], own_scores, own, k)
-        return Recommendations(level, ranked, (), "score")
+        ranked = rank(
+            self.vocabulary,
+            items,
+            events[-1].item,
+            level,
+            scores.known[0],
+            own_scores,
+            own,
+            k,
+            restriction=restriction,
+        )
+        return Recommendations(level, ranked, (), "score", self._note(ranked, restriction))
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model folder: weights, vocabulary, metrics, and last the configuration, which makes it complete.
-
-        Raises
-        ------
-        HupError
-            If the folder cannot be written, or is a dataset or a file.
-        """
-        folder = Path(folder)
-        if folder.is_file() or (folder / "manifest.json").exists():
-            raise HupError(f"{folder} is no place for a model; choose an empty or new folder.")
-        vocabulary = self.vocabulary
-        # A model that is being replaced is no model until the new one is whole.
-        (folder / CONFIG).unlink(missing_ok=True)
-        save_tensors(folder, self.tensors())
-        vocabulary.save(folder)
-        write_json(folder / METRICS, self.metrics)
-        content = {
-            "format_version": FORMAT_VERSION,
-            "model": self.kind,
-            "name": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "behaviors": [behavior.model_dump() for behavior in vocabulary.behaviors],
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
-            "digests": digests(folder, (WEIGHTS, ITEMS, CATEGORIES)),
-        }
-        write_json(folder / CONFIG, content | self._more_config())
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
-        """Open a model folder.
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare a code of a level with all known ones; a model that has vectors or counts of pairs knows how.
 
         Raises
         ------
         HupError
-            If it is no complete model folder of this kind and format.
+            The model has neither.
         """
-        folder = Path(folder)
-        content = read_config(folder, cls.kind)
-        try:
-            model = cls(cls.options.validated(content["config"]))
-            model.name = str(content["name"])
-            behaviors = [Behavior.model_validate(behavior) for behavior in content["behaviors"]]
-            model.dataset_fingerprint = content["dataset_fingerprint"]
-            bounds = content["dataset_bounds"]
-            model.dataset_bounds = bounds and SplitBounds.model_validate(bounds)
-            model._take_config(content)
-            written = dict(content["digests"])
-        except (HupError, KeyError, TypeError, ValueError) as error:
-            raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
-        model._vocabulary = Vocabulary.load(folder, behaviors)
-        with load_tensors(folder) as tensors:
-            model.restore(tensors)
-        check_digests(folder, written)
-        if (folder / METRICS).is_file():
-            model.metrics = read_json(folder / METRICS)
-        return model
+        raise HupError(f"{self.name} has neither vectors nor counts of pairs by which items would be similar.")
 
-    def _more_config(self) -> dict[str, Any]:
-        """Give what ``config.json`` holds besides what every model writes."""
-        return {}
+    def similar(
+        self, name: str | Sequence[str], level: str = "item", k: int = 10, restriction: Restriction | None = None
+    ) -> Recommendations:
+        """List what is most like an item, or a category, whoever asks.
 
-    def _take_config(self, content: Mapping[str, Any]) -> None:
-        """Read back what :meth:`_more_config` wrote."""
-        return
+        Parameters
+        ----------
+        name : str or sequence of str
+            The item; of a category its path, coarsest first, or the same written ``"a > b"``.
+        level : str
+            ``"item"`` or ``"category_k"``.
+        k : int
+            How many, at least 1.
+        restriction : Restriction, optional
+            Which items may come; default all.
+
+        Returns
+        -------
+        Recommendations
+            By the cosine of the level's vectors, or by co-visits where a model counts these.
+
+        Raises
+        ------
+        HupError
+            The model does not know it, or nothing by which it could compare; else as for :meth:`recommend`.
+        """
+        self._check_question(level, k, restriction)
+        code = code_of(self.vocabulary, level, name)
+        likeness = self.likeness(Level(level), code)
+        ranked = most_like(self.vocabulary, level, code, likeness, k, restriction)
+        return Recommendations(level, ranked, (), likeness.basis, self._note(ranked, restriction))
+
+    def _popular(self, level: str, k: int, restriction: Restriction | None) -> Recommendations:
+        """Answer for a user who has done nothing yet."""
+        ranked = popular(self.vocabulary, level, k, restriction)
+        return Recommendations(level, ranked, (), "popularity", self._note(ranked, restriction))
+
+    def _note(self, ranked: Sequence[Recommendation], restriction: Restriction | None) -> str:
+        """Say what is to be known of a restriction."""
+        return "" if restriction is None else restriction.note(self.vocabulary, nothing_left=not ranked)
+
+    def recommend_many(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        level: str = "item",
+        k: int = 20,
+        restriction: Restriction | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> pa.Table:
+        """Rank items, or categories of a level, for many users of a dataset, much faster than one by one.
+
+        What comes is what :meth:`recommend` gives for a user's newest session, as it stands, and without ``now``.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            That the model was trained on, or one that was appended to that.
+        users : "all" or iterable of str, optional
+            The default is all.
+        sessions : "all" or iterable of str, optional
+            Names of sessions, instead of users: for logs that name none.
+        level : str
+            ``"item"``, ``"category_k"``, or ``"all"``.
+        k : int
+            How many of each level, at least 1.
+        restriction : Restriction, optional
+            Which items may come. ``new_only`` leaves out what the user has been on in any session of the dataset.
+        progress : callable, optional
+            Called with the number of sessions done since its last call.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``user`` (or ``session``), ``level``, ``rank`` from 1, ``name``, ``path`` (names of its categories, coarsest
+            first), ``score``, and ``origin``: the shares of repeat, memory, popularity and profile, null where a score
+            is no probability.
+
+        Raises
+        ------
+        HupError
+            As for :meth:`recommend`; or the dataset is another one, or has no such user or session.
+        """
+        stream = self.recommend_stream(
+            dataset, users=users, sessions=sessions, level=level, k=k, restriction=restriction, progress=progress
+        )
+        return stream.read_all()
+
+    def recommend_stream(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        level: str = "item",
+        k: int = 20,
+        restriction: Restriction | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Give what :meth:`recommend_many` gives in record batches, made as they are read: memory stays bounded."""
+        who = asked(dataset, users, sessions)
+        many = self.many(dataset, who.key, level, k, restriction)
+        return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
+
+    def many(
+        self, dataset: Dataset, key: str, level: str = "item", k: int = 20, restriction: Restriction | None = None
+    ) -> ManyRecommendations:
+        """Get ready to be asked about many sessions; parameters as for :meth:`recommend_many`."""
+        is_of_earlier_state(self, dataset)
+        levels = self.levels if level == "all" else (Level(level),)
+        for one in levels:
+            self._check_question(one, k, restriction)
+        return ManyRecommendations(self, dataset, key, levels, int(k), restriction or Restriction())
 
     def _check_level(self, level: str) -> Level:
         if level not in self.levels:
             raise HupError(f"{self.name} has no level {level!r}; its levels are: {', '.join(self.levels)}.")
         return Level(level)
 
-    def _check_question(self, level: str, k: int) -> None:
+    def _check_question(self, level: str, k: int, restriction: Restriction | None) -> None:
         self._check_level(level)
         if isinstance(k, bool) or not hasattr(type(k), "__index__") or k < 1:
             raise HupError(f"k is {k!r}, expected a whole number, 1 or more.")
-
-    def _fitted(self, part: Part | None) -> Part:
-        if part is None:
-            raise HupError(
-                f"This model ({self.name}) is not fitted: call fit(dataset), or open one with hup.load(folder)."
-            )
-        return part
+        if restriction is not None and not isinstance(restriction, Restriction):
+            raise HupError(f"restriction is {restriction!r}, expected a hup.Restriction.")
+        if restriction is not None:
+            restriction.check(self.vocabulary, level)

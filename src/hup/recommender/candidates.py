@@ -36,6 +36,10 @@ class Scores:
     own_codes: Tensor
 
 
+#: Makes of a level, rows of a batch and codes ``(M,)`` the shares ``(M, 4)`` of where each probability comes from.
+Origins = Callable[[str, Tensor, Tensor], Tensor]
+
+
 class LevelScores:
     """What a model answers for one batch: ``answer[level]`` gives the :class:`Scores` of a level, made on demand.
 
@@ -46,10 +50,14 @@ class LevelScores:
     ----------
     score : callable
         Makes the scores of a level.
+    origins : callable, optional
+        Given a level, rows of the batch and codes, ``(M,)`` each, the shares ``(M, 4)`` of repeat, memory, popularity
+        and profile; None where scores are no probabilities.
     """
 
-    def __init__(self, score: Callable[[str], Scores]) -> None:
+    def __init__(self, score: Callable[[str], Scores], origins: Origins | None = None) -> None:
         self._score = score
+        self.origins = origins
 
     def __getitem__(self, level: str) -> Scores:
         """Score every candidate of a level.
@@ -151,8 +159,8 @@ def target_ranks(
     if excluded is not None:
         excluded = excluded.to(device)
         own_candidates &= own_codes != excluded[:, None]
-    _refuse_nan(known, name)
-    _refuse_nan(own.masked_fill(own_codes < 0, 0), name)
+    refuse_nan(known, name)
+    refuse_nan(own.masked_fill(own_codes < 0, 0), name)
 
     # The target's score, from whichever half holds it. Both halves are compared in their common precision.
     dtype = torch.promote_types(known.dtype, own.dtype)
@@ -232,7 +240,14 @@ def _count(mask: Tensor) -> Tensor:
     return mask.sum(dim=1)
 
 
-def _refuse_nan(values: Tensor, name: str) -> None:
+def refuse_nan(values: Tensor, name: str) -> None:
+    """Check that scores are numbers.
+
+    Raises
+    ------
+    HupError
+        One of them is NaN.
+    """
     # A row's sum is NaN if one of its scores is (or if it holds both infinities: then look at each).
     if not values.sum(dim=1).isnan().any():
         return

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hup.recommender.best import best_columns
 from hup.recommender.candidates import excluded_code, has_no_category
+from hup.recommender.restriction import Restriction
 from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.levels import Level
 
@@ -99,13 +101,16 @@ class Recommendations:
         Items or categories of the session by the attention they got, most first; none where a model has no attention.
     basis : str
         What the scores are: ``"profile"`` (HUP), ``"probability"`` (HUP with a mixture), ``"score"`` (other models), or
-        ``"popularity"`` where the session is empty.
+        ``"popularity"`` where the session is empty. Of what is similar ``"cosine"`` or ``"co-visits"``.
+    note : str
+        What is to be known of the restriction: how many of its items the model does not know, and that nothing is left.
     """
 
     level: str
     ranked: tuple[Recommendation, ...]
     reasons: tuple[Reason, ...]
     basis: str
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, for JSON."""
@@ -123,14 +128,17 @@ class OwnCandidate:
 
 
 def own_candidates(vocabulary: Vocabulary, items: Mapping[str, Seen], level: str) -> list[OwnCandidate]:
-    """Items, or categories of a level, of a session's items that the vocabulary lacks; never "no category"."""
+    """Items, or categories of a level, of a session's items that the vocabulary lacks, in the order they were met.
+
+    Never "no category".
+    """
     n_known, level = vocabulary.size(level), Level(level)
     own: dict[int, OwnCandidate] = {}
     for item, seen in items.items():
         code, names = _code(seen, level), _names(seen, level)
         if code >= n_known and not has_no_category(seen, level):
             own[code] = OwnCandidate(code, seen.path, names[-1] if level.is_category else item, names)
-    return list(own.values())
+    return [own[code] for code in sorted(own)]
 
 
 def rank(
@@ -143,27 +151,34 @@ def rank(
     candidates: Sequence[OwnCandidate],
     k: int,
     origins: Callable[[Sequence[int]], Sequence[Origin]] | None = None,
+    restriction: Restriction | None = None,
+    met: Mapping[str, Seen] | None = None,
 ) -> tuple[Recommendation, ...]:
     """Take the best by the scores of vocabulary ``(n_known,)`` and own candidates ``(U,)``.
 
-    Never the current item, and never "no category". ``items`` are those of the session; ``origins`` tells of codes
-    where their probability comes from.
+    Never the current item, and never "no category". ``items`` are those of the session, ``met`` those of earlier ones,
+    too; ``origins`` tells of codes where their probability comes from.
     """
     codes = [candidate.code for candidate in candidates]
     values = torch.cat([known, own])
-    excluded = excluded_code(vocabulary, items, current, level)
-    if 0 <= excluded < len(known):
-        values[excluded] = -torch.inf
-    elif excluded in codes:
-        values[len(known) + codes.index(excluded)] = -torch.inf
-    best, places = torch.topk(values, min(k, int(torch.isfinite(values).sum())))
+    lost = {excluded_code(vocabulary, items, current, level)}
+    if restriction is not None:
+        _keep_allowed(values, vocabulary, level, candidates, restriction)
+        if restriction.new_only:
+            lost |= {_code(one, Level(level)) for one in (met or items).values()}
+    column = {code: len(known) + place for place, code in enumerate(codes)}
+    gone = [code if code < len(known) else column[code] for code in lost if 0 <= code < len(known) or code in column]
+    values[gone] = -torch.inf
+    best = best_columns(values[None], k)
+    places = [place for place in best.place[0].tolist() if place >= 0]
+    chosen = [place if place < len(known) else codes[place - len(known)] for place in places]
     seen = {_code(one, Level(level)) for one in items.values()}
-    chosen = [place if place < len(known) else codes[place - len(known)] for place in places.tolist()]
     told = [None] * len(chosen) if origins is None else origins(chosen)
+    scores = best.score[0].tolist()[: len(places)]
     ranked = []
-    for place, code, score, origin in zip(places.tolist(), chosen, best.tolist(), told, strict=True):
+    for place, code, score, origin in zip(places, chosen, scores, told, strict=True):
         if place < len(known):
-            name, names = _known_names(vocabulary, level, place)
+            name, names = known_names(vocabulary, level, place)
             ranked.append(Recommendation(name, score, names, code in seen, origin))
         else:
             candidate = candidates[place - len(known)]
@@ -171,16 +186,34 @@ def rank(
     return tuple(ranked)
 
 
-def popular(vocabulary: Vocabulary, level: str, k: int) -> tuple[Recommendation, ...]:
+def _keep_allowed(
+    values: Tensor, vocabulary: Vocabulary, level: str, candidates: Sequence[OwnCandidate], restriction: Restriction
+) -> None:
+    """Make the scores of known and own candidates ``-inf`` that may not come whoever is asked for."""
+    n_known = len(values) - len(candidates)
+    allowed = restriction.of_vocabulary(vocabulary, level)
+    if allowed is not None:
+        values[:n_known].masked_fill_(~allowed, -torch.inf)
+    for place, candidate in enumerate(candidates, n_known):
+        if not restriction.allows(candidate.name, candidate.names):
+            values[place] = -torch.inf
+
+
+def popular(
+    vocabulary: Vocabulary, level: str, k: int, restriction: Restriction | None = None
+) -> tuple[Recommendation, ...]:
     """Most visited of the training split, with their shares of its runs as scores."""
     counts = vocabulary.counts[level].copy()
     excluded = Level(level).pick(-1, vocabulary.no_category)
     if excluded >= 0:
         counts[excluded] = 0
+    allowed = None if restriction is None else restriction.of_vocabulary(vocabulary, level)
     best = np.argsort(-counts, kind="stable")
+    if allowed is not None:
+        best = best[allowed.numpy()[best]]
     ranked = []
     for code in best[best != excluded][:k].tolist():
-        name, names = _known_names(vocabulary, level, code)
+        name, names = known_names(vocabulary, level, code)
         ranked.append(Recommendation(name, float(counts[code] / counts.sum()), names, False))
     return tuple(ranked)
 
@@ -246,7 +279,7 @@ def _names(seen: Seen, level: Level) -> tuple[str, ...]:
     return seen.names[: level.k] if level.is_category else seen.names
 
 
-def _known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
+def known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
     """Name of a code of the vocabulary, and its path of names."""
     k = Level(level).k
     if k:

@@ -185,9 +185,9 @@ def histories_and_targets(
     )
 
 
-def whole_sessions(dataset: Dataset, sessions: np.ndarray) -> Histories:
-    """Lay out sessions that are over, ``(B,)``, with all that is known of them."""
-    return _histories(dataset, sessions, dataset.offsets[sessions], np.diff(dataset.offsets)[sessions], "keep")
+def whole_sessions(dataset: Dataset, sessions: np.ndarray, last_interval: LastInterval = "keep") -> Histories:
+    """Lay out whole sessions, ``(B,)``: with all that is known of them, or with ``"mask"`` as if they went on."""
+    return _histories(dataset, sessions, dataset.offsets[sessions], np.diff(dataset.offsets)[sessions], last_interval)
 
 
 def _histories(

@@ -16,7 +16,9 @@ from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import history_matrix
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
+from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 from hup.sessions.runs import session_matrix, training_runs
 
 
@@ -95,6 +97,10 @@ class BPRMF(Recommender):
         codes = histories.own_unknown(level, len(factors)).codes
         lowest = known.min(dim=1, keepdim=True).values - 1 if len(factors) else known.new_zeros(len(known), 1)
         return Scores(known, lowest.expand(codes.shape).clone(), codes)
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the vectors of a level."""
+        return cosines(self._fitted(self._factors)[level][:, :-1], code)
 
     def item_vectors(self) -> Tensor:
         """Give the items' factors, ``(n_known, factors)``."""

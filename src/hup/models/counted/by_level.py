@@ -14,7 +14,9 @@ from hup.errors import HupError
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
 from hup.recommender.kinds import model_class
+from hup.recommender.similar import Likeness
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 from hup.training.trained import TrainedRecommender
 
 Setting = tuple[str, ...]
@@ -98,6 +100,10 @@ class ByLevel(Recommender):
         """Tensors of the models, in order of their settings."""
         parts = [self._models[setting].tensors() for setting in self._distinct()]
         return {f"{n}.{name}": tensor for n, part in enumerate(parts) for name, tensor in part.items()}
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Ask the model of the level's setting."""
+        return self._models[self._setting(level)].likeness(level, code)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the models."""

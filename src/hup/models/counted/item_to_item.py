@@ -17,7 +17,9 @@ from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
 from hup.models.counted.history_matrix import history_matrix
+from hup.recommender.similar import Likeness
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 from hup.sessions.runs import training_runs
 
 
@@ -78,6 +80,11 @@ class ItemToItem(EvidenceRecommender):
         matrix = self._fitted(self._matrices)[level]
         weights = history_matrix(histories, level, matrix.shape[0], self.config.decay, self._of(level))
         return torch.from_numpy((weights @ matrix).toarray()).clamp(min=0)
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Give what the code says for others; of codes that it says nothing for nothing is known."""
+        said = torch.from_numpy(self._fitted(self._matrices)[level][[code]].toarray()[0])
+        return Likeness(said.masked_fill(said <= 0, -torch.inf), "co-visits")
 
     def tensors(self) -> dict[str, Tensor]:
         """Matrices of every level in compressed rows."""

@@ -19,7 +19,9 @@ from hup.models.skipgram import word2vec_vectors
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
 from hup.recommender.popularity import popularity_grades
+from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories
+from hup.sessions.levels import Level
 
 
 class Word2vecConfig(Section):
@@ -90,6 +92,10 @@ class Word2vec(Recommender):
     def _weights(self, histories: Histories, level: str, n_known: int) -> sp.csr_array:
         """Weigh the codes of every history, ``(B, n_known)``: here so that the last known one counts alone."""
         return history_matrix(histories, level, n_known, decay=1e-4)
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the vectors of a level."""
+        return cosines(self._fitted(self._vectors)[level], code)
 
     def item_vectors(self) -> Tensor:
         """Give the items' vectors, ``(n_known, size)``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
-from hup.recommender.candidates import Scores
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -68,16 +68,16 @@ class CosineOutput:
             losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
         return losses
 
-    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
+    def scores(self, histories: Histories) -> LevelScores:
         """Score by cosine; an unknown code has the mean vector of its known siblings."""
         with torch.inference_mode():
             profiles = self.pyramid(histories, pyramid_steps(histories, self.live.buckets))
 
-        def score(level: Level) -> Scores:
+        def score(level: str) -> Scores:
             own = histories.own_unknown(level, self.live.vocabulary.size(level))
             return self._cosines(profiles[level].vector, level, own.codes, histories.categories[own.events])
 
-        return score
+        return LevelScores(score)
 
     def biases(self, level: Level) -> Tensor:
         """Give 0: popularity has no say."""
@@ -91,6 +91,9 @@ class CosineOutput:
         with torch.inference_mode():
             profiles = pyramid(histories, steps)
         return pyramid_columns(steps, pyramid.level_names, pyramid.layout, profiles, set(self.trained))
+
+    def check_profiles(self) -> None:
+        """There are always some."""
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
@@ -17,14 +18,20 @@ from hup.models.hup import warm_start
 from hup.models.hup.ablations import TUNING
 from hup.models.hup.cosine import CosineOutput
 from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.many_profiles import ManyProfiles
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.output import COUNTED, Output
 from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
-from hup.recommender.recommendations import Recommendations, own_candidates, popular, rank, reasons
+from hup.recommender.lineage import is_of_earlier_state
+from hup.recommender.many import Progress
+from hup.recommender.recommendations import Recommendations, own_candidates, rank, reasons
+from hup.recommender.restriction import Restriction
+from hup.recommender.similar import Likeness, cosines
 from hup.recommender.vocabulary import Vocabulary
+from hup.sessions.asked import Names, asked
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.events import Event, session_events
 from hup.sessions.levels import Level
@@ -152,12 +159,12 @@ class HUP(TrainedRecommender):
     def score(self, histories: Histories, level: str) -> Scores:
         """Score every candidate of a level; to ask for several levels, :meth:`scores` computes what they share once."""
         of_level = self._check_level(level)
-        return self.output.scores(histories)(of_level)
+        return self.output.scores(histories)[of_level]
 
     def scores(self, histories: Histories) -> LevelScores:
         """Score every candidate of every level: cosine with its target vector, or the mixture's probability."""
-        score = self.output.scores(histories)
-        return LevelScores(lambda level: score(self._check_level(level)))
+        answer = self.output.scores(histories)
+        return LevelScores(lambda level: answer[self._check_level(level)], answer.origins)
 
     def item_vectors(self) -> Tensor:
         """Vectors of the known items, ``(n_known, d)``, in the space of :meth:`profile`'s item vector.
@@ -178,6 +185,10 @@ class HUP(TrainedRecommender):
         if not of_level.is_category:
             raise HupError(f"{level} is no category level; its vectors are item_vectors().")
         return self.pyramid.target_table(of_level).vectors().detach()
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the target vectors of a level, those that profiles are compared with."""
+        return cosines(self.pyramid.target_table(level).vectors(), code)
 
     def biases(self, level: str = "item") -> Tensor:
         """Give what is added to ``vector · profile`` where the profile alone ranks a level, ``(n_known,)``.
@@ -264,8 +275,55 @@ class HUP(TrainedRecommender):
             raise HupError("An empty session has no profile; recommend() answers with popularity there.")
         return {level: vector.numpy() for level, vector in self.output.profile(state, now).items()}
 
+    def profiles(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        progress: Progress | None = None,
+    ) -> pa.Table:
+        """Profile vectors of every level for many users of a dataset; parameters as for :meth:`recommend_many`.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``user`` (or ``session``), ``level`` (bottom first), and ``vector``: what :meth:`profile` gives of the
+            newest session, as it stands, and without ``now``.
+
+        Raises
+        ------
+        HupError
+            The model was trained without profiles; or the dataset is another one, or has no such user or session.
+        """
+        return self.profile_stream(dataset, users=users, sessions=sessions, progress=progress).read_all()
+
+    def profile_stream(
+        self,
+        dataset: Dataset,
+        *,
+        users: Names | None = None,
+        sessions: Names | None = None,
+        progress: Progress | None = None,
+    ) -> pa.RecordBatchReader:
+        """Give what :meth:`profiles` gives in record batches, made as they are read: memory stays bounded."""
+        who = asked(dataset, users, sessions)
+        many = self.many_profiles(dataset, who.key)
+        return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
+
+    def many_profiles(self, dataset: Dataset, key: str) -> ManyProfiles:
+        """Get ready to be asked for the profiles of many sessions."""
+        is_of_earlier_state(self, dataset)
+        self.output.check_profiles()
+        return ManyProfiles(self.pyramid, self.buckets, dataset, key)
+
     def recommend(
-        self, session: Session, level: str = "item", k: int = 20, now: float | None = None
+        self,
+        session: Session,
+        level: str = "item",
+        k: int = 20,
+        now: float | None = None,
+        restriction: Restriction | None = None,
     ) -> Recommendations:
         """Rank items, or categories of a level, for one user.
 
@@ -282,19 +340,32 @@ class HUP(TrainedRecommender):
             How many, at least 1.
         now : float, optional
             As for :meth:`profile`.
+        restriction : Restriction, optional
+            Which items may come; default all.
 
         Raises
         ------
         HupError
-            For a level that the model lacks, or ``k`` below 1.
+            For a level that the model lacks, ``k`` below 1, or a restriction that does not fit the level.
         """
-        self._check_question(level, k)
+        self._check_question(level, k, restriction)
         state = self.state(session)
         if not state.pending:
-            return Recommendations(level, popular(self.vocabulary, level, k), (), "popularity")
+            return self._popular(level, k, restriction)
         own = own_candidates(self.vocabulary, state.items, level)
         answer = self.output.answer(state, Level(level), own, now)
-        items, current = state.items, state.pending[-1].item
-        ranked = rank(self.vocabulary, items, current, level, answer.known, answer.own, own, k, answer.origins)
+        ranked = rank(
+            self.vocabulary,
+            state.items,
+            state.pending[-1].item,
+            level,
+            answer.known,
+            answer.own,
+            own,
+            k,
+            answer.origins,
+            restriction,
+            state.met,
+        )
         why = reasons(state.met, answer.visited, level, answer.weights)
-        return Recommendations(level, ranked, why, self.output.basis)
+        return Recommendations(level, ranked, why, self.output.basis, self._note(ranked, restriction))

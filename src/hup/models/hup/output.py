@@ -12,7 +12,7 @@ from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.models.hup.live import LiveProfiles, ProfileState
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.candidates import Scores
+from hup.recommender.candidates import LevelScores
 from hup.recommender.recommendations import Origin, OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -99,7 +99,7 @@ class Output(Protocol):
         """Losses of a batch by level, over the targets that count there."""
         ...
 
-    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
+    def scores(self, histories: Histories) -> LevelScores:
         """Ask at the end of every history: what is returned makes the scores of each level from the same answer."""
         ...
 
@@ -109,6 +109,16 @@ class Output(Protocol):
 
     def attention(self, histories: Histories) -> tuple[AttentionColumn, ...]:
         """Attention of every level over one history, bottom first; none where there is no attention."""
+        ...
+
+    def check_profiles(self) -> None:
+        """Check that there are profiles.
+
+        Raises
+        ------
+        HupError
+            The model was trained without.
+        """
         ...
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:

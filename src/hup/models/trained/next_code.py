@@ -14,7 +14,9 @@ from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
 from hup.nn.taught import Taught
 from hup.recommender.candidates import Scores
+from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
+from hup.sessions.levels import Level
 from hup.sessions.runs import Runs, runs_of
 from hup.training.trained import LevelLoss, TrainedRecommender
 
@@ -179,6 +181,10 @@ class NextCodeRecommender(TrainedRecommender):
         n_known = self.vocabulary.size(level)
         wanted = self.config.network.negatives or (DRAWN if n_known > self.whole_softmax else 0)
         return cross_entropy(taught, torch.randint(n_known, (wanted,)) if wanted and len(taught) else None)
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the vectors that are predicted."""
+        return cosines(self._level(level).tables.outputs, code)
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by the network's output at the last step; codes that training never saw come last."""

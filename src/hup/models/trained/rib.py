@@ -18,6 +18,7 @@ from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
+from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Buckets, Level, number_of_bucket, ranked_levels, whole_milliseconds
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
@@ -217,6 +218,10 @@ class RIB(TrainedRecommender):
             ancestors = histories.categories[own.events][..., : len(table.n_ancestors)]
             own_scores = functional.normalize(table(own.codes, ancestors), dim=-1) @ vector.unsqueeze(-1)
         return Scores(known, own_scores.squeeze(-1), own.codes)
+
+    def likeness(self, level: Level, code: int) -> Likeness:
+        """Compare the target vectors of a level."""
+        return cosines(self._level(level).target.weight, code)
 
     def item_vectors(self) -> Tensor:
         """Give the items' target vectors, ``(n_known, d)``."""

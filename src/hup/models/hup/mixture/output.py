@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
 from hup.models.hup.mixture.earlier import before_sessions
 from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
+from hup.models.hup.mixture.origins import origin_shares
 from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.similar import Kept
 from hup.models.hup.mixture.teaching import teach
@@ -26,7 +28,7 @@ from hup.models.hup.mixture.weights import tune_weights
 from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.nn.mixture import log_popularity
 from hup.recommender.attention import AttentionColumn
-from hup.recommender.candidates import Scores
+from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
 from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.batches import Histories, Targets
@@ -103,15 +105,15 @@ class MixtureOutput:
         """Negative log-likelihood of what came next."""
         return mixture_losses(self.network, self.config, self.live.buckets, histories, targets)
 
-    def scores(self, histories: Histories) -> Callable[[Level], Scores]:
+    def scores(self, histories: Histories) -> LevelScores:
         """Score by probability."""
         asked = self.ask(histories)
 
-        def score(level: Level) -> Scores:
+        def score(level: str) -> Scores:
             with torch.inference_mode():
-                return _padded(histories, level, asked.of(level))
+                return _padded(histories, Level(level), asked.of(Level(level)))
 
-        return score
+        return LevelScores(score, partial(origin_shares, asked))
 
     def ask(self, histories: Histories) -> Probabilities:
         """Mix for the end of every history, at all levels."""
@@ -166,10 +168,14 @@ class MixtureOutput:
         """Give the runs of histories, after those of earlier sessions where these are looked at."""
         return self.network.with_earlier(run_table(histories, self.network.n_behaviors), histories)
 
-    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
-        """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+    def check_profiles(self) -> None:
+        """Check that the pyramid takes part."""
         if not self.network.has_profile:
             raise HupError("mixture.profile is false: this model was trained without profiles.")
+
+    def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
+        """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
+        self.check_profiles()
         return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:

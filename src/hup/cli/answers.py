@@ -1,0 +1,54 @@
+"""Ranked lists as commands print them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hup.cli.console import console, note, results_table
+
+if TYPE_CHECKING:
+    from hup.recommender.recommendations import Origin, Recommendations
+
+REASONS_SHOWN = 3
+#: What a column of scores is called, by what they are.
+SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
+SIMILAR = {"cosine": "cosine", "co-visits": "co-visits"}  # of lists that are of no session
+
+
+def _why(origin: Origin) -> str:
+    """Say what brought most of the probability."""
+    shares = {
+        "again": origin.repeat,
+        "near": origin.memory,
+        "fits the profile": origin.profile,
+        "popular": origin.popularity,
+    }
+    most = max(shares, key=lambda name: shares[name])
+    near = f" {origin.runs[0].name}" if most == "near" and origin.runs else ""
+    return f"{most}{near} ({100 * shares[most]:.0f} %)"
+
+
+def print_answer(answer: Recommendations, title: str = "Recommendations") -> None:
+    """Print a ranked list, its note, and what of the session it rests on."""
+    from rich.markup import escape
+
+    if answer.note:
+        note(answer.note)
+    score = (SCORE_TITLES | SIMILAR)[answer.basis]
+    columns = ["rank", "item" if answer.level == "item" else "category", "categories", score]
+    with_session = answer.basis not in SIMILAR
+    if with_session:
+        columns.append("in session")
+    with_origin = any(recommended.origin for recommended in answer.ranked)
+    if with_origin:
+        columns.append("why")
+    table = results_table(f"{title}, level {answer.level}", columns, right=("rank", score))
+    for place, recommended in enumerate(answer.ranked, 1):
+        names = escape(recommended.name), escape(" > ".join(recommended.path))
+        why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin
+        seen = ["yes" if recommended.seen else ""] * with_session
+        table.add_row(str(place), *names, f"{recommended.score:.3f}", *seen, *why)
+    console.print(table)
+    if answer.reasons:
+        top = ", ".join(f"{reason.name} {100 * reason.weight:.0f} %" for reason in answer.reasons[:REASONS_SHOWN])
+        console.print(f"Attention of this level in the session: {top}\n", markup=False)

@@ -1,0 +1,38 @@
+"""``hup similar``: what is most like an item, or a category."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hup.cli.answers import print_answer
+
+
+def similar(
+    model: Annotated[Path, typer.Argument(help="Model folder, from `hup train`.")],
+    item: Annotated[str, typer.Argument(help="The item; of a category its path: 'lamps > desk'.")],
+    level: Annotated[str, typer.Option(help="item, or category_1 … category_K.")] = "item",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    only: Annotated[
+        Path | None, typer.Option(help="File of items that may come (one a line, or a table's column item).")
+    ] = None,
+    exclude: Annotated[Path | None, typer.Option(help="File of items that may not come, likewise.")] = None,
+    within: Annotated[str, typer.Option(help="Category that what comes lies in: 'lamps > desk'.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """List what is most like an item, or a category, whoever asks.
+
+    By the cosine of the vectors that a model has learned, or by what it has counted of pairs.
+    """
+    from hup.recommender.kinds import load
+    from hup.recommender.restriction import Restriction
+
+    restriction = Restriction(only=only, exclude=exclude or (), within=within)
+    answer = load(model).similar(item, level, k, restriction)
+    if as_json:
+        typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False, indent=2))
+        return
+    print_answer(answer, f"Similar to {item}")

@@ -1,0 +1,120 @@
+"""The best of each row of scores: many users at once, of equal scores always the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hup.recommender.candidates import Scores
+from hup.sessions.batches import Histories
+
+_CELLS_PER_BLOCK = 1 << 24  # of rows with equal scores at the end of the list, that are gone over at once
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of ``B`` rows, best first.
+
+    Attributes
+    ----------
+    place : Tensor
+        ``(B, k)`` int64, what was ranked: columns, or codes. -1 where fewer than k may come.
+    score : Tensor
+        ``(B, k)``; ``-inf`` there.
+    """
+
+    place: Tensor
+    score: Tensor
+
+
+def best_columns(values: Tensor, k: int) -> Best:
+    """Find the ``k`` largest of each row of ``(B, m)``; of equal ones those that stand first.
+
+    What is ``-inf`` is no candidate. The answer is narrower than ``k`` where there are fewer columns.
+    """
+    k = min(k, values.shape[1])
+    if not k:
+        return Best(torch.zeros(len(values), 0, dtype=torch.long), values[:, :0])
+    score, place = torch.topk(values, k)
+    last = score[:, -1:]
+    # Where candidates beyond the k score as the last of them does, topk has taken any of these.
+    at_least_last = torch.from_numpy(np.count_nonzero((values >= last).numpy(), axis=1))
+    crowded = ((at_least_last > k) & torch.isfinite(last.squeeze(1))).nonzero().squeeze(1)
+    for rows in crowded.split(max(1, _CELLS_PER_BLOCK // values.shape[1])):
+        place[rows] = _first_of_equals(values[rows], last[rows], k)
+    place = place.sort(dim=1).values
+    score, order = values.gather(1, place).sort(dim=1, descending=True, stable=True)
+    return Best(place.gather(1, order).masked_fill(torch.isneginf(score), -1), score)
+
+
+def _first_of_equals(values: Tensor, last: Tensor, k: int) -> Tensor:
+    """Columns ``(R, k)`` of all that is above the k-th score, and the first of those that are equal to it."""
+    above, equal = values > last, values == last
+    left = k - above.sum(dim=1, keepdim=True)
+    chosen = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= left))
+    return chosen.nonzero()[:, 1].view(-1, k)
+
+
+def candidate_scores(
+    scores: Scores, excluded: Tensor, allowed: Tensor | None = None, seen: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Lay out the scores of known codes and then of own ones, ``(B, n_known + U)``; what may not come is ``-inf``.
+
+    Parameters
+    ----------
+    scores : Scores
+    excluded : Tensor
+        ``(B,)`` int64, a code of each history that is no candidate; -1 = none.
+    allowed : Tensor, optional
+        ``(n,)`` bool, codes that may come, known ones and others; default all.
+    seen : (Tensor, Tensor), optional
+        Rows and codes ``(N,)`` that may not come, where nothing of the history itself may.
+    """
+    own_codes, n_known = scores.own_codes, scores.known.shape[1]
+    values = torch.cat([scores.known, scores.own], dim=1)
+    known, own = values[:, :n_known], values[:, n_known:]
+    rows, codes = torch.arange(len(excluded)), excluded
+    if seen is not None:
+        rows, codes = torch.cat([rows, seen[0]]), torch.cat([codes, seen[1]])
+    inside = (codes >= 0) & (codes < n_known)
+    known[rows[inside], codes[inside]] = -torch.inf
+    lost = (own_codes < 0) | (own_codes == excluded[:, None]) | (seen is not None)
+    if allowed is not None:
+        known.masked_fill_(~allowed[:n_known], -torch.inf)
+        lost |= ~allowed[own_codes.clamp(min=0)]
+    own.masked_fill_(lost, -torch.inf)
+    return values
+
+
+def best_codes(values: Tensor, own_codes: Tensor, k: int) -> Best:
+    """Find the codes that score best in each history.
+
+    Parameters
+    ----------
+    values : Tensor
+        As :func:`candidate_scores` lays them out. Of equal scores the vocabulary's come first, by code, then the own
+        codes as they stand.
+    own_codes : Tensor
+        ``(B, U)``.
+    k : int
+    """
+    found = best_columns(values, k)
+    if not own_codes.shape[1]:
+        return found
+    n_known = values.shape[1] - own_codes.shape[1]
+    own = own_codes.gather(1, (found.place - n_known).clamp(min=0))
+    return Best(torch.where(found.place < n_known, found.place, own), found.score)
+
+
+def in_order_of_events(scores: Scores, histories: Histories, level: str) -> Scores:
+    """Put the own codes of each history in the order in which it met them, whatever their numbers are."""
+    if not scores.own.shape[1]:
+        return scores
+    met = histories.own_unknown(level, scores.known.shape[1])
+    most = torch.iinfo(torch.long).max
+    by_code = scores.own_codes.masked_fill(scores.own_codes < 0, most).argsort(dim=1)  # as `met` has them
+    order = by_code.gather(1, met.events.masked_fill(met.codes < 0, most).argsort(dim=1))
+    return Scores(scores.known, scores.own.gather(1, order), scores.own_codes.gather(1, order))
