@@ -36,7 +36,8 @@ SIGNATURES = {
     "prepare": "sources * out format map query sequence idle_gap_minutes window last_events dwell_cap_seconds levels "
     "max_reject_share split shares seed engine spark_master memory_limit overwrite progress",
     "append": "dataset sources * map query max_reject_share engine spark_master memory_limit progress",
-    "validate": "sources * format map query levels max_reject_share engine spark_master memory_limit progress",
+    "validate": "sources * format map query sequence idle_gap_minutes levels max_reject_share engine spark_master "
+    "memory_limit progress",
     "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors",
     "load": "folder",
     "compare": "dataset out * models presets seeds protocol tuning tuning_trained overrides jobs label retry_failed "

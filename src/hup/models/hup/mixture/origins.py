@@ -43,7 +43,7 @@ def origin_shares(asked: Probabilities, level: str, row: Tensor, code: Tensor) -
         repeat, memory = raised * repeat, raised * memory
         profile, rest = torch.zeros_like(base), 1.0
         if asked.profiles:
-            weights, pool = asked.network.weights_of(of_level), asked.pool(of_level, counted)
+            weights, pool = asked.network.weights_of(of_level), asked.pool(of_level)
             place = torch.where(inside, code, counted.known.shape[1] + _column_of(counted, own, len(pool.dense)))
             profile = weights.dense * pool.dense[row, place] + weights.similar * pool.similar[row, place]
             rest = 1 - weights.dense - weights.similar

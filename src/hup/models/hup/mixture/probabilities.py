@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from hup.nn.pooling import Pool
 from hup.sessions.levels import ITEM, Level
 
 _LEAST = 1e-30
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,20 @@ class Probabilities:
         if not self.profiles:
             return counted
         weights = self.network.weights_of(level)
-        said = self.pool(level, counted).probabilities(weights.dense, weights.similar, weights.strength)
+        said = self.pool(level).probabilities(weights.dense, weights.similar, weights.strength)
         n_known = counted.known.shape[1]
         outside = said[:, n_known:][counted.query, _column(counted.query, len(said))]
         return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
 
     def counted(self, level: Level) -> Distribution:
         """Give the probabilities by what was counted at a level alone, the likeliest items ranked anew."""
+        return _once(self._counted, level, self._reranked)
+
+    @cached_property
+    def _counted(self) -> dict[Level, Distribution]:
+        return {}
+
+    def _reranked(self, level: Level) -> Distribution:
         mixed = self.mixed(level)
         reranker = self.network.reranker
         if level != ITEM or reranker is None:
@@ -115,8 +124,16 @@ class Probabilities:
         parent = torch.from_numpy(answer.parent)[outside]
         return Distribution(known, query[outside], code[outside], repeated[outside], parent)
 
-    def pool(self, level: Level, counted: Distribution) -> Pool:
+    def pool(self, level: Level) -> Pool:
         """Lay what was counted beside what the profile says: of the vocabulary, then of what sessions have beyond."""
+        return _once(self._pools, level, self._pooled)
+
+    @cached_property
+    def _pools(self) -> dict[Level, Pool]:
+        return {}
+
+    def _pooled(self, level: Level) -> Pool:
+        counted = self.counted(level)
         answer, profile, table = self.answers[level], self.profiles[level], self.network.pyramid.target_table(level)
         outside = torch.from_numpy(answer.visits.code) >= counted.known.shape[1]
         path = torch.from_numpy(answer.path)[outside, : len(table.n_ancestors)]
@@ -153,7 +170,7 @@ class Probabilities:
         columns = [code if code < n_known else n_known + counted.code.tolist().index(code) for code in codes]
         base, profile, rest = torch.cat([counted.known[0], counted.probability])[columns], torch.zeros(len(codes)), 1.0
         if self.profiles:
-            weights, pool = self.network.weights_of(level), self.pool(level, counted)
+            weights, pool = self.network.weights_of(level), self.pool(level)
             profile = weights.dense * pool.dense[0, columns] + weights.similar * pool.similar[0, columns]
             rest = 1 - weights.dense - weights.similar
         repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
@@ -164,6 +181,13 @@ class Probabilities:
         share_of = np.divide(counts, answer.support, out=np.zeros_like(counts), where=answer.support > 0)
         memory = (mixed.memory * torch.from_numpy(share_of.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
         return Contributions(rest * base + profile, rest * raised * repeat, rest * raised * memory, profile)
+
+
+def _once(made: dict[Level, Made], level: Level, make: Callable[[Level], Made]) -> Made:
+    """Make what a level is asked for the first time: for probabilities, and then for where they come from."""
+    if level not in made:
+        made[level] = make(level)
+    return made[level]
 
 
 def _column(query: Tensor, n_queries: int) -> Tensor:

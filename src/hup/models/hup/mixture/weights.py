@@ -99,8 +99,7 @@ def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
     weights = torch.stack([(1 - dense - similar).clamp(min=0), dense, similar]).flatten(1)
     impossible = (dense + similar > 1 + 1e-6).numpy()
     for place, level in enumerate(ranked):
-        counted = asked.counted(level)
-        pool, (code, known) = asked.pool(level, counted), _known(targets, level, counted)
+        pool, (code, known) = asked.pool(level), _known(targets, level, asked.counted(level))
         for number, strength in enumerate(STRENGTHS):
             of_target, of_all = pool.sums(strength, code)
             said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
