@@ -20,15 +20,12 @@ from ....helpers.mixtures import mixture, output_of
 
 
 def log_likelihood(dataset: Dataset, model, level, said_of) -> float:
-    """Of the known targets of all validation sessions, one after the other."""
-    total = 0.0
-    for session in np.asarray(dataset.sessions("validation")).tolist():
-        histories, targets = histories_and_targets(dataset, np.asarray([session]))
-        with torch.inference_mode():
-            said = said_of(output_of(model).ask(histories), level).known[0]
-        code = int(targets.codes(level))
-        total += math.log(max(float(said[code]), 1e-12)) if 0 <= code < len(said) else 0
-    return total
+    """Of the known targets of all validation sessions."""
+    histories, targets = histories_and_targets(dataset, np.asarray(dataset.sessions("validation")))
+    with torch.inference_mode():
+        said = said_of(output_of(model).ask(histories), level).known
+    codes = targets.codes(level).tolist()
+    return sum(math.log(max(float(said[row, c]), 1e-12)) for row, c in enumerate(codes) if 0 <= c < said.shape[1])
 
 
 def mean_of(tried: dict) -> list[float]:
