@@ -48,7 +48,7 @@ simulated() {
 }
 
 parts=best-no-repeat,best-no-memory,best-no-profile
-ingredients=hup-best,$parts,best-no-prefixes,best-no-micro,best-no-category-levels,best-gru,recency
+ingredients=hup-best,$parts,best-no-similar,best-no-reranking,best-no-prefixes,best-no-micro,best-no-category-levels,best-gru,recency
 runs=() ablated=() shown=() curves=()
 if [ -n "$data" ]; then
     for name in appliances computers; do

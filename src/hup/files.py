@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -43,6 +44,38 @@ def write_aside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder itself may be what is wrong; the error above says so
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Keep other runs out while the block lasts; the system forgets the lock of a run that was killed.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is made, with its folder, and removed at the end.
+    busy : str
+        What to say where another run holds it.
+
+    Raises
+    ------
+    HupError
+        Another run holds it, or it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise HupError(f"{path.parent} cannot be written: {error.strerror or error}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HupError(busy) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _share(path: Path) -> None:

@@ -20,8 +20,10 @@ import hup
 from hup.cli import app
 from hup.evaluation import evaluate
 from hup.models.trained.gru4rec import GRU4Rec, GRU4RecConfig
+from hup.recommender.recency import Recency
 from hup.sessions.batches import batches, histories_and_targets
 from hup.sessions.levels import pyramid_steps
+from hup.training.fit import fit
 
 from ..helpers.training import Notes, StopAfter, assert_same, weights
 from .conftest import SMALL
@@ -386,3 +388,26 @@ def test_vectors_of_another_configuration_are_not_taken(dataset, tmp_path):
     other = ("training.seed=3", "training.epochs=1")
     expected = weights(hup.HUP(config(*other)).fit(dataset))
     assert_same(weights(hup.HUP(config(*other)).fit(dataset, out=tmp_path / "model")), expected)
+
+
+@pytest.mark.parametrize("kind", ["trained", "counted"])
+def test_two_runs_never_train_into_one_folder(dataset, tmp_path, kind):
+    """The second one refuses at once, and nothing of the first one is touched; one that was killed holds nothing."""
+    out = tmp_path / "model"
+
+    class MeanwhileAnother(Notes):
+        def epoch_done(self, record):
+            super().epoch_done(record)
+            with pytest.raises(hup.HupError, match="Another run is training into "):
+                another(overwrite=True)
+
+    def another(*, overwrite: bool = False) -> None:
+        model = hup.HUP(config()) if kind == "trained" else Recency()
+        fit(model, dataset, out, overwrite=overwrite)
+
+    hup.HUP(config()).fit(dataset, out=out, observer=MeanwhileAnother())
+    assert len(hup.load(out).metrics) > 0
+    assert not (out / ".lock").exists()
+    (out / ".lock").touch()  # as a run leaves it that was killed
+    another(overwrite=True)
+    assert not (out / ".lock").exists()

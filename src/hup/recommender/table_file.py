@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hup.errors import HupError
-from hup.files import write_aside
+from hup.files import locked, write_aside
 from hup.recommender.table_formats import check_ending, table_writer
 
 Part = TypeVar("Part")
@@ -61,8 +59,10 @@ def write_in_parts(
     """
     check_ending(path)
     folder = path.with_name(f"{path.name}.partial")
+    busy = f"Another run is writing {path}. Wait for it, or choose another place to write to."
     try:
-        with _locked(folder, path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / "lock", busy):
             there = _parts_there(folder, dict(question), note)
             for number, part in enumerate(parts):
                 if number in there:
@@ -85,20 +85,6 @@ def write_in_parts(
 
 def _part(folder: Path, number: int) -> Path:
     return folder / f"{number:08}.parquet"
-
-
-@contextmanager
-def _locked(folder: Path, path: Path) -> Iterator[None]:
-    """Keep other runs out of the folder of parts; the system forgets the lock of a run that was killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HupError(
-                f"Another run is writing {path}. Wait for it, or choose another place to write to."
-            ) from None
-        yield
 
 
 def _parts_there(folder: Path, question: dict[str, Any], note: Callable[[str], None]) -> set[int]:

@@ -48,9 +48,9 @@ def fit(
     if resume and overwrite:
         raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
     folder = TrainingFolder(Path(out))
-    folder.refuse_foreign()
-    if folder.holds_model and not (resume or overwrite):
-        raise HupError(f"{folder.path} holds a finished model. Add --overwrite to replace it.")
-    model.fit(dataset)
-    folder.forget_run()
-    model.save_pretrained(folder.path)
+    with folder.held():
+        if folder.holds_model and not (resume or overwrite):
+            raise HupError(f"{folder.path} holds a finished model. Add --overwrite to replace it.")
+        model.fit(dataset)
+        folder.forget_run()
+        model.save_pretrained(folder.path)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hup.config import Section
 from hup.errors import HupError
-from hup.files import write_aside
+from hup.files import locked, write_aside
 from hup.recommender.model_folder import CONFIG, METRICS, WEIGHTS, read_json
 from hup.recommender.vocabulary import CATEGORIES, ITEMS
 from hup.training.checkpoint import TrainingState, read_state
 
 CHECKPOINTS, LOG = "checkpoints", "log.jsonl"
-_OWN = {CHECKPOINTS, LOG, CONFIG, METRICS, WEIGHTS, ITEMS, CATEGORIES, "evaluation"}
+_LOCK = ".lock"
+_OWN = {_LOCK, CHECKPOINTS, LOG, CONFIG, METRICS, WEIGHTS, ITEMS, CATEGORIES, "evaluation"}
 
 
 class TrainingFolder:
@@ -33,6 +35,20 @@ class TrainingFolder:
         self.last = self.path / CHECKPOINTS / "last.safetensors"
         self.best = self.path / CHECKPOINTS / "best.safetensors"
         self.log = self.path / LOG
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other training runs out of the folder while the block lasts.
+
+        Raises
+        ------
+        HupError
+            Another run trains into it, something else lies in it, or it cannot be written.
+        """
+        self.refuse_foreign()
+        busy = f"Another run is training into {self.path}. Wait for it, or choose another --out."
+        with locked(self.path / _LOCK, busy):
+            yield
 
     def prepare(
         self, wanted: TrainingState, options: Section, *, resume: bool, overwrite: bool, note: Callable[[str], None]

@@ -98,17 +98,23 @@ def train(
     if init is not None:
         model.check_earlier(init, dataset)
         refuse_learned(init, dataset, observer.note)
-    folder = None if out is None else TrainingFolder(out)
-    earlier = None
-    if folder is not None:
+    if out is None:
+        _go_through(_Run(model, dataset, sessions, state, None, observer, init), continued=False)
+        return
+    folder = TrainingFolder(out)
+    with folder.held():
         earlier = folder.prepare(state, config, resume=resume, overwrite=overwrite, note=observer.note)
         if earlier is not None and earlier.saved and earlier.is_over(config.training.epochs):
             observer.note(f"Nothing to do: {out} is finished after {len(earlier.history)} epochs.")
             _adopt(model, folder)
             return
-    run = _Run(model, dataset, sessions, earlier or state, folder, observer, init)
+        run = _Run(model, dataset, sessions, earlier or state, folder, observer, init)
+        _go_through(run, continued=earlier is not None)
+
+
+def _go_through(run: _Run, *, continued: bool) -> None:
     with _deterministic():
-        run.start(continued=earlier is not None)
+        run.start(continued=continued)
         while not run.finished:
             run.epoch()
         run.finish()
