@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+import hup
 from hup.data.log_source import find_sources
 from hup.errors import HupError
 
@@ -61,3 +63,15 @@ def test_a_file_whose_name_looks_like_a_pattern(tree):
 def test_the_dataset_as_its_own_source(tree):
     with pytest.raises(HupError, match="belongs to the dataset"):
         names(tree / "out.rejects.parquet")
+
+
+@pytest.mark.parametrize("sources", [pa.table({"user": ["a"], "item": ["b"]}), 7, [7]])
+def test_what_is_no_path_is_told_with_what_is_expected(tmp_path, sources):
+    with pytest.raises(HupError, match="expected a path, or a list of paths"):
+        hup.prepare(sources, out=tmp_path / "dataset")
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_may_come_one_by_one(tree):
+    with pytest.raises(HupError, match="No source given"):
+        hup.prepare(iter(()), out=tree / "dataset")

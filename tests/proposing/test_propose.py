@@ -451,3 +451,9 @@ def test_names_fit_their_role_best(name, role):
 )  # fmt: skip
 def test_numbered_categories(name, number):
     assert category_number(name) == number
+
+
+@pytest.mark.parametrize("sample", ["x.csv", {"user": ["a"]}])
+def test_what_is_no_table_is_told(sample):
+    with pytest.raises(HupError, match="The sample is of type"):
+        propose_mapping(sample)

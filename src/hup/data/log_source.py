@@ -112,7 +112,7 @@ def find_log(
     HupError
         If sources are missing, or do not go with the options.
     """
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    given = _paths(sources)
     if query is not None and format == "jd":
         raise HupError("A query gives rows of event tables (--format events); JD lines are read from files.")
     mapping = map if map is None or isinstance(map, Mapping) else load_mapping(map)
@@ -220,6 +220,21 @@ def _check_uris(uris: Sequence[str], given: Sequence[str | Path], engine: Engine
         raise HupError(f"{uris[0]} is read by Spark: add --engine spark. DuckDB reads files of this machine.")
     if len(uris) < len(given):
         raise HupError("Sources are partly URIs and partly files of this machine; write the files as file:///… too.")
+
+
+def _paths(sources: object) -> list[str | Path]:
+    """Give the paths that are meant; iterating over a table would give the names of its columns."""
+    if isinstance(sources, str | Path):
+        return [sources]
+    is_table = hasattr(sources, "__arrow_c_stream__") or hasattr(sources, "__dataframe__")
+    if isinstance(sources, Iterable) and not is_table:
+        given = list(sources)
+        if all(isinstance(source, str | Path) for source in given):
+            return given
+    raise HupError(
+        f"The source is of type {type(sources).__name__}, expected a path, or a list of paths, of files, folders or "
+        "globs. Write a table that is in memory to a file first: frame.to_parquet('events.parquet')."
+    )
 
 
 def find_sources(sources: Sequence[str | Path], out: Path, note: Callable[[str], None]) -> list[SourceFile]:

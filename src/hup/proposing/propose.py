@@ -117,7 +117,17 @@ def propose_mapping(
     Proposal
         Where the columns are those of a built-in mapping, that; else each role goes to the column whose name fits best
         among those whose values may have it.
+
+    Raises
+    ------
+    HupError
+        ``sample`` is no such table.
     """
+    if not isinstance(sample, pa.Table):
+        raise HupError(
+            f"The sample is of type {type(sample).__name__}, expected a pyarrow.Table of some rows. `hup map FILE` "
+            "reads a file; pyarrow.Table.from_pandas(frame) makes one of a data frame."
+        )
     known_as, mapping = recognise(sample)
     written: dict[str, Any] = {"delimiter": delimiter} if delimiter != "," else {}
     if encoding != "utf-8":
