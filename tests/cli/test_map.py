@@ -23,7 +23,7 @@ ROWS = [
 def run():
     app = typer.Typer()
     app.command()(speaks_plainly(command))
-    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments)])
+    return lambda *arguments: CliRunner(env={"COLUMNS": "160"}).invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture
