@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hup.cli.console import speaks_plainly
+from hup.cli.console import console, speaks_plainly
 from hup.cli.map import map as command
 from hup.data.prepare import prepare
 from hup.data.tables.mapping import load_mapping
@@ -20,10 +20,11 @@ ROWS = [
 
 
 @pytest.fixture
-def run():
+def run(monkeypatch):
+    monkeypatch.setattr(console, "width", 160)
     app = typer.Typer()
     app.command()(speaks_plainly(command))
-    return lambda *arguments: CliRunner(env={"COLUMNS": "160"}).invoke(app, [*map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture
