@@ -25,7 +25,7 @@ say "2 of 5: from the log to a dataset"
 run hup prepare clicks.txt --format jd --out dataset --overwrite
 
 say "3 of 5: train on the first 70 % of the sessions"
-run hup train dataset --preset best --out model --epochs 4 --seed 1 --overwrite
+run hup train dataset --preset best --out model --epochs 2 --seed 1 --overwrite
 
 say "4 of 5: evaluate on the last 20 %, beside two rows that need no training"
 run hup evaluate model dataset --json metrics.json

@@ -33,7 +33,7 @@ from hup.sessions.runs import training_runs
 
 FOLDS = 5
 _NEWEST = 40_000  # sessions to learn from, in all folds
-_QUERIES = 10_000  # about so many of a round
+_QUERIES = 5_000  # about so many of a round
 _PASSES = 3
 _BATCH = 128
 _RATE, _DECAY = 0.003, 0.01
