@@ -124,6 +124,7 @@ def test_a_session_by_its_name(ask, tmp_path):
     assert [one["name"] for one in answer["ranked"]] == [row["name"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on(folder, tmp_path):
     """`kill -9` in the middle, and the same command again: the file is the same, and what was made is not made anew."""
     script = f"""
