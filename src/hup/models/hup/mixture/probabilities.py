@@ -115,6 +115,13 @@ class Probabilities:
 
     def mixed(self, level: Level) -> Distribution:
         """Give the probabilities by repeat, memory and popularity."""
+        return _once(self._mixed, level, self._added_up)
+
+    @cached_property
+    def _mixed(self) -> dict[Level, Distribution]:
+        return {}
+
+    def _added_up(self, level: Level) -> Distribution:
         answer = self.answers[level]
         visits, mixed = answer.visits, answer.mixed
         known = counted_probabilities(level, answer, self.current)
