@@ -38,10 +38,11 @@ SIGNATURES = {
     "append": "dataset sources * map query max_reject_share engine spark_master memory_limit progress",
     "validate": "sources * format map query sequence idle_gap_minutes levels max_reject_share engine spark_master "
     "memory_limit progress",
-    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors",
+    "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors at "
+    "metrics",
     "load": "folder",
     "compare": "dataset out * models presets seeds protocol tuning tuning_trained overrides jobs label retry_failed "
-    "watcher",
+    "watcher at metrics",
     "sweep": "dataset out * key values complement preset seeds overrides jobs label watcher",
     "simulate": "config out * format overwrite sessions_per_file progress",
     "Dataset.open": "path",

@@ -5,10 +5,13 @@ import pytest
 from scipy import stats
 
 from hup.evaluation.metrics import (
+    MAIN,
+    RANK_METRICS,
     bootstrap_intervals,
     gain,
     level_summary,
     mean_gains,
+    ndcg,
     recall,
     reciprocal_rank,
     summary,
@@ -21,6 +24,7 @@ def test_toy_table():
     assert recall(RANKS, 20).tolist() == [1, 1, 1, 1, 0, 0]
     assert recall(RANKS, 5).tolist() == [1, 1, 1, 0, 0, 0]
     assert reciprocal_rank(RANKS, 20).tolist() == [1, 0.5, 0.25, 0.05, 0, 0]
+    assert ndcg(np.array([1, 3, 7, 20, 21, np.inf]), 20).tolist() == pytest.approx([1, 1 / 2, 1 / 3, 0.2276702, 0, 0])
     figures = summary(RANKS, 20)
     assert figures["recall@20"] == pytest.approx(4 / 6)
     assert figures["mrr@20"] == pytest.approx((1 + 0.5 + 0.25 + 0.05) / 6)
@@ -29,7 +33,7 @@ def test_toy_table():
 
 def test_repeat_and_explore_are_the_two_parts_of_the_whole():
     repeat = np.array([True, False, True, False, False, False])
-    figures = level_summary(RANKS, repeat, 20)
+    figures = level_summary(RANKS, repeat, {20: MAIN})
     assert figures["repeat"]["sessions"] == 2
     assert figures["explore"]["sessions"] == 4
     assert figures["repeat"]["recall@20"] == 1.0
@@ -41,21 +45,21 @@ def test_repeat_and_explore_are_the_two_parts_of_the_whole():
 
 
 def test_a_part_without_sessions_has_no_figures():
-    figures = level_summary(RANKS, np.ones(6, dtype=bool), 20)
+    figures = level_summary(RANKS, np.ones(6, dtype=bool), {20: MAIN})
     assert figures["explore"]["sessions"] == 0
     assert figures["explore"]["recall@20"] is None
     assert figures["explore"]["mrr@20_interval"] is None
 
 
-@pytest.mark.parametrize("metric", ["recall", "mrr"])
+@pytest.mark.parametrize("metric", RANK_METRICS)
 def test_intervals_agree_with_scipy(metric):
     ranks = np.random.default_rng(1).geometric(0.05, size=300).astype(float)
     ranks[:20] = np.inf
-    values = recall(ranks, 20) if metric == "recall" else reciprocal_rank(ranks, 20)
+    values = RANK_METRICS[metric](ranks, 20)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=4_000, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
-    ours = bootstrap_intervals(ranks, 20, seed=3, resamples=4_000)[0 if metric == "recall" else 1]
+    (ours,) = bootstrap_intervals(ranks, 20, [metric], seed=3, resamples=4_000)
     # The ends of a percentile interval of 4,000 resamples wander by a few hundredths of its width.
     width = theirs.high - theirs.low
     assert ours[0] == pytest.approx(theirs.low, abs=0.08 * width)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hup.cli.console import console, grid_watcher, note
+from hup.cli.console import console, error_console, grid_watcher, note
+from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
 
 
 class ProtocolChoice(StrEnum):
@@ -45,6 +46,11 @@ def compare(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes side by side; default one a core.")] = None,
     label: Annotated[str | None, typer.Option(help="What tables call the dataset.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    at: AtOption = None,
+    metrics: MetricsOption = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Train and judge many models under one protocol, with significance.
 
@@ -54,6 +60,7 @@ def compare(
     from hup.experiment import compare as run
     from hup.experiment.tables import grid_tables
 
+    further, names = cutoffs(at), metric_names(metrics)
     with grid_watcher("models and seeds") as watcher:
         results = run(
             dataset,
@@ -69,15 +76,23 @@ def compare(
             label=label,
             retry_failed=retry_failed,
             watcher=watcher,
+            at=further,
+            metrics=names,
         )
+    to_standard_output = json is not None and str(json) == "-"
+    shown = error_console if to_standard_output else console
     for table in grid_tables(results):
-        console.print(table)
-        console.print()
-    console.print(
+        shown.print(table)
+        shown.print()
+    shown.print(
         "Figures in %, means over seeds, with 95 % bootstrap intervals over sessions; bold: the best; * better than "
         "every other row (two-sided paired t-test, p < 0.01 after Holm).",
         highlight=False,
     )
+    if to_standard_output:
+        typer.echo(results.to_json(), nl=False)
+    elif json is not None:
+        results.write_json(json)
     failed = [row for row in results.rows if row.failed is not None]
     for row in failed:
         note(f"{row.row} has no figures: {row.failed}")

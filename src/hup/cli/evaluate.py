@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hup.cli.console import console, error_console, note, progress
+from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,6 +59,8 @@ def evaluate(
     ] = LastIntervalChoice.MASK,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sessions scored at once.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
+    at: AtOption = None,
+    metrics: MetricsOption = None,
 ) -> None:
     """Rank the target of every test session at every level, with recency and popularity beside the model.
 
@@ -68,6 +71,7 @@ def evaluate(
     from hup.recommender.kinds import load
     from hup.training.trained import TrainedRecommender
 
+    further, names = cutoffs(at), metric_names(metrics)
     opened = Dataset.open(dataset)
     recommender = load(model)
     trained_with = recommender.config.sessions.last_interval if isinstance(recommender, TrainedRecommender) else None
@@ -86,6 +90,8 @@ def evaluate(
             batch_size=batch_size,
             seed=seed,
             progress=advance,
+            at=further,
+            metrics=names,
         )
     trained_on = evaluation.protocol["trained_on"]
     if trained_on != evaluation.dataset:
@@ -109,15 +115,17 @@ def evaluate(
 def _show(evaluation: Evaluation, split: str, out: Console) -> None:
     from hup.evaluation.tables import level_tables
 
+    judged = next(iter(evaluation.rows.values()))
+    empty = [level for level, figures in judged.items() if not figures["sessions"]]
+    some_have = len(empty) < len(judged) - 1
     out.print(
         f"[bold]{len(evaluation.sessions):,}[/] {split} sessions, figures in %. Ceiling: the share of them whose "
-        f"target is a candidate at all; the others are misses. Targets without a category do not count at the "
-        f"category levels.",
+        f"target is a candidate at all; the others are misses."
+        + (" Targets without a category do not count at the category levels." if some_have else ""),
         highlight=False,
     )
-    for level, figures in next(iter(evaluation.rows.values())).items():
-        if not figures["sessions"]:
-            out.print(f"Level {level} has nothing to evaluate: no target has a category.", highlight=False)
+    if empty:
+        out.print(f"No target has a category: nothing to judge at {', '.join(empty)}.", highlight=False)
     for table in level_tables(evaluation):
         out.print()
         out.print(table)

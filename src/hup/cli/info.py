@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich import box
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hup.data.dataset import Dataset
     from hup.data.manifest import Distribution, Manifest, SplitName
 
+Of = TypeVar("Of")
 _SHOWN_SOURCES = 10
 _TREE_COUNTS = {
     "items_without_category": "items without a category",
@@ -50,6 +52,8 @@ def info(
     dataset = Dataset.open(folder)
     if as_json:
         _print_json(dataset.manifest.model_dump(mode="json"))
+    elif tree and dataset.taxonomy.is_empty:
+        console.print("No item has a category.")
     elif tree:
         console.print(category_tree(dataset, whole=True, depth=depth), soft_wrap=True)
     else:
@@ -65,15 +69,15 @@ def print_dataset(dataset: Dataset, depth: int | None = None) -> None:
     depth : int, optional
         Draw the tree down to this level only.
     """
-    manifest = dataset.manifest
+    manifest, has_tree = dataset.manifest, not dataset.taxonomy.is_empty
     console.print()
     for table in (
         _sizes(dataset),
         _behaviors(manifest),
-        _distributions(manifest),
+        _distributions(dataset),
         _split(dataset),
-        category_tree(dataset, depth=depth),
-        *([_tree_counts(manifest)] if any(value for _key, value in manifest.tree) else []),
+        *([category_tree(dataset, depth=depth)] if has_tree else []),
+        *([_tree_counts(manifest)] if has_tree and any(value for _key, value in manifest.tree) else []),
         _sources(manifest),
         *([_left_out(manifest)] if manifest.left_out else []),
         *([_rejects(manifest)] if manifest.rejects.rows else []),
@@ -103,7 +107,9 @@ def _sizes(dataset: Dataset) -> Table:
     if (users := dataset.n_users) is not None:
         table.add_row("Users", f"{users:,}")
     table.add_row("Products (items)", f"{counts.items:,}")
-    for level, categories in enumerate(counts.categories, start=1):
+    if dataset.taxonomy.is_empty:
+        table.add_row("Categories", "none")
+    for level, categories in _by_level(dataset, counts.categories):
         name = "Categories" if len(counts.categories) == 1 else f"Categories of level {level}"
         table.add_row(name, f"{categories:,}")
     table.add_row("Micro-behaviors (events)", f"{counts.events:,}")
@@ -121,15 +127,20 @@ def _behaviors(manifest: Manifest) -> Table:
     return table
 
 
-def _distributions(manifest: Manifest) -> Table:
-    counts = manifest.counts
+def _by_level(dataset: Dataset, values: Sequence[Of]) -> list[tuple[int, Of]]:
+    """Give values of category_1 … category_K with their numbers; of a log without categories none."""
+    return [] if dataset.taxonomy.is_empty else list(enumerate(values, start=1))
+
+
+def _distributions(dataset: Dataset) -> Table:
+    counts = dataset.manifest.counts
     rows: dict[str, Distribution] = {
         "events per session": counts.events_per_session,
         "item runs per session": counts.item_runs_per_session,
         "events per item run": counts.events_per_item_run,
     }
-    for level in range(manifest.levels, 0, -1):
-        rows[f"events per category_{level} run"] = counts.events_per_category_run[level - 1]
+    for level, lengths in reversed(_by_level(dataset, counts.events_per_category_run)):
+        rows[f"events per category_{level} run"] = lengths
     rows["interval, seconds"] = counts.interval_seconds
     rows["dwell, seconds"] = counts.dwell_seconds
     table = _table("Lengths and times", "", "mean", "median", "75 %", "90 %", "99 %", "max")
@@ -153,7 +164,7 @@ def _split(dataset: Dataset) -> Table:
         table.add_row(part, f"{len(sessions):,}", f"{events:,}", *shown)
     table.add_section()
     table.add_row("items of train", f"{train.items:,}", f"{train.items / counts.items:.1%}")
-    for level, (known, categories) in enumerate(zip(train.categories, counts.categories, strict=True), start=1):
+    for level, (known, categories) in _by_level(dataset, [*zip(train.categories, counts.categories, strict=True)]):
         table.add_row(f"category_{level} of train", f"{known:,}", f"{known / categories:.1%}")
     if train.test_targets_known is not None:
         table.add_row("test targets seen in train", "", f"{train.test_targets_known:.1%}")

@@ -127,6 +127,11 @@ class Taxonomy:
         """Number of category levels, K."""
         return len(self.names)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no category at all: what there is says "no category"."""
+        return all(name == NO_CATEGORY for name in self.names[0])
+
     @cached_property
     def no_category(self) -> tuple[int, ...]:
         """For level 1 … K the code of `NO_CATEGORY` (the category of items without one), -1 where there is none."""

@@ -1,9 +1,9 @@
-"""From ranks to Recall@k and MRR@k with bootstrap intervals, whole and split into repeat and explore."""
+"""From ranks to Recall@k, MRR@k and NDCG@k with bootstrap intervals, whole and split into repeat and explore."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ ITEM_CUTOFF = 20
 CATEGORY_CUTOFF = 5
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
+#: What every table shows, and what significance is tested by.
+MAIN: Final = ("recall", "mrr")
 
 
 def cutoff(level: str) -> int:
@@ -59,6 +61,34 @@ def reciprocal_rank(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     return np.where(ranks <= k, 1.0 / ranks, 0.0)
 
 
+def ndcg(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """NDCG@k of every session: ``1 / log2(1 + rank)``, 0 beyond ``k``.
+
+    There is one target, so the best list has it at rank 1 and a gain of 1: nothing is left to divide by.
+
+    Parameters
+    ----------
+    ranks : ndarray
+        ``(n,)``, 1 = best; ``inf`` where the target was no candidate.
+    k : int
+        Length of the list.
+
+    Examples
+    --------
+    >>> ndcg(np.array([1.0, 3.0, 21.0, np.inf]), 20)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    return np.where(ranks <= k, 1.0 / np.log2(1.0 + ranks), 0.0)
+
+
+#: Metrics that are a function of the target's rank, by name.
+RANK_METRICS: Final[Mapping[str, Callable[[NDArray[np.float64], int], NDArray[np.float64]]]] = {
+    "recall": recall,
+    "mrr": reciprocal_rank,
+    "ndcg": ndcg,
+}
+
+
 def gain(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
     """``1 / sqrt(rank)`` of every session, 0 where the target was no candidate: what is chosen by.
 
@@ -94,16 +124,16 @@ def mean_gains(ranks: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 def bootstrap_intervals(
     ranks: NDArray[np.float64],
     k: int,
+    metrics: Sequence[str] = MAIN,
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
-) -> tuple[Interval, Interval]:
-    """Percentile bootstrap intervals of Recall@k and of MRR@k over sessions.
+) -> tuple[Interval, ...]:
+    """Percentile bootstrap intervals of metrics at ``k`` over sessions.
 
-    Both metrics depend on a rank through ``k + 1`` outcomes only (1 … k, or a miss). Drawing ``n`` sessions with
-    replacement and counting outcomes is one multinomial draw over the outcomes' shares, so a resample costs O(k),
-    whatever ``n``.
+    They depend on a rank through ``k + 1`` outcomes only (1 … k, or a miss). Drawing ``n`` sessions with replacement
+    and counting outcomes is one multinomial draw over the outcomes' shares, so a resample costs O(k), whatever ``n``.
 
     Parameters
     ----------
@@ -111,6 +141,8 @@ def bootstrap_intervals(
         ``(n,)``, n >= 1.
     k : int
         Length of the list.
+    metrics : sequence of str
+        Of :data:`RANK_METRICS`.
     seed : int
         Seed of the resampling.
     resamples : int
@@ -121,21 +153,20 @@ def bootstrap_intervals(
     Returns
     -------
     tuple
-        ``((low, high) of Recall@k, (low, high) of MRR@k)``.
+        ``(low, high)`` of every metric.
     """
     outcomes = np.where(ranks <= k, ranks, k + 1).astype(np.int64)
     shares = np.bincount(outcomes, minlength=k + 2)[1:] / len(ranks)
     counts = np.random.default_rng(seed).multinomial(len(ranks), shares, size=resamples)
-    gain = np.zeros((k + 1, 2))
-    gain[:k, 0] = 1.0
-    gain[:k, 1] = 1.0 / np.arange(1, k + 1)
+    outcome = np.arange(1.0, k + 2)  # the last one is a miss
+    gain = np.stack([RANK_METRICS[metric](outcome, k) for metric in metrics], axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(counts @ gain / len(ranks), [tail, 1 - tail], axis=0)
-    return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
 
 
-def summary(ranks: NDArray[np.float64], k: int, *, seed: int = 0) -> dict[str, Any]:
-    """Recall@k and MRR@k with their intervals, as they stand in the evaluation's JSON.
+def summary(ranks: NDArray[np.float64], k: int, metrics: Sequence[str] = MAIN, *, seed: int = 0) -> dict[str, Any]:
+    """Metrics at ``k`` with their intervals, as they stand in the evaluation's JSON.
 
     Parameters
     ----------
@@ -143,21 +174,23 @@ def summary(ranks: NDArray[np.float64], k: int, *, seed: int = 0) -> dict[str, A
         ``(n,)``; with n = 0 every figure is ``None``.
     k : int
         Length of the list.
+    metrics : sequence of str
+        Of :data:`RANK_METRICS`.
     seed : int
         Seed of the bootstrap.
     """
     if len(ranks) == 0:
-        return {name: None for metric in ("recall", "mrr") for name in (f"{metric}@{k}", f"{metric}@{k}_interval")}
-    recall_interval, mrr_interval = bootstrap_intervals(ranks, k, seed=seed)
-    return {
-        f"recall@{k}": float(recall(ranks, k).mean()),
-        f"recall@{k}_interval": list(recall_interval),
-        f"mrr@{k}": float(reciprocal_rank(ranks, k).mean()),
-        f"mrr@{k}_interval": list(mrr_interval),
-    }
+        return {name: None for metric in metrics for name in (f"{metric}@{k}", f"{metric}@{k}_interval")}
+    out: dict[str, Any] = {}
+    for metric, interval in zip(metrics, bootstrap_intervals(ranks, k, metrics, seed=seed), strict=True):
+        out[f"{metric}@{k}"] = float(RANK_METRICS[metric](ranks, k).mean())
+        out[f"{metric}@{k}_interval"] = list(interval)
+    return out
 
 
-def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int, *, seed: int = 0) -> dict[str, Any]:
+def level_summary(
+    ranks: NDArray[np.float64], repeat: NDArray[np.bool_], wanted: Mapping[int, Sequence[str]], *, seed: int = 0
+) -> dict[str, Any]:
     """Figures of one row at one level: all sessions, the repeat and the explore ones, and the ceiling.
 
     Parameters
@@ -167,8 +200,8 @@ def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int,
         not count.
     repeat : ndarray
         ``(n,)``, whether the target is already in the session's history.
-    k : int
-        Length of the list.
+    wanted : mapping of int to sequence of str
+        Metrics of :data:`RANK_METRICS` by length of the list.
     seed : int
         Seed of the bootstrap.
 
@@ -181,8 +214,13 @@ def level_summary(ranks: NDArray[np.float64], repeat: NDArray[np.bool_], k: int,
     """
     counts = ~np.isnan(ranks)
     ranks, repeat = ranks[counts], repeat[counts]
-    out = {"sessions": len(ranks), **summary(ranks, k, seed=seed)}
+
+    def figures(mask: NDArray[np.bool_]) -> dict[str, Any]:
+        out: dict[str, Any] = {"sessions": int(mask.sum())}
+        for k, metrics in wanted.items():
+            out |= summary(ranks[mask], k, metrics, seed=seed)
+        return out
+
+    out = figures(np.ones(len(ranks), dtype=bool))
     out["ceiling"] = float(np.isfinite(ranks).mean()) if len(ranks) else None
-    for name, mask in (("repeat", repeat), ("explore", ~repeat)):
-        out[name] = {"sessions": int(mask.sum()), **summary(ranks[mask], k, seed=seed)}
-    return out
+    return out | {"repeat": figures(repeat), "explore": figures(~repeat)}

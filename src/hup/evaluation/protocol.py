@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 from hup.data.dataset import Dataset
 from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
+from hup.evaluation.choice import Choice
+from hup.evaluation.exposure import ExposureCount
 from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
@@ -54,6 +56,8 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     most_sessions: int | None = None,
     vectors: Tensor | None = None,
+    at: Sequence[int] = (),
+    metrics: Sequence[str] | None = None,
 ) -> Evaluation:
     """Rank the target of every session of a split at every level, exactly.
 
@@ -91,6 +95,13 @@ def evaluate(
     vectors : Tensor, optional
         ``(n_known, d)``, vectors of the known items whose neighbours are the candidates, instead of the model's own: so
         that several models rank the same ones.
+    at : sequence of int
+        Further lengths of the list, 1 to 1,000, at which metrics are given. Recall and MRR at 20 for items and at 5 for
+        categories are given always, and first.
+    metrics : sequence of str, optional
+        What is given at all these lengths: ``"recall"``, ``"mrr"``, ``"ndcg"``, and of the lists as a whole
+        ``"coverage"``, ``"gini"``, ``"novelty"``, ``"popularity_bias"`` (:class:`hup.evaluation.exposure.Exposure`).
+        Default Recall and MRR. With one target a session ``"hit_rate"`` is Recall and ``"map"`` is MRR.
 
     Returns
     -------
@@ -100,8 +111,10 @@ def evaluate(
     ------
     HupError
         The split is empty; the model's vocabulary is not the dataset's; the model has learned from sessions of the
-        split; a score is NaN; ``"neighbors"`` is asked of a model without item vectors.
+        split; a score is NaN; ``"neighbors"`` is asked of a model without item vectors; there is no such metric or
+        cut-off.
     """
+    choice = Choice.of(metrics, at)
     for value, choices in ((split, EvaluationSplit), (candidates, Candidates), (last_interval, LastInterval)):
         if value not in get_args(choices):
             raise HupError(f"There is no choice {value!r} here; expected {' or '.join(get_args(choices))}.")
@@ -122,6 +135,7 @@ def evaluate(
 
     ranks = {row: {level: np.full(len(sessions), np.nan) for level in sizes} for row in recommenders}
     repeat = {level: np.zeros(len(sessions), dtype=bool) for level in sizes}
+    lists = _list_counts(dataset, sizes, list(recommenders), choice)
     batch_size = max(1, min(batch_size, SCORE_BLOCK_BYTES // (8 * max(sizes.values()))))
     # Sessions of like length together: a model that pads wastes little, and only a few batches are wide.
     by_length = np.argsort(np.diff(dataset.offsets)[sessions], kind="stable")
@@ -133,8 +147,12 @@ def evaluate(
         with torch.no_grad():
             answers = {row: recommender.scores(histories) for row, recommender in recommenders.items()}
         for level, size in sizes.items():
-            counts = targets.wanted(level, dataset.taxonomy.no_category).numpy()
+            judged = targets.wanted(level, dataset.taxonomy.no_category)
+            counts = judged.numpy()
             repeat[level][place] = _is_repeat(histories, targets, level) & counts
+            excluded = excluded_codes(histories, level, dataset.taxonomy.no_category)
+            if level in lists:
+                lists[level].take(targets.codes(level)[judged].numpy())
             allowed = _browsed_neighbors(neighbors, histories, size) if neighbors and level == "item" else None
             for row, recommender in recommenders.items():
                 with torch.no_grad():
@@ -144,13 +162,11 @@ def evaluate(
                     scores = widened(scores, size)
                 refuse_other_candidates(scores, histories, level, size, row)
                 target_rank = target_ranks(
-                    scores,
-                    targets.codes(level),
-                    excluded=excluded_codes(histories, level, dataset.taxonomy.no_category),
-                    candidates=allowed,
-                    name=row,
+                    scores, targets.codes(level), excluded=excluded, candidates=allowed, name=row
                 )
                 ranks[row][level][place] = np.where(counts, target_rank, np.nan)
+                if level in lists:
+                    lists[level].add(row, scores, excluded, allowed, judged)
         if progress is not None:
             progress(len(place))
     return Evaluation(
@@ -162,6 +178,10 @@ def evaluate(
         ranks=ranks,
         repeat=repeat,
         seed=seed,
+        choice=choice,
+        exposure={row: {level: counted.exposure(row) for level, counted in lists.items()} for row in ranks}
+        if lists
+        else {},
     )
 
 
@@ -197,6 +217,15 @@ def vocabulary_sizes(dataset: Dataset) -> dict[str, int]:
     return {
         level: level.pick(dataset.n_train_items, dataset.n_train_categories) for level in ranked_levels(dataset.levels)
     }
+
+
+def _list_counts(
+    dataset: Dataset, levels: Iterable[str], rows: Sequence[str], choice: Choice
+) -> dict[str, ExposureCount]:
+    """Get ready to count lists at every level; nothing where ranks alone are asked for."""
+    if not choice.needs_lists:
+        return {}
+    return {level: ExposureCount(dataset, level, rows, choice.cutoffs(level)) for level in levels}
 
 
 def _baseline(row: str) -> Recommender:

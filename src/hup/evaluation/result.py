@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hup.evaluation.metrics import cutoff, level_summary
+from hup.errors import HupError
+from hup.evaluation.choice import DEFAULT, Choice
+from hup.evaluation.exposure import Exposure
+from hup.evaluation.frame import data_frame
+from hup.evaluation.metrics import MAIN, RANK_METRICS, cutoff, level_summary
+from hup.evaluation.overview import Overview
 from hup.files import write_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RANKS_SCHEMA = pa.schema(
     [
@@ -50,6 +59,10 @@ class Evaluation:
         ``repeat[level]`` is ``(n,)`` bool: the target is already in the session's history.
     seed : int
         Seed of the bootstrap.
+    choice : Choice
+        Which metrics are given, at which cut-offs.
+    exposure : dict of dict of Exposure
+        ``exposure[row][level]``, where a metric of whole lists was asked for.
     """
 
     dataset: str
@@ -59,6 +72,8 @@ class Evaluation:
     ranks: dict[str, dict[str, NDArray[np.float64]]]
     repeat: dict[str, NDArray[np.bool_]]
     seed: int = 0
+    choice: Choice = DEFAULT
+    exposure: Mapping[str, Mapping[str, Exposure]] = field(default_factory=dict)
 
     @property
     def levels(self) -> list[str]:
@@ -67,14 +82,50 @@ class Evaluation:
 
     @cached_property
     def rows(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Figures, ``rows[row][level]``: see :func:`hup.evaluation.metrics.level_summary`. Fractions in [0, 1]."""
+        """Figures, ``rows[row][level]``: see :func:`hup.evaluation.metrics.level_summary`. Fractions in [0, 1].
+
+        Metrics of whole lists, as ``"coverage@20"``, stand beside these where they were asked for; they have no
+        interval and are not split.
+        """
         return {
-            row: {
-                level: level_summary(ranks, self.repeat[level], cutoff(level), seed=self.seed)
-                for level, ranks in by_level.items()
-            }
+            row: {level: self._level(row, level, ranks) for level, ranks in by_level.items()}
             for row, by_level in self.ranks.items()
         }
+
+    def _level(self, row: str, level: str, ranks: NDArray[np.float64]) -> dict[str, Any]:
+        wanted: dict[int, list[str]] = {}
+        of_lists = {}
+        for metric, k in self.choice.figures(level):
+            if metric in RANK_METRICS:
+                wanted.setdefault(k, []).append(metric)
+            else:
+                of_lists[f"{metric}@{k}"] = self.exposure[row][level].figure(metric, k)
+        return level_summary(ranks, self.repeat[level], wanted, seed=self.seed) | of_lists
+
+    def at(self, *cutoffs: int, metrics: Sequence[str] | None = None) -> Self:
+        """Tell the same rankings at other cut-offs, without ranking anew.
+
+        Parameters
+        ----------
+        *cutoffs : int
+            1 to 1,000; Recall and MRR at 20 for items and at 5 for categories come first, always.
+        metrics : sequence of str, optional
+            As for :func:`hup.evaluate`; default those that were asked for.
+
+        Raises
+        ------
+        HupError
+            There is no such metric or cut-off; or a metric of whole lists is wanted where they were not counted.
+        """
+        choice = Choice.of(self.choice.metrics if metrics is None else metrics, cutoffs)
+        for level in self.levels if choice.needs_lists else ():
+            counted = self.choice.cutoffs(level) if self.exposure else ()
+            if missing := [k for k in choice.cutoffs(level) if k not in counted]:
+                raise HupError(
+                    f"Lists of {missing[0]} were not counted at level {level}, which {choice.of_lists[0]} needs. "
+                    f"Evaluate again with these metrics and cut-offs."
+                )
+        return replace(self, choice=choice)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``hup evaluate --json`` writes."""
@@ -88,6 +139,47 @@ class Evaluation:
     def to_json(self) -> str:
         """Return :meth:`to_dict` as text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give all figures as a data frame of pandas, one a line.
+
+        Columns: ``row``, ``level``, ``part`` (``"all"``, ``"repeat"`` or ``"explore"``), ``metric``, ``k``, ``value``,
+        ``low`` and ``high`` (its 95 % interval), ``sessions``. Values are as in :attr:`rows`; what there is no figure
+        for is missing.
+
+        Raises
+        ------
+        HupError
+            Pandas is not installed.
+        """
+        lines = []
+        for row, by_level in self.rows.items():
+            for level, figures in by_level.items():
+                for part, of in {"all": figures, "repeat": figures["repeat"], "explore": figures["explore"]}.items():
+                    for metric, k in self.choice.figures(level):
+                        if (name := f"{metric}@{k}") in of:
+                            low, high = of.get(f"{name}_interval") or (None, None)
+                            lines.append((row, level, part, metric, k, of[name], low, high, of["sessions"]))
+        columns = ("row", "level", "part", "metric", "k", "value", "low", "high", "sessions")
+        return data_frame(columns, lines, ("value", "low", "high"))
+
+    def __repr__(self) -> str:
+        return self._overview().text()
+
+    def _repr_html_(self) -> str:
+        return self._overview().html()
+
+    def _overview(self) -> Overview:
+        """Lay out what stands first, for a person who looks at the result."""
+        levels = [level for level in self.levels if next(iter(self.rows.values()))[level]["sessions"]]
+        return Overview(
+            f"Evaluation of {len(self.sessions):,} {self.protocol.get('split', '')} sessions".replace("  ", " "),
+            levels,
+            {
+                row: {level: tuple(by_level[level][f"{metric}@{cutoff(level)}"] for metric in MAIN) for level in levels}
+                for row, by_level in self.rows.items()
+            },
+        )
 
     def write_json(self, path: str | Path) -> None:
         """Write the figures; the file appears whole or not at all.

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +15,7 @@ from typing import Any, get_args
 from hup.config import preset_names
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.evaluation.choice import DEFAULT, Choice
 from hup.experiment.read_results import read_results
 from hup.experiment.results import Results
 from hup.experiment.rows import Row, all_rows, chosen_rows
@@ -41,6 +42,8 @@ def compare(
     label: str | None = None,
     retry_failed: bool = False,
     watcher: Watcher | None = None,
+    at: Sequence[int] = (),
+    metrics: Sequence[str] | None = None,
 ) -> Results:
     """Train and judge many models under one protocol.
 
@@ -76,6 +79,10 @@ def compare(
         Run failed cells again.
     watcher : callable, optional
         Told ``(done, total, what has ended)`` at the start (with None) and whenever a task ends.
+    at, metrics
+        As for :func:`hup.evaluate`. Those of finished cells come from their ranks; where lists are needed that were not
+        counted, the kept models are asked again, not fitted. Significance is of Recall and MRR at the levels' own
+        cut-offs.
 
     Returns
     -------
@@ -99,6 +106,7 @@ def compare(
         label=label,
         retry_failed=retry_failed,
         watcher=watcher,
+        choice=Choice.of(metrics, at),
     )
 
 
@@ -116,6 +124,7 @@ def run_grid(
     retry_failed: bool = False,
     swept: dict[str, Any] | None = None,
     watcher: Watcher | None = None,
+    choice: Choice = DEFAULT,
 ) -> Results:
     """Run the cells of some rows and seeds that are not finished; see :func:`compare`."""
     from hup import __version__
@@ -149,6 +158,8 @@ def run_grid(
             facts=dataset_facts(opened),
             swept=swept,
             jobs=jobs,
+            metrics=list(choice.metrics),
+            at=list(choice.at),
         ),
         order=[row.name for row in all_rows(["paper", *(name for name in preset_names() if name != "paper")])],
     )
@@ -200,7 +211,11 @@ class _Plan:
 
     def _is_missing(self, row: Row, seed: int, retry_failed: bool) -> bool:
         cell = self.grid.folder.read_cell(row.name, seed)
-        return cell is None or (retry_failed and cell["failed"] is not None)
+        if cell is None:
+            return True
+        if cell["failed"] is not None:
+            return retry_failed
+        return self.grid.folder.lacks_lists(row.name, seed, self.request.choice)
 
     def _is_untried(self, row: Row, number: int, retry_failed: bool) -> bool:
         trial = self.grid.folder.read_trial(row.name, number)
@@ -212,7 +227,7 @@ class _Plan:
         for place, (row, seed) in enumerate(self.cells):
             if self.waiting.get(row.name, 0) == 0:
                 del self.cells[place]
-                return self._cell(row, seed)
+                return replace(self._cell(row, seed), choice=self.request.choice)
         return None
 
     def _cell(self, row: Row, seed: int) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hup.errors import HupError
-from hup.evaluation.metrics import cutoff, recall, reciprocal_rank
+from hup.evaluation.choice import Choice
+from hup.evaluation.exposure import Exposure
+from hup.evaluation.exposure_file import read_exposure
+from hup.evaluation.metrics import MAIN, RANK_METRICS, cutoff
 from hup.evaluation.significance import bootstrap_mean, holm, paired_t_test
 from hup.experiment.results import Cost, Difference, LevelResult, Metric, PartResult, Results, RowResult
 from hup.experiment.run_folder import Request, RunFolder
@@ -21,19 +25,30 @@ SIGNIFICANT = 0.01
 REFERENCE = "hup"
 
 
-def read_results(folder: str | Path) -> Results:
+def read_results(
+    folder: str | Path, *, at: Sequence[int] | None = None, metrics: Sequence[str] | None = None
+) -> Results:
     """Read what a grid has found so far.
+
+    Parameters
+    ----------
+    folder : path
+        Run folder.
+    at, metrics : optional
+        As for :func:`hup.compare`; default those that it was asked for last. Nothing is run: what needs lists that were
+        not counted has no value.
 
     Raises
     ------
     HupError
-        If the folder is no run, or a file of it does not read.
+        If the folder is no run, a file of it does not read, or there is no such metric or cut-off.
     """
     run = RunFolder(Path(folder))
     request = run.read()
+    choice = Choice.of(request.metrics if metrics is None else metrics, request.at if at is None else at)
     rows, values = [], {}
     for row in request.rows:
-        result, per_session = _row(run, request, row)
+        result, per_session = _row(run, request, row, choice)
         rows.append(result)
         if per_session:
             values[result.row] = per_session
@@ -59,10 +74,13 @@ def read_results(folder: str | Path) -> Results:
         differences=_differences(values, reference),
         stars=_stars(values),
         swept=request.swept,
+        choice=choice,
     )
 
 
-def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResult, dict[str, dict[str, Floats]]]:
+def _row(
+    run: RunFolder, request: Request, row: dict[str, Any], choice: Choice
+) -> tuple[RowResult, dict[str, dict[str, Floats]]]:
     """One row's result, and its values of every session, by level and metric, averaged over seeds."""
     name = row["name"]
     cells = {seed: cell for seed in request.seeds if (cell := run.read_cell(name, seed)) is not None}
@@ -76,9 +94,11 @@ def _row(run: RunFolder, request: Request, row: dict[str, Any]) -> tuple[RowResu
     if not good:
         failed = next((str(cell["failed"]) for cell in cells.values()), "not run yet")
     ranks = [_ranks(run.cell(name, seed) / "ranks.parquet") for seed in good]
+    exposures = [read_exposure(run.exposure(name, seed)) for seed in good] if choice.needs_lists else []
     levels, values = {}, {}
     for level in ranks[0] if ranks else ():
-        levels[level], values[level] = _level([of_seed[level] for of_seed in ranks], level)
+        counted = [of_seed[level] for of_seed in exposures if level in of_seed]
+        levels[level], values[level] = _level([of_seed[level] for of_seed in ranks], counted, level, choice)
     costs = [cell["cost"] for cell in good.values()]
     first = next(iter(good.values()), {})
     result = RowResult(
@@ -111,25 +131,40 @@ def _ranks(path: Path) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
     return {level: (rank[levels == level], repeat[levels == level]) for level in ordered}
 
 
-def _level(by_seed: list[tuple[Floats, NDArray[np.bool_]]], level: str) -> tuple[LevelResult, dict[str, Floats]]:
+def _level(
+    by_seed: list[tuple[Floats, NDArray[np.bool_]]], exposures: list[Exposure], level: str, choice: Choice
+) -> tuple[LevelResult, dict[str, Floats]]:
     k, repeat = cutoff(level), by_seed[0][1]
     ranks = np.stack([of_seed for of_seed, _ in by_seed])
-    values = {"recall": recall(ranks, k), "mrr": reciprocal_rank(ranks, k)}
-    means = {name: value.mean(axis=0) for name, value in values.items()}
+    means = {metric: RANK_METRICS[metric](ranks, k).mean(axis=0) for metric in MAIN}
 
     def part(mask: NDArray[np.bool_]) -> PartResult:
         n = int(mask.sum())
-        return PartResult(n, *(float(means[name][mask].mean()) if n else None for name in ("recall", "mrr")))
+        return PartResult(n, *(float(means[name][mask].mean()) if n else None for name in MAIN))
 
-    def metric(name: str) -> Metric:
-        if not len(repeat):
-            return Metric(None, None)
-        by = tuple(float(value) for value in values[name].mean(axis=1))
-        return Metric(float(means[name].mean()), bootstrap_mean(means[name]), by)
+    def figure(metric: str, k: int) -> Metric:
+        return _of_ranks(ranks, metric, k) if metric in RANK_METRICS else _of_lists(exposures, metric, k)
 
     ceiling = float(np.isfinite(ranks[0]).mean()) if len(repeat) else None
-    result = LevelResult(level, k, len(repeat), ceiling, metric("recall"), metric("mrr"), part(repeat), part(~repeat))
+    figures = {f"{metric}@{at}": figure(metric, at) for metric, at in choice.figures(level)}
+    main = [figures[f"{metric}@{k}"] for metric in MAIN]
+    result = LevelResult(level, k, len(repeat), ceiling, main[0], main[1], part(repeat), part(~repeat), figures)
     return result, means
+
+
+def _of_ranks(ranks: Floats, metric: str, k: int) -> Metric:
+    """Give a metric of ranks, ``(seeds, sessions)``."""
+    if not ranks.size:
+        return Metric(None, None)
+    values = RANK_METRICS[metric](ranks, k)
+    means = values.mean(axis=0)
+    return Metric(float(means.mean()), bootstrap_mean(means), tuple(float(value) for value in values.mean(axis=1)))
+
+
+def _of_lists(exposures: list[Exposure], metric: str, k: int) -> Metric:
+    """Give a metric of whole lists, of every seed whose lists were counted."""
+    found = [value for exposure in exposures if (value := exposure.figure(metric, k)) is not None]
+    return Metric(float(np.mean(found)) if found else None, None, tuple(found))
 
 
 def _cost(costs: list[dict[str, Any]], trials: list[dict[str, Any]]) -> Cost:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+from hup.evaluation.choice import DEFAULT, Choice
+from hup.evaluation.frame import data_frame
+from hup.evaluation.overview import Overview
+from hup.files import write_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS: Final = (
+    *("row", "title", "group", "level", "part", "metric", "k", "value", "low", "high", "sessions", "seeds"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,23 @@ class PartResult:
 
 @dataclass(frozen=True)
 class LevelResult:
-    """Figures of one row at one level; ``k`` is the length of the list (20 for items, 5 for categories)."""
+    """Figures of one row at one level.
+
+    Attributes
+    ----------
+    level : str
+    k : int
+        Length of the list: 20 for items, 5 for categories.
+    sessions : int
+    ceiling : float or None
+        Share of the sessions whose target is a candidate.
+    recall, mrr : Metric
+        At ``k``.
+    repeat, explore : PartResult
+        At ``k``.
+    figures : dict of str to Metric
+        By ``"metric@k"``: Recall and MRR at ``k``, then all that was chosen. Metrics of whole lists have no interval.
+    """
 
     level: str
     k: int
@@ -47,6 +76,7 @@ class LevelResult:
     mrr: Metric
     repeat: PartResult
     explore: PartResult
+    figures: dict[str, Metric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +160,7 @@ class Difference:
     p_holm: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """All of a run folder.
 
@@ -158,6 +188,8 @@ class Results:
         ``stars[level][metric]``: the row that is significantly (p < 0.01 after Holm) better than every other, or None.
     swept : dict or None
         For ``hup sweep``: ``{"key": …, "values": [...], "rows": [...]}``; row names by value are in ``rows``.
+    choice : Choice
+        Which metrics are given, at which cut-offs.
     """
 
     path: Path
@@ -171,3 +203,82 @@ class Results:
     differences: list[Difference]
     stars: dict[str, dict[str, str | None]]
     swept: dict[str, Any] | None = None
+    choice: Choice = DEFAULT
+
+    @property
+    def levels(self) -> list[str]:
+        """Levels that have figures: ``"item"``, then ``"category_K"`` … ``"category_1"``."""
+        return list(next((row.levels for row in self.rows if row.levels), {}))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give all figures as a data frame of pandas, one a line.
+
+        Columns: ``row``, ``title``, ``group``, ``level``, ``part`` (``"all"``, ``"repeat"`` or ``"explore"``),
+        ``metric``, ``k``, ``value`` (a mean over seeds; shares in [0, 1]), ``low`` and ``high`` (its 95 % interval),
+        ``sessions``, ``seeds`` (how many). A row without figures has one line, without a metric.
+
+        Raises
+        ------
+        HupError
+            Pandas is not installed.
+        """
+        return data_frame(_COLUMNS, [line for row in self.rows for line in self._lines(row)], ("value", "low", "high"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that ``hup compare --json`` writes: the lines of :meth:`to_frame`, and all tests."""
+        lines = [dict(zip(_COLUMNS, line, strict=True)) for row in self.rows for line in self._lines(row)]
+        return {
+            "label": self.label,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "made": self.made,
+            "command": self.command,
+            "failed": {row.row: row.failed for row in self.rows if row.failed is not None},
+            "figures": lines,
+            "differences": [asdict(difference) for difference in self.differences],
+        }
+
+    def to_json(self) -> str:
+        """Return :meth:`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def write_json(self, path: str | Path) -> None:
+        """Write the figures; the file appears whole or not at all.
+
+        Raises
+        ------
+        HupError
+            The file cannot be written.
+        """
+        with write_aside(Path(path)) as aside:
+            aside.write_text(self.to_json(), encoding="utf-8")
+
+    def _lines(self, row: RowResult) -> list[tuple[Any, ...]]:
+        named, seeds = (row.row, row.title, row.group), len(row.seeds)
+        if not row.levels:
+            return [(*named, None, None, None, None, None, None, None, None, seeds)]
+        lines: list[tuple[Any, ...]] = []
+        for level, of in row.levels.items():
+            for name, figure in of.figures.items():
+                metric, _, k = name.partition("@")
+                low, high = figure.interval or (None, None)
+                lines.append((*named, level, "all", metric, int(k), figure.value, low, high, of.sessions, seeds))
+            for part, found in (("repeat", of.repeat), ("explore", of.explore)):
+                for metric, value in (("recall", found.recall), ("mrr", found.mrr)):
+                    lines.append((*named, level, part, metric, of.k, value, None, None, found.sessions, seeds))
+        return lines
+
+    def __repr__(self) -> str:
+        return self._overview().text()
+
+    def _repr_html_(self) -> str:
+        return self._overview().html()
+
+    def _overview(self) -> Overview:
+        """Lay out what stands first, for a person who looks at the result."""
+        rows = {
+            row.row: {level: (of.recall.value, of.mrr.value) for level, of in row.levels.items()} for row in self.rows
+        }
+        sessions = self.dataset.get("test_sessions")
+        told = f", {sessions:,} test sessions" if isinstance(sessions, int) else ""
+        return Overview(f"Comparison on {self.label}{told}", self.levels, rows)

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hup.errors import HupError
+from hup.evaluation.choice import Choice
+from hup.evaluation.exposure_file import counted_cutoffs
+from hup.evaluation.metrics import MAIN
 from hup.recommender.model_folder import read_json, write_json
 
 FORMAT = 2
@@ -42,6 +45,8 @@ class Request:
     seconds : float
         Time that the runs of this folder took so far.
     jobs : int
+    metrics, at : list
+        Which metrics are given, and at which further cut-offs: those that were asked for last.
     """
 
     dataset: str
@@ -59,6 +64,13 @@ class Request:
     seconds: float = 0.0
     jobs: int = 1
     tuning_trained: int | None = None
+    metrics: list[str] = field(default_factory=lambda: list(MAIN))
+    at: list[int] = field(default_factory=list)
+
+    @property
+    def choice(self) -> Choice:
+        """Which metrics are given, at which cut-offs."""
+        return Choice(tuple(self.metrics), tuple(self.at))
 
     def budget(self, *, costly: bool) -> int:
         """Count the settings that are tried of a row."""
@@ -109,6 +121,7 @@ class RunFolder:
         held.rows = sorted(rows.values(), key=lambda row: places.get(row["name"], len(places)))
         held.seeds = sorted({*held.seeds, *wanted.seeds})
         held.label, held.command, held.jobs = wanted.label, wanted.command, wanted.jobs
+        held.metrics, held.at = wanted.metrics, wanted.at
         self.write(held)
         return held
 
@@ -137,6 +150,17 @@ class RunFolder:
     def cell(self, row: str, seed: int) -> Path:
         """Folder of a finished cell."""
         return self.path / "cells" / row / f"seed-{seed}"
+
+    def exposure(self, row: str, seed: int) -> Path:
+        """Name the file of what a finished cell recommended."""
+        return self.cell(row, seed) / "exposure.parquet"
+
+    def lacks_lists(self, row: str, seed: int, choice: Choice) -> bool:
+        """Tell whether a finished cell did not count the lists that a choice needs."""
+        if not choice.needs_lists:
+            return False
+        counted = counted_cutoffs(self.exposure(row, seed))
+        return not counted or any(not {*choice.cutoffs(level)} <= {*counted[level]} for level in counted)
 
     def model(self, row: str, seed: int) -> Path:
         """Model folder of a cell."""

@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 
 from hup.evaluation.figures import NOTHING, percent_pair, percent_with_interval
+from hup.evaluation.tables import further_table
 from hup.experiment.results import Metric, Results, RowResult
 from hup.experiment.rows import GROUPS
 
@@ -13,12 +14,23 @@ from hup.experiment.rows import GROUPS
 def grid_tables(results: Results) -> list[Table]:
     """Lay out one table a level: rows of every group against Recall and MRR, the best one bold, a clear winner starred.
 
-    Figures are percentages, with 95 % intervals over sessions.
+    Figures are percentages, with 95 % intervals over sessions. Where more was asked for, a level has a table of that,
+    too.
     """
-    levels = list(next((row.levels for row in results.rows if row.levels), {}))
+    levels = results.levels
     if results.protocol["name"] == "paper":
         levels = levels[:2]  # items, and the finest category
-    return [_table(results, level) for level in levels]
+    tables = []
+    for level in levels:
+        tables.append(_table(results, level))
+        if results.choice.goes_further(level):
+            figures = {
+                row.title: {name: figure.value for name, figure in row.levels[level].figures.items()}
+                for row in results.rows
+                if level in row.levels
+            }
+            tables.append(further_table(level, results.choice, figures))
+    return tables
 
 
 def _table(results: Results, level: str) -> Table:

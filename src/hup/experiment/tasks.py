@@ -19,6 +19,8 @@ from hup.data.manifest import SplitName
 from hup.errors import HupError
 from hup.evaluation import Evaluation, evaluate
 from hup.evaluation.calibration import calibration
+from hup.evaluation.choice import DEFAULT, Choice
+from hup.evaluation.exposure_file import counted_cutoffs, write_exposure
 from hup.evaluation.metrics import mean_gains
 from hup.evaluation.protocol import EvaluationSplit
 from hup.experiment.rows import Row
@@ -54,6 +56,8 @@ class Task:
         The setting of every level, where they differ.
     reuse : int or None
         Trial of the same setting and seed, whose model is taken over.
+    choice : Choice
+        What the cell is to tell; where lists are needed, they are counted.
     """
 
     row: Row
@@ -62,6 +66,7 @@ class Task:
     overrides: tuple[str, ...]
     by_level: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reuse: int | None = None
+    choice: Choice = DEFAULT
 
     @property
     def title(self) -> str:
@@ -112,7 +117,8 @@ class Grid:
     def fail(self, task: Task, reason: str) -> None:
         """Write down that a piece of work failed."""
         if task.trial is None:
-            self.folder.write_cell(task.row.name, task.seed, {"failed": reason})
+            if not self._is_judged(task):
+                self.folder.write_cell(task.row.name, task.seed, {"failed": reason})
         else:
             content = {"overrides": list(task.overrides), "failed": reason, "selection": None, "seconds": None}
             write_json(self.folder.trial(task.row.name, task.trial), content)
@@ -155,9 +161,16 @@ class Grid:
             if tried.is_dir():
                 tried.replace(_with_parent(place))
         model, cost = self._fitted(task, place)
+        exposure = self.folder.exposure(row.name, seed)
+        counted = [k for cutoffs in counted_cutoffs(exposure).values() for k in cutoffs]
+        choice = Choice.of(task.choice.metrics, [*task.choice.at, *counted])  # what is counted stays
         started = time.perf_counter()
-        evaluation = self._evaluated(model, self.dataset, "test")
+        evaluation = self._evaluated(model, self.dataset, "test", choice=choice)
         seconds = time.perf_counter() - started
+        if evaluation.exposure:
+            write_exposure(exposure, evaluation.exposure[row.name])
+        if self._is_judged(task):  # and lacked its lists alone
+            return
         cell = self.folder.cell(row.name, seed)
         evaluation.write_ranks(cell / "ranks.parquet")
         content = {
@@ -176,6 +189,10 @@ class Grid:
             "weights": model.metrics.get("weights") or {},
         }
         self.folder.write_cell(row.name, seed, content)
+
+    def _is_judged(self, task: Task) -> bool:
+        cell = self.folder.read_cell(task.row.name, task.seed)
+        return cell is not None and cell["failed"] is None
 
     def _calibration(self, model: Recommender) -> dict[str, Any]:
         """Hold probabilities against what came in the test split; nothing for models that give other scores."""
@@ -221,7 +238,12 @@ class Grid:
         return model, cost
 
     def _evaluated(
-        self, model: Recommender, dataset: Dataset, split: EvaluationSplit, most_sessions: int | None = None
+        self,
+        model: Recommender,
+        dataset: Dataset,
+        split: EvaluationSplit,
+        most_sessions: int | None = None,
+        choice: Choice = DEFAULT,
     ) -> Evaluation:
         paper = self.protocol == "paper"
         return evaluate(
@@ -233,6 +255,8 @@ class Grid:
             last_interval="keep" if paper else "mask",
             vectors=self.candidate_vectors(dataset) if paper else None,
             most_sessions=most_sessions,
+            metrics=choice.metrics,
+            at=choice.at,
         )
 
     def candidate_vectors(self, dataset: Dataset) -> torch.Tensor:

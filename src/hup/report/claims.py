@@ -112,7 +112,7 @@ class JudgedClaim:
 
 
 def judge(results: Results, paper: str | None = None) -> list[JudgedClaim]:
-    """Hold all claims against a run: at the item level and the finest category level, as in the paper.
+    """Hold all claims against a run: at the item level and, if it has any, the finest category level, as in the paper.
 
     Parameters
     ----------
@@ -122,7 +122,9 @@ def judge(results: Results, paper: str | None = None) -> list[JudgedClaim]:
     """
     tests = PairedTests(results)
     finest = Level.category(results.dataset["levels"])
-    columns = [(level, metric) for level in ("item", finest) for metric in ("recall", "mrr")]
+    without_categories = results.levels == ["item"]
+    levels = ["item"] if without_categories else ["item", finest]
+    columns = [(level, metric) for level in levels for metric in ("recall", "mrr")]
     return [
         JudgedClaim(claim, tuple(_verdict(claim, tests.compare, *column, paper, finest) for column in columns))
         for claim in CLAIMS

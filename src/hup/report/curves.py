@@ -73,7 +73,8 @@ def sweep_curves(results: Results) -> Curves:
     if not measured:
         raise HupError(f"No row of the sweep {results.path} has figures.")
     depth = results.dataset["levels"]
-    columns = [(level, metric) for level in (ITEM, Level.category(depth)) for metric in METRICS]
+    finest = [level for level in (ITEM, Level.category(depth)) if level in measured[0][1].levels]
+    columns = [(level, metric) for level in finest for metric in METRICS]
     panels, sentences = [], []
     for level, metric in columns:
         k = measured[0][1].levels[level].k

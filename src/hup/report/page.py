@@ -21,6 +21,7 @@ from hup.report.claims import judge
 from hup.report.curves import Curves, learning_curves, sweep_curves
 from hup.report.detail_tables import detail_tables
 from hup.report.explanation import Explanation
+from hup.report.further_tables import further_tables
 from hup.report.rank_table import rank_table
 from hup.report.result_tables import main_table, shown_levels, statistics_table
 from hup.report.summary import summary_sentences
@@ -42,6 +43,7 @@ class RunSection:
     main: Table
     agreement: Table | None
     claims: Table | None
+    further: list[Table]
     details: list[Table]
     reliability: Markup | None
 
@@ -107,7 +109,11 @@ def write_report(
     if markdown is not None:
         tables = [statistics]
         for section in sections:
-            tables += [table for table in (section.main, section.agreement, section.claims) if table is not None]
+            tables += [
+                table
+                for table in (section.main, *section.further, section.agreement, section.claims)
+                if table is not None
+            ]
         tables += [figure.table for figure in (*swept, learning, worth) if figure is not None]
         _write(markdown, "\n".join(table.markdown() for table in tables))
 
@@ -140,6 +146,7 @@ def _section(results: Results, paper: str | None, number: int) -> RunSection:
         main=main_table(results, paper),
         agreement=None if paper is None else agreement_table(agreement(results, paper), results.dataset["levels"]),
         claims=claims_table(claims, results) if claims else None,
+        further=further_tables(results),
         details=detail_tables(results),
         reliability=_reliability(results, f"reliability{number}"),
     )

@@ -18,8 +18,7 @@ METRICS = ("recall", "mrr")
 
 def shown_levels(results: Results) -> list[str]:
     """Levels that the tables show, as the rows have them; by the paper's protocol items and finest categories."""
-    levels = list(next((row.levels for row in results.rows if row.levels), {}))
-    return levels[:2] if results.protocol.get("name") == "paper" else levels
+    return results.levels[:2] if results.protocol.get("name") == "paper" else results.levels
 
 
 def grouped(results: Results, cells: dict[str, tuple[Cell, ...]]) -> tuple[Group, ...]:
@@ -41,7 +40,7 @@ def statistics_table(runs: Sequence[Results], papers: Sequence[str | None]) -> T
         if facts["fingerprint"] in done:
             continue
         done.add(facts["fingerprint"])
-        columns.append((Cell(results.label), _facts(facts)))
+        columns.append((Cell(results.label), _facts(results)))
         if paper is not None and paper not in done:
             done.add(paper)
             theirs = STATISTICS[paper]
@@ -62,7 +61,8 @@ def statistics_table(runs: Sequence[Results], papers: Sequence[str | None]) -> T
     return Table("Table 2: statistics of the datasets", head, (Group("", rows),))
 
 
-def _facts(facts: dict[str, object]) -> list[Cell]:
+def _facts(results: Results) -> list[Cell]:
+    facts: dict[str, object] = results.dataset
     categories, users, share = facts.get("categories"), facts.get("users"), facts.get("target_repeat_share")
     splits = [facts.get(f"{split}_sessions") for split in ("train", "validation", "test")]
     known = [with_separators(value) if isinstance(value, int) else NOTHING for value in splits]
@@ -70,11 +70,17 @@ def _facts(facts: dict[str, object]) -> list[Cell]:
         _whole(facts.get("sessions")),
         _whole(users) if isinstance(users, int) else Cell("not named by the log"),
         _whole(facts.get("items")),
-        Cell(" / ".join(map(with_separators, categories)) if isinstance(categories, Sequence) else NOTHING),
+        Cell(_sizes(results, categories)),
         _whole(facts.get("events")),
         Cell(" / ".join(known)),
         Cell(f"{percent(share)} %" if isinstance(share, float) else NOTHING),
     ]
+
+
+def _sizes(results: Results, categories: object) -> str:
+    if results.levels == ["item"]:
+        return "none"  # no target has a category
+    return " / ".join(map(with_separators, categories)) if isinstance(categories, Sequence) else NOTHING
 
 
 def _whole(value: object) -> Cell:

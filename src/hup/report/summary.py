@@ -31,9 +31,10 @@ def summary_sentences(results: Results, claims: Sequence[JudgedClaim], levels: S
     asked = [judged for judged in claims if judged.claim.source]
     if asked:
         held = sum(judged.overall == HOLDS for judged in asked)
+        where = "at both levels and " if len(asked[0].columns) > 2 else ""
         failed = sum(judged.overall == FAILS for judged in asked)
         sentences.append(
-            f"Of {len(asked)} claims of the paper, {held} hold here at both levels and by both metrics, {failed} do "
+            f"Of {len(asked)} claims of the paper, {held} hold here {where}by both metrics, {failed} do "
             f"not hold in at least one column, and {len(asked) - held - failed} cannot be told from these sessions."
         )
     if failures := [row.title for row in results.rows if row.failed is not None]:

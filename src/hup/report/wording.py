@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hup.evaluation.figures import NOTHING
+from hup.evaluation.figures import NOTHING, TITLES
 from hup.sessions.levels import Level
 
 MINUS, RANGE = "−", "–"  # noqa: RUF001 (the signs of typeset numbers)
@@ -60,7 +60,7 @@ def level_title(level: str, depth: int) -> str:
 
 def metric_title(metric: str, k: int) -> str:
     """Name a metric at its cutoff, as the paper does."""
-    return f"{'Recall' if metric == 'recall' else 'MRR'}@{k}"
+    return f"{TITLES[metric]}@{k}"
 
 
 def ordinal(number: int) -> str:
