@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -57,3 +59,27 @@ def test_a_row_that_is_not_there_is_told(shop, tmp_path):
     assert done.exit_code == 1
     assert "no row 'magic'" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_further_figures_and_json(shop, tmp_path):
+    asked = (shop / "dataset", "--models", "recency,popularity", *QUICK, "--out", tmp_path / "run")
+    plain = run(*asked)
+    assert "cut-offs" not in plain.stdout
+    done = run(*asked, "--at", "1,10", "--metrics", "recall,coverage", "--json", tmp_path / "found.json")
+    assert done.exit_code == 0, done.output
+    assert "item, at 3 cut-offs" in done.stdout
+    assert "Coverage" in done.stdout
+    assert "recency, seed 0: done" in done.stderr, "its lists were not counted before"
+    found = json.loads((tmp_path / "found.json").read_text())
+    (line,) = (
+        line
+        for line in found["figures"]
+        if (line["row"], line["level"], line["metric"], line["k"]) == ("recency", "item", "coverage", 10)
+    )
+    assert 0 < line["value"] <= 1
+    assert {one["metric"] for one in found["differences"]} == {"recall", "mrr"}
+    piped = run(*asked, "--at", "1,10", "--metrics", "recall,coverage", "--json", "-")
+    assert json.loads(piped.stdout) == found | {"command": json.loads(piped.stdout)["command"]}
+    assert "seed 0: done" not in piped.stderr, "now they are"
+    assert run(*asked, "--at", "none").exit_code == 2

@@ -123,3 +123,53 @@ def test_a_missing_folder_is_told(folder, missing):
 
 def test_a_wrong_choice_is_a_usage_error(folder):
     assert run(folder / "model", folder / "dataset", "--split", "train").exit_code == 2
+
+
+def test_further_cutoffs_and_metrics_are_told_and_kept(folder, tmp_path):
+    metrics = "hit_rate,ndcg,coverage,gini,novelty,popularity_bias"
+    out = tmp_path / "metrics.json"
+    done = run(folder / "model", folder / "dataset", "--at", "1, 10", "--metrics", metrics, "--json", out)
+    assert done.exit_code == 0, done.output
+    for expected in (
+        "item, at 3 cut-offs",
+        "@10",
+        "NDCG",
+        "Coverage",
+        "Gini index",
+        "Novelty, bits",
+        "Popularity bias",
+    ):
+        assert expected in done.stdout
+    item = json.loads(out.read_text())["rows"]["hup"]["item"]
+    for metric in ("recall", "ndcg", "coverage", "gini", "novelty", "popularity_bias"):
+        assert {f"{metric}@{k}" for k in (1, 10, 20)} <= set(item)
+    assert "mrr@20" in item
+    assert "mrr@10" not in item
+
+
+def test_unasked_there_is_nothing_further(folder):
+    done = run(folder / "model", folder / "dataset")
+    assert "cut-offs" not in done.stdout
+    assert "NDCG" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--at", "0,5"), "A cut-off is 0"), (("--at", "5,x"), "'x'"), (("--metrics", "auc"), "no metric 'auc'")],
+)
+def test_a_wrong_metric_or_cutoff_is_a_usage_error(folder, options, message):
+    done = run(folder / "model", folder / "dataset", *options)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split())
+
+
+def test_a_log_without_categories_has_no_category_table(bare_shops, tmp_path):
+    from hup.recommender.recency import Recency
+
+    dataset = bare_shops["K=1, bare"]
+    Recency().fit(dataset).save_pretrained(tmp_path / "model")
+    done = run(tmp_path / "model", dataset.path, "--at", "5")
+    assert done.exit_code == 0, done.output
+    assert "No target has a category: nothing to judge at category_1." in done.stdout
+    assert done.stdout.count("category_1") == 1
+    assert "Recall@20" in done.stdout

@@ -236,3 +236,15 @@ def test_a_training_that_has_not_finished_is_told(tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 1
     assert "--resume" in result.stderr
+
+
+def test_a_log_without_categories_shows_none(bare_shops, invoke):
+    done = invoke("info", bare_shops["K=1, bare"].path)
+    assert done.exit_code == 0, done.output
+    assert "none" in next(line for line in done.stdout.splitlines() if line.strip().startswith("Categories"))
+    for absent in ("category_1", "Category tree", "Category paths", "(none)"):
+        assert absent not in done.stdout
+    assert invoke("info", bare_shops["K=1, bare"].path, "--tree").stdout == "No item has a category.\n"
+    some = invoke("info", bare_shops["K=3, bare"].path)
+    for expected in ("category_1", "Category tree", "(none)"):
+        assert expected in some.stdout

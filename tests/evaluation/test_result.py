@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -165,3 +166,73 @@ def test_tables_name_the_rows_and_fit_a_terminal(evaluation):
     assert "50.0 (0.0–100.0)" in text  # noqa: RUF001
     assert "100.0 / 75.0" in text
     assert "– / –" in text  # noqa: RUF001
+
+
+def test_the_same_ranks_at_other_cutoffs(evaluation):
+    item = evaluation.at(1, 30, metrics=["ndcg", "hit_rate"]).rows["recency"]["item"]
+    assert list(item) == [
+        "sessions",
+        *("recall@20", "recall@20_interval", "mrr@20", "mrr@20_interval", "ndcg@20", "ndcg@20_interval"),
+        *("recall@1", "recall@1_interval", "ndcg@1", "ndcg@1_interval"),
+        *("recall@30", "recall@30_interval", "ndcg@30", "ndcg@30_interval"),
+        *("ceiling", "repeat", "explore"),
+    ]
+    assert (item["recall@1"], item["recall@20"], item["recall@30"]) == (0.25, 0.5, 0.75)
+    assert item["ndcg@30"] == pytest.approx((1 + 1 / np.log2(3) + 1 / np.log2(31)) / 4)
+    assert item["repeat"]["recall@1"] == 0.5
+    assert evaluation.at().rows == evaluation.rows
+    with pytest.raises(HupError, match=r"Lists of 20 were not counted at level item, which coverage needs"):
+        evaluation.at(5, metrics=["coverage"])
+
+
+def test_a_frame_has_a_line_for_every_figure(partial):
+    frame = partial.at(1).to_frame()
+    assert list(frame.columns) == ["row", "level", "part", "metric", "k", "value", "low", "high", "sessions"]
+    # Recall and MRR at two cut-offs, in three parts, of three rows at three levels.
+    assert len(frame) == 4 * 3 * 3 * 3
+    (line,) = frame.query(
+        "row == 'recency' and level == 'item' and part == 'all' and metric == 'mrr' and k == 20"
+    ).values
+    assert line[5] == pytest.approx(partial.rows["recency"]["item"]["mrr@20"])
+    assert list(line[6:8]) == partial.rows["recency"]["item"]["mrr@20_interval"]
+    nothing = frame.query("level == 'category_0'")
+    assert nothing[["value", "low", "high"]].isna().all(axis=None)
+    assert (nothing.sessions == 0).all()
+    assert frame.value.dtype == "float64"
+
+
+def test_a_missing_pandas_is_told(evaluation, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(HupError, match=r"needs pandas, which is not installed. Install it: pip install pandas"):
+        evaluation.to_frame()
+
+
+def test_a_result_shows_itself_in_a_few_lines(evaluation):
+    assert repr(evaluation).splitlines() == [
+        "Evaluation of 4 test sessions, Recall / MRR in %",
+        "               item @20  category_1 @5",
+        "hup         25.0 / 25.0    75.0 / 75.0",
+        "recency     50.0 / 37.5    75.0 / 55.0",
+        "popularity    0.0 / 0.0      0.0 / 0.0",
+    ]
+    many = replace(evaluation, ranks={f"row {n}": evaluation.ranks["recency"] for n in range(9)} | evaluation.ranks)
+    assert len(repr(many).splitlines()) == 9
+    assert repr(many).endswith("… and 6 more rows")
+    assert "popularity" not in repr(many), "the best are shown"
+    marked = replace(evaluation, ranks={"<b>": evaluation.ranks["hup"]})
+    page = marked._repr_html_()
+    assert "<td>25.0 / 25.0</td>" in page
+    assert "<th>&lt;b&gt;</th>" in page
+
+
+def test_further_figures_have_a_table_of_their_own(evaluation):
+    console = Console(width=80, record=True, file=io.StringIO())
+    tables = level_tables(evaluation.at(1, 20, metrics=["recall", "ndcg"]))
+    for table in tables:
+        console.print(table)
+    text = console.export_text()
+    assert len(tables) == 4
+    assert "item, at 2 cut-offs" in text
+    assert "category_1, at 3 cut-offs" in text
+    assert "NDCG" in text
+    assert len(level_tables(evaluation.at(20))) == 3, "20 is the items' own"

@@ -105,6 +105,40 @@ def test_the_report_is_one_offline_page(shop):
     assert "| Recency |" in tables.read_text()
 
 
+def test_further_figures_stand_in_the_report_of_a_run_that_was_asked_for_them(shop, tmp_path, in_one_process):
+    plain = tmp_path / "plain.html"
+    assert run("report", shop / "run", "--out", plain).exit_code == 0
+    assert "further figures" not in read(plain)
+    asked = {"models": ["recency"], "seeds": 1, "tuning": 1, "jobs": 1, "at": [1, 10], "metrics": ["ndcg", "coverage"]}
+    results = compare(shop / "dataset", tmp_path / "run", **asked)
+    out, tables = tmp_path / "report.html", tmp_path / "tables.md"
+    assert run("report", tmp_path / "run", "--out", out, "--markdown", tables).exit_code == 0
+    page, markdown = read(out), tables.read_text()
+    for level, title in (("item", "Items"), ("category_1", "Categories, level 1 (coarsest)")):
+        assert f"{title}: further figures" in page
+        figures = results.rows[0].levels[level].figures
+        for name in ("ndcg@1", "ndcg@10", "coverage@1", "coverage@10"):
+            assert f"{100 * figures[name].value:.1f}" in markdown
+    assert "1 / log2(1 + rank)" in page
+    assert "Gini" not in page
+
+
+def test_a_log_without_categories_has_no_category_columns(bare_shops, tmp_path, in_one_process):
+    rows = ["hup-best", "recency", "popularity"]
+    shop = bare_shops["K=1, bare"]
+    compare(shop.path, tmp_path / "run", models=rows, seeds=1, tuning=1, overrides=QUICK, jobs=1, at=[5])
+    sweep(shop.path, tmp_path / "swept", values=[0.2, 0.8], seeds=1, overrides=QUICK, jobs=1)
+    out, tables = tmp_path / "report.html", tmp_path / "tables.md"
+    asked = ("report", tmp_path / "run", "--sweep", tmp_path / "swept", "--out", out, "--markdown", tables)
+    done = run(*asked)
+    assert done.exit_code == 0, done.output
+    read(out)
+    text = tables.read_text()
+    assert "| Categories, coarsest level first | none |" in text
+    assert text.count("Categor") == 1
+    assert "The paper's claims" in text
+
+
 def test_the_papers_figures_stand_beside_ours_where_they_are_asked_for(shop):
     out = shop / "paper.html"
     done = run("report", shop / "run", "--paper", f"{shop / 'run'}=appliances", "--out", out)
