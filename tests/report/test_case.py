@@ -129,3 +129,11 @@ def test_models_with_one_name_or_other_levels_do_not_stand_side_by_side(dataset,
 def test_a_training_session_is_marked(dataset, models):
     explanation = explain(models, case_from_dataset(dataset, dataset.sessions("train").start))
     assert "learned from this session" in explanation.note
+
+
+def test_a_session_without_categories_has_no_category_columns(bare_shops):
+    dataset = bare_shops["K=1, bare"]
+    model = model_class("hup")(model_class("hup").options().changed(QUICK)).fit(dataset)
+    shown = explain([model], choose_case(dataset))
+    assert list(shown.models[0].ranks) == list(shown.models[0].top) == list(shown.listed_levels) == ["item"]
+    assert "category_1" not in [head.level for head in case_grid(shown).heads]

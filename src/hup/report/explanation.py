@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from hup.data.taxonomy import extended_path
+from hup.data.taxonomy import NO_CATEGORY, extended_path
 from hup.errors import HupError
 from hup.recommender.attention import HasAttention
 from hup.recommender.base import Recommender
@@ -18,7 +18,7 @@ from hup.recommender.recommendations import Recommendation, own_candidates, rank
 from hup.recommender.vocabulary import Seen, SessionReader
 from hup.report.case import Case
 from hup.sessions.batches import Histories
-from hup.sessions.levels import Level, ranked_levels
+from hup.sessions.levels import ITEM, Level, ranked_levels
 
 SHOWN = 5  # recommendations of every model
 
@@ -71,7 +71,7 @@ class ModelView:
     columns : dict of str to HeatColumn
         By level: ``"micro"``, ``"item"``, ``"category_k"``; empty for models without attention.
     ranks : dict of str to Rank
-        By level: ``"item"``, ``"category_K"`` …
+        By level: ``"item"``, ``"category_K"`` …, the latter where the session has any category.
     top : dict of str to tuple of Recommendation
         The best of ``"item"`` and of the shown category level.
     """
@@ -112,8 +112,13 @@ class Explanation:
     @property
     def shown_levels(self) -> tuple[str, ...]:
         """Levels of attention that at least one model has, bottom first."""
-        levels = ("micro", "item", self.category_level)
+        levels = ("micro", *self.listed_levels)
         return tuple(level for level in levels if any(level in model.columns for model in self.models))
+
+    @property
+    def listed_levels(self) -> tuple[str, ...]:
+        """Levels whose lists are shown: items, and categories where the session has any."""
+        return tuple(level for level in ("item", self.category_level) if level in self.models[0].top)
 
 
 def explain(models: Sequence[Recommender], case: Case, *, level: str | None = None) -> Explanation:
@@ -149,9 +154,11 @@ def explain(models: Sequence[Recommender], case: Case, *, level: str | None = No
     level = categories[-1] if level is None else level
     if level not in categories:
         raise HupError(f"There is no category level {level!r} here; there is {', '.join(categories)}.")
-    views = tuple(_view(model, case, level) for model in models)
+    rows = _rows(models[0], case)
+    has_categories = any(row.path[0] != NO_CATEGORY for row in rows)
+    views = tuple(_view(model, case, level if has_categories else None) for model in models)
     note = "Models of this dataset have learned from this session: its ranks say nothing." if case.is_training else ""
-    return Explanation(case.source, _rows(models[0], case), level, views, note)
+    return Explanation(case.source, rows, level, views, note)
 
 
 def with_distinct_names(models: Sequence[Recommender], folders: Sequence[Path]) -> list[Recommender]:
@@ -216,7 +223,8 @@ def _dwell(case: Case, start: int, intervals: list[float | None]) -> float | Non
     return sum(parts) if len(parts) == end - start else None
 
 
-def _view(model: Recommender, case: Case, shown: str) -> ModelView:
+def _view(model: Recommender, case: Case, shown: str | None) -> ModelView:
+    """Show the session to a model; ``shown`` is the category level of the lists, None = there are no categories."""
     reader = SessionReader(model.vocabulary)
     histories = reader.histories([case.history])
     if case.fingerprint is not None and case.fingerprint == model.dataset_fingerprint:
@@ -230,7 +238,7 @@ def _view(model: Recommender, case: Case, shown: str) -> ModelView:
     top: dict[str, tuple[Recommendation, ...]] = {}
     with torch.no_grad():
         answer = model.scores(histories)
-    for level in model.levels:
+    for level in model.levels if shown is not None else (ITEM,):
         with torch.no_grad():
             scores = answer[level]
         excluded = excluded_code(model.vocabulary, items, case.history[-1].item, level)
