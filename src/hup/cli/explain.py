@@ -89,7 +89,8 @@ def _ranks(explanation: Explanation) -> Table:
 
     truth = explanation.events[-1]
     levels = list(explanation.models[0].ranks)
-    title = f"Rank of the ground truth: {truth.item} ({' > '.join(truth.path)})"
+    path = f" ({' > '.join(truth.path)})" if len(levels) > 1 else ""
+    title = f"Rank of the ground truth: {truth.item}{path}"
     table = results_table(title, ("model", *levels), right=levels)
     for model in explanation.models:
         table.add_row(escape(model.name), *map(_rank, model.ranks.values()))
