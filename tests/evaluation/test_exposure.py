@@ -16,6 +16,7 @@ from hup.evaluation import evaluate
 from hup.evaluation.choice import LIST_METRICS
 from hup.evaluation.exposure import Exposure
 from hup.evaluation.exposure_file import counted_cutoffs, read_exposure, write_exposure
+from hup.evaluation.metrics import cutoff
 from hup.models.counted.item_knn import ItemKNN
 from hup.recommender.candidates import excluded_codes
 from hup.recommender.recency import Recency
@@ -100,25 +101,32 @@ def test_lists_are_counted_as_plain_loops_count_them(shops, bare_shops, shop, ki
     model = kind().fit(dataset)
     found = evaluate(model, dataset, rows=(), at=(3,), metrics=METRICS, batch_size=7)
     for level in found.levels:
-        runs, of = run_counts(dataset, level), found.rows[model.name][level]
-        if not of["sessions"]:
-            assert {of[f"{metric}@3"] for metric in LIST_METRICS} == {None}
-            continue
-        none = -1 if level == "item" else dataset.taxonomy.no_category[int(level[-1]) - 1]
-        in_catalogue = [code for code in range(len(runs)) if code != none]
-        total = sum(int(runs[code]) for code in in_catalogue)
-        lists, targets = looped(model, dataset, level, 3)
-        listed = [code for one in lists for code in one]
-        known = [code for code in listed if code < len(runs)]
-        popularity = [int(runs[code]) if code < len(runs) else 0 for code in listed]
-        taken = np.mean([int(runs[code]) if code < len(runs) else 0 for code in targets])
-        assert none not in listed
-        assert of["coverage@3"] == pytest.approx(len(set(known)) / len(in_catalogue))
-        assert of["novelty@3"] == pytest.approx(np.mean([-math.log2(runs[code] / total) for code in known]))
-        assert of["popularity_bias@3"] == pytest.approx(np.mean(popularity) / taken - 1)
-        counts = np.bincount(known, minlength=len(runs))[in_catalogue]
-        spread = exposure(counts.tolist(), [1] * len(counts), catalogue=len(counts)).gini(5)
-        assert of["gini@3"] == (None if spread is None else pytest.approx(spread))
+        of = found.rows[model.name][level]
+        for k in (3, cutoff(level)):
+            if not of["sessions"]:
+                assert {of[f"{metric}@{k}"] for metric in LIST_METRICS} == {None}
+                continue
+            expected = figures_of(*looped(model, dataset, level, k), dataset, level)
+            assert {metric: of[f"{metric}@{k}"] for metric in LIST_METRICS} == pytest.approx(expected)
+
+
+def figures_of(lists: list[list[int]], targets: list[int], dataset, level: str) -> dict[str, float | None]:
+    """Metrics of lists that are there."""
+    runs = run_counts(dataset, level)
+    none = -1 if level == "item" else dataset.taxonomy.no_category[int(level[-1]) - 1]
+    catalogue = [code for code in range(len(runs)) if code != none]
+    total = sum(int(runs[code]) for code in catalogue)
+    listed = [code for one in lists for code in one]
+    assert none not in listed
+    known = [code for code in listed if code < len(runs)]
+    popularity, taken = ([int(runs[c]) if c < len(runs) else 0 for c in codes] for codes in (listed, targets))
+    counts = np.bincount(known, minlength=len(runs))[catalogue]
+    return {
+        "coverage": len(set(known)) / len(catalogue),
+        "gini": exposure(counts.tolist(), [1] * len(counts), catalogue=len(counts)).gini(5),
+        "novelty": float(np.mean([-math.log2(runs[code] / total) for code in known])),
+        "popularity_bias": float(np.mean(popularity) / np.mean(taken) - 1),
+    }
 
 
 def test_blocks_change_nothing(shops):
