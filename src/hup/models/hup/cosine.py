@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.live.profiles import LiveProfiles
+from hup.models.hup.live.state import ProfileState
 from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
