@@ -120,7 +120,7 @@ def test_a_state_stops_growing(dataset, best):
             assert len(state.runs) == 20
             assert len(state.items) <= 21
             assert len(state.log) == EVENTS_KEPT
-            assert all(len(closed.hidden) == 1 for closed in state.closed)
+            assert all(len(ended.hidden) == 1 for ended in state.ended)
             assert len(state.open_run.events) <= EVENTS_OF_RUN
     assert sizes[5000] < 1.1 * sizes[1000]
     assert sizes[5000] < 32 * 1024

@@ -1,28 +1,29 @@
 """Live profiles: fold one micro-behavior after the other into a state, and ask for profiles at any moment.
 
-A state keeps, for every level, the end of what :class:`~hup.nn.pyramid.Closed` keeps in a batch: the state after the
-last ended run. Events of the item run that is still going on wait until it ends, since only then its dwell, and the
-last event's interval, are known. Both ways of computing share :meth:`Pyramid.fold` and :meth:`Pyramid.open`.
+A state keeps, for every level, the end of what a batch has of closed steps: the state after the last ended run. Events
+of the item run that is still going on wait until it ends, since only then its dwell, and the last event's interval, are
+known.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from hup.models.hup.live.state import EVENTS_KEPT, EarlierRun, ItemRun, OpenRun, ProfileState, packed
-from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
+from hup.nn.pyramid import Pyramid
+from hup.nn.single import Ended, Run, SinglePyramid
 from hup.recommender.vocabulary import Seen, SessionReader, Vocabulary, item_runs
-from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, interval_until, intervals, seconds
-from hup.sessions.levels import UNKNOWN, Buckets, LevelSteps, PyramidSteps, milliseconds, number_of_bucket
+from hup.sessions.levels import UNKNOWN, Buckets, milliseconds
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,6 @@ class LiveProfiles:
     Parameters
     ----------
     network : Pyramid
-        In evaluation mode.
     vocabulary : Vocabulary
     buckets : Buckets
     most_runs : int
@@ -61,14 +61,17 @@ class LiveProfiles:
         """Gives events their codes."""
         return SessionReader(self.vocabulary)
 
+    @cached_property
+    def pyramid(self) -> SinglePyramid:
+        """The network's twin for one user at a time."""
+        return SinglePyramid(self.network)
+
     def start(self, earlier: Sequence[Sequence[Event]] = ()) -> ProfileState:
         """State at the beginning of a session, of a user who had other sessions before, oldest first."""
-        none = torch.zeros(0, self.network.hidden_size)
-        empty = Closed(none, none, torch.zeros(0, dtype=torch.long))
         depth = self.vocabulary.levels
         return ProfileState(
             self.digest,
-            closed=(empty,) * len(self.network.level_names),
+            ended=self.pyramid.start(),
             steps=((),) * (depth + 2),
             run_dwell=(0,) * depth,
             earlier=tuple(
@@ -111,121 +114,75 @@ class LiveProfiles:
         items = {name: other for name, other in kept.items() if name != event.item} | {event.item: seen}
         return replace(state, open_run=open_run, items=items, began=began, latest=latest, log=log)
 
-    def profile(
-        self, state: ProfileState, now: float | None, levels: Sequence[str] | None = None
-    ) -> dict[str, LevelProfile]:
-        """Profiles at a moment; ``now`` is on the clock of the events' timestamps, None = not known."""
-        histories, steps = self._open_run(state, now)
-        with torch.inference_mode():
-            return self.network.open(histories, steps, state.closed, levels)
+    def profile(self, state: ProfileState, now: float | None, level: str) -> tuple[Floats, Floats]:
+        """Profile ``(d,)`` of one level, and its attention on all steps; parameters as for :meth:`profiles`."""
+        number = self.network.level_names.index(level)
+        opened = self._opened(state, now)
+        return self.pyramid.profile(number, state.ended[number], opened[number])
 
-    def run_open(self, state: ProfileState, now: float | None) -> list[Opened]:
-        """Give the outputs of every level at a moment, as :meth:`Pyramid.run_open` gives them."""
-        histories, steps = self._open_run(state, now)
-        with torch.inference_mode():
-            return self.network.run_open(histories, steps, state.closed)
+    def profiles(self, state: ProfileState, now: float | None) -> dict[str, Floats]:
+        """Profiles of all levels.
 
-    def _open_run(self, state: ProfileState, now: float | None) -> tuple[Histories, PyramidSteps]:
+        Parameters
+        ----------
+        state : ProfileState
+        now : float, optional
+            A moment on the clock of the events' timestamps; None = not known.
+        """
+        opened = self._opened(state, now)
+        return {
+            name: self.pyramid.profile(number, state.ended[number], opened[number])[0]
+            for number, name in enumerate(self.network.level_names)
+        }
+
+    def _opened(self, state: ProfileState, now: float | None) -> list[Ended]:
+        """Run the open run through all levels, as it stands at a moment."""
         run = state.begun
         check_now(now, run.events[-1])
         now = None if now is None else seconds(now, "now", signed=True)
-        histories, times = self._histories(state, run), intervals(run.events, between(run.events[-1], now))
+        times = intervals(run.events, between(run.events[-1], now))
         dwell = run.elapsed(now)
-        open_dwell = [dwell, dwell, *(dwell if dwell < 0 else dwell + so_far for so_far in state.run_dwell)]
-        n = len(run.events)
-        n_closed = dict(zip(self.network.layout, (len(closed.signal) for closed in state.closed), strict=True))
-        steps = PyramidSteps(
-            queries=torch.tensor([n - 1]),
-            open_events=torch.arange(n),
-            open_lengths=torch.tensor([n]),
-            open_interval=self._interval_buckets(times),
-            levels=tuple(
-                _no_closed_steps(n_closed.get(layout, 0), self._dwell_bucket(time))
-                for layout, time in enumerate(open_dwell)
-            ),
-        )
-        return histories, steps
+        of_levels = [dwell, dwell, *(dwell if dwell < 0 else dwell + so_far for so_far in state.run_dwell)]
+        return self.pyramid.steps(self._codes(state, run, times, of_levels), state.ended)
 
     def _close(self, state: ProfileState, run: OpenRun, following: Event, next_seen: Seen) -> ProfileState:
         """End the open item run because ``following`` begins another one."""
         name, seen = run.first.item, state.items[run.first.item]
         dwell = run.dwell_until(following)
-        interval = self._interval_buckets(intervals(run.events, interval_until(run.events[-1], following)))
-        n, last = len(run.events), torch.tensor([len(run.events) - 1])
-        steps = [_closed_steps(torch.arange(n), interval, self._dwell_bucket(dwell).expand(n), below=0)]
-        steps.append(_closed_steps(last, interval[-1:], self._dwell_bucket(dwell), below=n - 1))
-        run_dwell = []
-        for k, so_far in zip(range(self.vocabulary.levels, 0, -1), state.run_dwell, strict=True):
-            total = so_far + max(dwell, 0)
-            # A category run ends with its own code's change, or with that of a coarser level.
-            ended = seen.path[:k] != next_seen.path[:k]
-            at = last if ended else last[:0]
-            steps.append(_closed_steps(at, interval[-1:][: len(at)], self._dwell_bucket(total)[: len(at)], below=0))
-            run_dwell.append(0 if ended else total)
-        none = torch.tensor([], dtype=torch.long)
-        layout = PyramidSteps(none, none, none, none, tuple(steps))
-        with torch.inference_mode():
-            before = [_last_state(closed) for closed in state.closed]
-            new = self.network.fold(self._histories(state, run), layout, before)
+        times = intervals(run.events, interval_until(run.events[-1], following))
+        # A category run ends with its own code's change, or with that of a coarser level.
+        depths = range(self.vocabulary.levels, 0, -1)
+        ended = [True, True, *(seen.path[:k] != next_seen.path[:k] for k in depths)]
+        totals = [so_far + max(dwell, 0) for so_far in state.run_dwell]
+        new = self.pyramid.steps(self._codes(state, run, times, [dwell, dwell, *totals]), state.ended, ended)
+        record = ItemRun(name, seen, run.n_events, dwell, run.behaviors)
+        counts = [len(run.events), *map(int, ended[1:])]
         first = None if self.attends else -1  # of the steps that are kept
         return replace(
             state,
-            closed=tuple(_joined(old, more, first) for old, more in zip(state.closed, new, strict=True)),
-            steps=tuple((*old, *(name,) * len(of.events))[first:] for old, of in zip(state.steps, steps, strict=True)),
-            run_dwell=tuple(run_dwell),
-            runs=(*state.runs, ItemRun(name, seen, run.n_events, dwell, run.behaviors))[-self.most_runs :],
+            ended=tuple(self._kept(old, more) for old, more in zip(state.ended, new, strict=True)),
+            steps=tuple((*old, *(name,) * n)[first:] for old, n in zip(state.steps, counts, strict=True)),
+            run_dwell=tuple(0 if over else total for over, total in zip(ended[2:], totals, strict=True)),
+            runs=(*state.runs, record)[-self.most_runs :],
         )
 
-    def _histories(self, state: ProfileState, run: OpenRun) -> Histories:
-        """Lay out the open item run as a batch of one; its times are in the steps, not here."""
-        seen, n = state.items[run.first.item], len(run.events)
-        not_here = torch.full((n,), math.nan)
-        return Histories(
-            offsets=torch.tensor([0, n]),
-            item=torch.full((n,), seen.code),
-            categories=torch.tensor([seen.path] * n).view(n, self.vocabulary.levels),
-            behavior=torch.tensor([self.reader.behavior(event) for event in run.events]),
-            interval=not_here,
-            dwell=not_here,
+    def _kept(self, old: Ended, new: Ended) -> Ended:
+        if self.attends:
+            return old.followed_by(new)
+        return new.last(1) if len(new.signal) else old
+
+    def _codes(self, state: ProfileState, run: OpenRun, times: Sequence[int], dwell: Sequence[int]) -> Run:
+        """Give the open run in codes; times in milliseconds."""
+        seen = state.items[run.first.item]
+        return Run(
+            seen.code,
+            seen.path,
+            np.array([self.reader.behavior(event) for event in run.events]),
+            np.array([_bucket(time, self.buckets.interval) for time in times]),
+            [_bucket(time, self.buckets.dwell) for time in dwell],
         )
 
-    def _interval_buckets(self, times: Sequence[int]) -> Tensor:
-        return torch.from_numpy(number_of_bucket(np.asarray(times), self.buckets.interval))
 
-    def _dwell_bucket(self, time: int) -> Tensor:
-        return torch.from_numpy(number_of_bucket(np.asarray([time]), self.buckets.dwell))
-
-
-def _closed_steps(events: Tensor, interval: Tensor, dwell: Tensor, *, below: int) -> LevelSteps:
-    none = events[:0]
-    return LevelSteps(
-        events=events,
-        lengths=torch.tensor([events.numel()]),
-        below=torch.full_like(events, below),
-        interval=interval,
-        dwell=dwell,
-        first=none,
-        before=none,
-        open_dwell=none,
-    )
-
-
-def _no_closed_steps(n_closed: int, open_dwell: Tensor) -> LevelSteps:
-    none = open_dwell[:0]
-    first, before = torch.tensor([0]), torch.tensor([n_closed])
-    return LevelSteps(none, torch.tensor([0]), none, none, none, first, before, open_dwell)
-
-
-def _last_state(closed: Closed) -> tuple[Tensor, Tensor]:
-    if not len(closed.hidden):
-        zeros = closed.hidden.new_zeros(1, closed.hidden.shape[1])
-        return zeros, zeros
-    return closed.hidden[-1:], closed.cell[-1:]
-
-
-def _joined(old: Closed, new: Closed, first: int | None) -> Closed:
-    """Put new steps behind old ones, and keep those from ``first`` on."""
-    if first is not None and len(new.signal):
-        old = Closed(old.hidden[:0], old.cell[:0], old.signal[:0])
-    parts = ((old.hidden, new.hidden), (old.cell, new.cell), (old.signal, new.signal))
-    return Closed(*(torch.cat(part)[first:] for part in parts))
+def _bucket(time: int, edges: Sequence[float]) -> int:
+    """Give the bucket of milliseconds its number, as :func:`hup.sessions.levels.number_of_bucket` does."""
+    return 0 if time == UNKNOWN else bisect_left([edge * 1000 for edge in edges], time) + 1

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import msgspec
-import torch
+import numpy as np
 
-from hup.nn.pyramid import Closed
+from hup.nn.single import Ended
 from hup.recommender.vocabulary import Seen
 from hup.sessions.events import Event, dwell_until, elapsed, interval_until
 from hup.sessions.levels import EVENTS_OF_RUN, UNKNOWN
@@ -113,11 +113,11 @@ class ProfileState:
     ----------
     model : str
         Digest of the model that made it; another one cannot read it.
-    closed : tuple of Closed
+    ended : tuple of Ended
         For every level of the network, bottom first: the state after its last ended step. With attention the outputs
         of all ended steps.
     steps : tuple of tuple of str
-        For micro, item, category_K … category_1: the item of every step in ``closed``.
+        For micro, item, category_K … category_1: the item of every step in ``ended``.
     run_dwell : tuple of int
         For category_K … category_1: milliseconds spent on the ended item runs of the category run still going on.
     open_run : OpenRun or None
@@ -135,7 +135,7 @@ class ProfileState:
     """
 
     model: str
-    closed: tuple[Closed, ...]
+    ended: tuple[Ended, ...]
     steps: tuple[tuple[str, ...], ...]
     run_dwell: tuple[int, ...]
     open_run: OpenRun | None = None
@@ -151,10 +151,8 @@ class ProfileState:
         if not isinstance(other, ProfileState):
             return NotImplemented
         mine, theirs = ({of.name: getattr(one, of.name) for of in fields(one)} for one in (self, other))
-        closed = zip(mine.pop("closed"), theirs.pop("closed"), strict=True)
-        return mine == theirs and all(
-            torch.equal(getattr(one, of.name), getattr(same, of.name)) for one, same in closed for of in fields(one)
-        )
+        ended = zip(mine.pop("ended"), theirs.pop("ended"), strict=True)
+        return mine == theirs and all(all(map(np.array_equal, one, same)) for one, same in ended)
 
     __hash__ = None  # type: ignore[assignment]  # as of every value that is compared by what is in it
 

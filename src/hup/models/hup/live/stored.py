@@ -12,13 +12,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from hup.errors import HupError
 from hup.models.hup.live.profiles import LiveProfiles
 from hup.models.hup.live.state import EarlierRun, ItemRun, OpenRun, ProfileState, packed, unpacked
-from hup.nn.pyramid import Closed
+from hup.nn.single import Ended
 from hup.recommender.vocabulary import Seen
 from hup.sessions.events import Event
 
@@ -57,7 +56,7 @@ class _Open(msgspec.Struct, array_like=True):
 
 
 class _Steps(msgspec.Struct, array_like=True):
-    """Closed steps of a level: float32 states, and attention signals."""
+    """Ended steps of a level: float32 states, and attention signals."""
 
     hidden: bytes
     cell: bytes
@@ -68,7 +67,7 @@ class _State(msgspec.Struct, array_like=True):
     model: bytes
     items: list[_Item]
     session: list[int]
-    closed: list[_Steps]
+    ended: list[_Steps]
     steps: list[list[int]]
     run_dwell: tuple[int, ...]
     open_run: _Open | None
@@ -103,7 +102,7 @@ def stored(state: ProfileState, n_known: int) -> bytes:
         model=bytes.fromhex(state.model),
         items=items,
         session=[place(name, seen) for name, seen in state.items.items()],
-        closed=[_Steps(_bytes(one.hidden), _bytes(one.cell), one.signal.tolist()) for one in state.closed],
+        ended=[_Steps(_bytes(one.hidden), _bytes(one.cell), one.signal.tolist()) for one in state.ended],
         steps=[[place(name, met[name]) for name in names] for names in state.steps],
         run_dwell=state.run_dwell,
         open_run=None if now is None else _open(now),
@@ -197,14 +196,14 @@ def _state(body: _State, live: LiveProfiles) -> ProfileState:
     if now is not None:
         events = tuple(unpacked(one) for one in body.log[-now.n_kept :])
         open_run = OpenRun(events, unpacked(now.first), now.passed, now.n_events, behaviors(now.behaviors))
-    if (len(body.closed), len(body.steps), len(body.run_dwell)) != (len(live.network.level_names), depth + 2, depth):
+    if (len(body.ended), len(body.steps), len(body.run_dwell)) != (len(live.network.level_names), depth + 2, depth):
         raise ValueError("another number of levels")
     session = dict(items[place] for place in body.session)
     if open_run is not None and open_run.first.item not in session:
         raise ValueError("the open run is on no item of the session")
     return ProfileState(
         live.digest,
-        closed=tuple(_closed(one, live.network.hidden_size) for one in body.closed),
+        ended=tuple(_ended(one, live.network.hidden_size) for one in body.ended),
         steps=tuple(tuple(items[place][0] for place in places) for places in body.steps),
         run_dwell=body.run_dwell,
         open_run=open_run,
@@ -228,14 +227,14 @@ def _seen(item: _Item, live: LiveProfiles) -> Seen:
     return known
 
 
-def _closed(steps: _Steps, size: int) -> Closed:
-    signal = torch.tensor(steps.signal, dtype=torch.long)
+def _ended(steps: _Steps, size: int) -> Ended:
+    signal = np.asarray(steps.signal, dtype=np.int64)
     hidden, cell = (
-        torch.from_numpy(np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(len(signal), size))
+        np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(len(signal), size)
         for data in (steps.hidden, steps.cell)
     )
-    return Closed(hidden, cell, signal)
+    return Ended(hidden, cell, signal)
 
 
-def _bytes(values: Tensor) -> bytes:
-    return values.numpy().astype("<f4", copy=False).tobytes()
+def _bytes(values: NDArray[np.float32]) -> bytes:
+    return values.astype("<f4", copy=False).tobytes()

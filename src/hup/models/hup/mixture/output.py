@@ -177,7 +177,7 @@ class MixtureOutput:
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
         self.check_profiles()
-        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+        return {Level(level): torch.from_numpy(vector) for level, vector in self.live.profiles(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by probability; the reasons are the shares of visits in repeat and memory."""
@@ -186,8 +186,8 @@ class MixtureOutput:
             answers = self.network.answers(table)
             profiles: dict[Level, Tensor] = {}
             if self.network.has_profile:
-                made = self.live.profile(state, now, self.network.ranked)
-                profiles = {of: made[of].vector for of in self.network.ranked}
+                made = self.live.profiles(state, now)
+                profiles = {of: torch.from_numpy(made[of])[None] for of in self.network.ranked}
             asked = Probabilities(self.network, answers, profiles, torch.from_numpy(table.item[-1:]))
             final = asked.of(level)
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
