@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
     from hup.experiment import compare, sweep
+    from hup.models.hup.live.stored import stored_events
     from hup.models.hup.model import HUP
     from hup.proposing.propose import propose_mapping
     from hup.recommender.kinds import load
@@ -40,6 +41,7 @@ _HOMES = {
     "prepare": "hup.data.prepare",
     "propose_mapping": "hup.proposing.propose",
     "simulate": "hup.simulator",
+    "stored_events": "hup.models.hup.live.stored",
     "sweep": "hup.experiment",
     "validate": "hup.data.validate",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "prepare",
     "propose_mapping",
     "simulate",
+    "stored_events",
     "sweep",
     "validate",
 ]

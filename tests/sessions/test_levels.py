@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from unittest import mock
 
 import numpy as np
 import torch
@@ -56,9 +57,14 @@ def bucket(seconds: float | None, edges: tuple[float, ...]) -> int:
     return 0 if seconds is None else 1 + sum(seconds > edge for edge in edges)
 
 
-@given(batch=sessions, every=st.booleans())
+@given(batch=sessions, every=st.booleans(), bound=st.sampled_from([1, 2, 128]))
 @settings(max_examples=120, deadline=None)
-def test_steps_equal_a_loop_over_runs(batch, every):
+def test_steps_equal_a_loop_over_runs(batch, every, bound):
+    with mock.patch("hup.sessions.levels.EVENTS_OF_RUN", bound):
+        _compare_with_a_loop(batch, every, bound)
+
+
+def _compare_with_a_loop(batch, every, bound):
     given_histories = histories(batch)
     offsets = given_histories.offsets.tolist()
     queries = list(range(offsets[-1])) if every else [end - 1 for end in offsets[1:]]
@@ -84,7 +90,7 @@ def test_steps_equal_a_loop_over_runs(batch, every):
             own_runs = [(a + start, b + start) for a, b in runs(codes[start:end])]
             first = len(closed)
             if name == "micro":
-                own = [(e, dwell[b]) for a, b in item_runs[:-1] for e in range(a, b + 1)]
+                own = [(e, dwell[b]) for a, b in item_runs[:-1] for e in range(max(a, b - bound + 1), b + 1)]
             else:
                 own = [(b, sum(dwell[y] for x, y in item_runs if a <= x <= b)) for a, b in own_runs[:-1]]
             closed += [e for e, _ in own]
@@ -105,7 +111,7 @@ def test_steps_equal_a_loop_over_runs(batch, every):
                     )
                 )
                 if name == "micro":
-                    open_events += list(range(item_start, q + 1))
+                    open_events += list(range(max(item_start, q - bound + 1), q + 1))
         assert level.events.tolist() == closed
         assert level.lengths.tolist() == lengths
         assert level.interval.tolist() == [bucket(interval[e], BUCKETS.interval) for e in closed]

@@ -222,8 +222,6 @@ class BehaviorLSTM(nn.Module):
         if x.shape[0] == 0:
             return x.new_zeros(0, self.hidden_size), x.new_zeros(0, self.hidden_size)
         gates, scale = self.project(x, interval, behavior)
-        if lengths.numel() == 1:  # a live profile: nothing to pack
-            return fused.behavior_lstm(gates, scale, self.weight_hidden, *state, [1] * x.shape[0], hard=self.hard_gates)
         packing = Packing.of(lengths)
         hidden, cell = fused.behavior_lstm(
             gates.index_select(0, packing.index),

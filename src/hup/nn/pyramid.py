@@ -173,17 +173,13 @@ class Pyramid(nn.Module):
         """
         return self.open(histories, steps, self.fold(histories, steps), levels)
 
-    def fold(
-        self, histories: Histories, steps: PyramidSteps, before: Sequence[tuple[Tensor, Tensor]] | None = None
-    ) -> list[Closed]:
+    def fold(self, histories: Histories, steps: PyramidSteps) -> list[Closed]:
         """Run all levels over their closed steps.
 
         Parameters
         ----------
         histories, steps
             As for :meth:`forward`.
-        before : sequence of (Tensor, Tensor), optional
-            ``(h, c)``, each ``(B, H)``, of every level before the first step; default zeros.
         """
         closed: list[Closed] = []
         for number, name in enumerate(self.level_names):
@@ -192,7 +188,6 @@ class Pyramid(nn.Module):
                 continue
             level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
             zeros = inputs.interval.weight.new_zeros(of.lengths.numel(), self.hidden_size)
-            state = (zeros, zeros) if before is None else before[number]
             if self.layout[number] == 0:
                 x = inputs.micro(histories, of.events, of.interval, of.dwell)
                 codes = histories.behavior[of.events]
@@ -203,7 +198,7 @@ class Pyramid(nn.Module):
                     x = torch.cat([x, closed[-1].hidden.index_select(0, of.below)], dim=1)
                 codes = of.dwell
                 signal = inputs.dwell(codes)
-            hidden, cell = level.run(x, inputs.interval(of.interval), signal, of.lengths, state)
+            hidden, cell = level.run(x, inputs.interval(of.interval), signal, of.lengths, (zeros, zeros))
             closed.append(Closed(hidden, cell, codes))
         return closed
 
@@ -221,7 +216,7 @@ class Pyramid(nn.Module):
         histories, steps, levels
             As for :meth:`forward`.
         closed : sequence of Closed
-            Of every level, as :meth:`fold` gives it, or as a live profile keeps it.
+            Of every level, as :meth:`fold` gives it.
         """
         profiles: dict[str, LevelProfile] = {}
         opened = self.run_open(histories, steps, closed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -28,8 +28,6 @@ from hup.sessions.runs import run_counts
 ITEMS, CATEGORIES = "items.parquet", "categories.parquet"
 IntArray = npt.NDArray[np.int64]
 CodePath = tuple[int, ...]
-#: Codes given to category paths that the vocabulary lacks.
-UnknownPaths = dict[tuple[str, ...], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,13 +197,13 @@ class SessionReader:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self._known: dict[int, Seen] = {}  # what has been asked for
 
     def items(self, session: Iterable[Event]) -> dict[str, Seen]:
         """Every item of a session by name."""
         items: dict[str, Seen] = {}
-        unknown: UnknownPaths = {}
         for event in session:
-            items, unknown = self.meet(items, unknown, event)
+            items = self.meet(items, event)
         return items
 
     def histories(self, sessions: Iterable[Sequence[Event]], now: Sequence[float | None] | None = None) -> Histories:
@@ -213,11 +211,8 @@ class SessionReader:
         rows: dict[str, list[Any]] = {"item": [], "path": [], "behavior": [], "interval": [], "dwell": []}
         lengths = []
         for number, session in enumerate(sessions):
-            items: dict[str, Seen] = {}
-            unknown: UnknownPaths = {}
+            items = self.items(session)
             moment = None if now is None else now[number]
-            for event in session:
-                items, unknown = self.meet(items, unknown, event)
             for run, following in item_runs(session):
                 last = between(run[-1], moment) if following is None else interval_until(run[-1], following)
                 dwell = elapsed(run, moment) if following is None else dwell_until(run, following)
@@ -239,33 +234,38 @@ class SessionReader:
             dwell=torch.from_numpy(times["dwell"].astype(np.float32)),
         )
 
-    def meet(self, items: dict[str, Seen], unknown: UnknownPaths, event: Event) -> tuple[dict[str, Seen], UnknownPaths]:
-        """Make sure that the event's item is known, with its identity and path; what was given is not changed."""
+    def meet(self, items: dict[str, Seen], event: Event) -> dict[str, Seen]:
+        """Make sure that the event's item is among some, with its identity and path; what was given is not changed."""
         if event.item in items:
-            return items, unknown
-        known = self.vocabulary.item_codes.get(event.item)
-        if known is not None:
-            path = tuple(self.vocabulary.paths[known].tolist())
-            seen = Seen(known, path, self.vocabulary.category_path(len(path), path[-1]))
-        else:
-            n_unknown = sum(other.code >= len(self.vocabulary.items) for other in items.values())
-            names = extended_path(event.categories, self.vocabulary.levels)  # as a log's items get theirs
-            path, unknown = self._path(names, unknown)
-            seen = Seen(len(self.vocabulary.items) + n_unknown, path, names)
-        return {**items, event.item: seen}, unknown
+            return items
+        return {**items, event.item: self.known(event.item) or self._unknown(items, event)}
 
-    def _path(self, names: tuple[str, ...], unknown: UnknownPaths) -> tuple[CodePath, UnknownPaths]:
-        """Codes of a path of K names; unknown categories get codes beyond the vocabulary."""
-        unknown = dict(unknown)
-        codes = []
-        for k in range(1, self.vocabulary.levels + 1):
-            part = names[:k]
-            if part in self.vocabulary.category_codes:
-                codes.append(self.vocabulary.category_codes[part])
-            else:
-                here = sum(len(other) == k for other in unknown)
-                codes.append(unknown.setdefault(part, len(self.vocabulary.categories[k - 1]) + here))
-        return tuple(codes), unknown
+    def known(self, item: str) -> Seen | None:
+        """Give an item of the vocabulary; None = it is none."""
+        code = self.vocabulary.item_codes.get(item)
+        if code is None:
+            return None
+        if code not in self._known:
+            path = tuple(self.vocabulary.paths[code].tolist())
+            self._known[code] = Seen(code, path, self.vocabulary.category_path(len(path), path[-1]))
+        return self._known[code]
+
+    def _unknown(self, items: Mapping[str, Seen], event: Event) -> Seen:
+        """Give an item that the vocabulary lacks the next code beyond it, and so its categories."""
+        names = extended_path(event.categories, self.vocabulary.levels)  # as a log's items get theirs
+        path = tuple(self._category(names[:k], items) for k in range(1, self.vocabulary.levels + 1))
+        before = max((seen.code for seen in items.values()), default=-1)
+        return Seen(max(before + 1, len(self.vocabulary.items)), path, names)
+
+    def _category(self, names: tuple[str, ...], items: Mapping[str, Seen]) -> int:
+        """Code of a category by its path; one that the vocabulary lacks has that of a session's item, or the next."""
+        known = self.vocabulary.category_codes.get(names)
+        if known is not None:
+            return known
+        k = len(names)
+        same = (seen.path[k - 1] for seen in items.values() if seen.names[:k] == names)
+        before = max((seen.path[k - 1] for seen in items.values()), default=-1)
+        return next(same, max(before + 1, self.vocabulary.size(Level.category(k))))
 
     def behavior(self, event: Event) -> int:
         """Code of the event's behavior, -1 if unknown."""

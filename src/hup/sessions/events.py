@@ -245,13 +245,16 @@ def intervals(run: Sequence[Event], last: int) -> list[int]:
     return [interval_until(event, following) for event, following in pairwise(run)] + [last]
 
 
-def dwell_until(run: Sequence[Event], following: Event) -> int:
-    """Time on an item run that has ended: what the log says, else timestamps, else the sum of the log's intervals."""
+def dwell_until(run: Sequence[Event], following: Event, first: Event | None = None, passed: int = 0) -> int:
+    """Time on an item run that has ended: what the log says, else timestamps, else the sum of the log's intervals.
+
+    Where ``run`` is only its latest events, ``first`` is its first one, and ``passed`` the time between by intervals.
+    """
     if run[-1].dwell is not None:
         return milliseconds(run[-1].dwell)
-    if (elapsed := between(run[0], following.timestamp)) >= 0:
+    if (elapsed := between(first or run[0], following.timestamp)) >= 0:
         return elapsed
-    parts = intervals(run, interval_until(run[-1], following))
+    parts = [passed, *intervals(run, interval_until(run[-1], following))]
     return -1 if min(parts) < 0 else sum(parts)
 
 

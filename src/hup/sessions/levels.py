@@ -3,7 +3,7 @@
 A level's state moves on only when its run ends (Eq. 1-3). So each level has
 
 * *closed* steps: one for every run that has ended within the history (at the micro level: every event of an ended item
-  run). They form one chain a history, computed once.
+  run, the latest :data:`EVENTS_OF_RUN` of them). They form one chain a history, computed once.
 * *open* steps: for every query (an event at which a profile is asked for) the run that is still going on, computed from
   the closed state before it and never carried further.
 
@@ -88,6 +88,9 @@ def ranked_levels(levels: int) -> tuple[Level, ...]:
     return (ITEM, *(Level.category(k) for k in range(levels, 0, -1)))
 
 
+#: Of a longer item run the micro level reads the latest events only, so that an open run has a bounded size.
+EVENTS_OF_RUN: Final = 128
+
 #: Marks a time that is not known, where times are whole milliseconds.
 UNKNOWN = -1
 
@@ -169,7 +172,7 @@ class PyramidSteps:
     queries : Tensor
         ``(Q,)`` event at which each profile is asked for.
     open_events : Tensor
-        ``(O,)`` events of every query's open item run up to the query, query by query.
+        ``(O,)`` events of every query's open item run up to the query, the latest ones, query by query.
     open_lengths : Tensor
         ``(Q,)`` their number, at least 1.
     open_interval : Tensor
@@ -218,7 +221,9 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
     open_dwell = np.where(at_end, dwell[asked], UNKNOWN)
     ends = _closed_ends(item, offsets)
     chain = _Chain(offsets, session, asked)
-    micro_ended = np.arange(item.size) < item[last][session]  # all but each history's open item run
+    index = np.arange(item.size)
+    is_read = _run_ends(item) - index < EVENTS_OF_RUN
+    micro_ended = is_read & (index < item[last][session])  # nothing of each history's open item run
     micro = chain.level(
         micro_ended,
         item,
@@ -249,8 +254,8 @@ def pyramid_steps(histories: Histories, buckets: Buckets, queries: Tensor | None
         )
         ended_below = ended
 
-    open_lengths = asked - item[asked] + 1
-    open_events = ragged_arange(item[asked], open_lengths)
+    open_lengths = np.minimum(asked - item[asked] + 1, EVENTS_OF_RUN)
+    open_events = ragged_arange(asked - open_lengths + 1, open_lengths)
     open_interval = interval[open_events]
     open_interval[np.cumsum(open_lengths) - 1] = np.where(at_end, interval[asked], UNKNOWN)
     return PyramidSteps(

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.live.profiles import LiveProfiles
+from hup.models.hup.live.state import ProfileState
 from hup.models.hup.output import LiveAnswer
 from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
@@ -97,16 +98,18 @@ class CosineOutput:
 
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5."""
-        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+        return {Level(level): torch.from_numpy(vector) for level, vector in self.live.profiles(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by cosine; the reasons are the level's attention."""
-        profile = self.live.profile(state, now, [level])[level]
+        vector, attention = self.live.profile(state, now, level)
         codes = torch.tensor([[candidate.code for candidate in own]], dtype=torch.long)
         paths = torch.tensor([[candidate.path for candidate in own]], dtype=torch.long)
-        scores = self._cosines(profile.vector, level, codes, paths.view(1, len(own), self.live.vocabulary.levels))
+        scores = self._cosines(
+            torch.from_numpy(vector)[None], level, codes, paths.view(1, len(own), self.live.vocabulary.levels)
+        )
         visited = state.visited(self.pyramid.layout[self.pyramid.level_names.index(level)])
-        return LiveAnswer(scores.known[0], scores.own[0], visited, profile.weights.tolist())
+        return LiveAnswer(scores.known[0], scores.own[0], visited, attention.tolist())
 
     def _cosines(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
         """Compare profiles ``(B, d)`` with all known codes, and the sessions' own ``(B, U)`` by path ``(B, U, K)``."""

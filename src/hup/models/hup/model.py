@@ -17,7 +17,9 @@ from hup.errors import HupError
 from hup.models.hup import warm_start
 from hup.models.hup.ablations import TUNING
 from hup.models.hup.cosine import CosineOutput
-from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.live.profiles import LiveProfiles
+from hup.models.hup.live.state import ProfileState
+from hup.models.hup.live.stored import restored, stored
 from hup.models.hup.many_profiles import ManyProfiles
 from hup.models.hup.mixture.output import MixtureOutput
 from hup.models.hup.output import COUNTED, Output
@@ -37,7 +39,7 @@ from hup.sessions.events import Event, session_events
 from hup.sessions.levels import Level
 from hup.training.trained import LevelLoss, TrainedRecommender, WatchedTable
 
-Session = ProfileState | Sequence[Event | Mapping[str, Any]] | None
+Session = ProfileState | bytes | Sequence[Event | Mapping[str, Any]] | None
 _OUTPUTS: dict[str, type[Output]] = {"cosine": CosineOutput, "mixture": MixtureOutput}  # by config.output
 
 
@@ -96,7 +98,9 @@ class HUP(TrainedRecommender):
             n_dwells=len(buckets.dwell) + 2,
             config=self.config,
         )
-        live = LiveProfiles(pyramid, vocabulary, buckets)
+        live = LiveProfiles(
+            pyramid, vocabulary, buckets, self.config.mixture.visits, attends=self.config.network.attention
+        )
         self._output = _OUTPUTS[self.config.output](live, self.config, self._counts)
         return self.output.network
 
@@ -211,19 +215,36 @@ class HUP(TrainedRecommender):
 
         Parameters
         ----------
-        session : ProfileState or sequence of events
+        session : ProfileState, bytes or sequence of events
+            Bytes are those of :meth:`state_bytes`.
         earlier : sequence of sequence of events
             Sessions that the user had before, oldest first. They are looked at where ``mixture.earlier`` is above 0.
 
         Raises
         ------
         HupError
-            For an event that does not read, or one that is older than the one before.
+            For an event that does not read, or one that is older than the one before; for a state of another model, or
+            bytes that are none.
         """
         if isinstance(session, ProfileState):
             return self._own(session)
+        if isinstance(session, bytes):
+            return restored(session, self.output.live)
         before = [session_events(one, "earlier session") for one in earlier]
         return self.output.live.state(session_events(session or (), "session"), before)
+
+    def state_bytes(self, state: ProfileState) -> bytes:
+        """Give a state as bytes, to be kept anywhere; :meth:`state` takes them.
+
+        Without attention, as in preset ``best``, they are of bounded size however long the session is, some ten
+        kilobytes. They hold the latest 256 events, too, for another model: ``model.state(hup.stored_events(data))``.
+
+        Raises
+        ------
+        HupError
+            The state is of another model.
+        """
+        return stored(self._own(state), len(self.vocabulary.items))
 
     def update(self, state: ProfileState | None, event: Event | Mapping[str, Any]) -> ProfileState:
         """Fold one micro-behavior into a user's state.
@@ -271,7 +292,7 @@ class HUP(TrainedRecommender):
             If the session is empty: there is nothing to make a profile of.
         """
         state = self.state(session)
-        if not state.pending:
+        if state.open_run is None:
             raise HupError("An empty session has no profile; recommend() answers with popularity there.")
         return {level: vector.numpy() for level, vector in self.output.profile(state, now).items()}
 
@@ -350,14 +371,14 @@ class HUP(TrainedRecommender):
         """
         self._check_question(level, k, restriction)
         state = self.state(session)
-        if not state.pending:
+        if state.open_run is None:
             return self._popular(level, k, restriction)
         own = own_candidates(self.vocabulary, state.items, level)
         answer = self.output.answer(state, Level(level), own, now)
         ranked = rank(
             self.vocabulary,
             state.items,
-            state.pending[-1].item,
+            state.current,
             level,
             answer.known,
             answer.own,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.live import LiveProfiles, ProfileState
+from hup.models.hup.live.profiles import LiveProfiles
+from hup.models.hup.live.state import ProfileState
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores
 from hup.recommender.recommendations import Origin, OwnCandidate

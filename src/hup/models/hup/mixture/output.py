@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.errors import HupError
-from hup.models.hup.live import EarlierRun, LiveProfiles, ProfileState, RunRecord
+from hup.models.hup.live.profiles import LiveProfiles
+from hup.models.hup.live.state import EarlierRun, ItemRun, ProfileState
 from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
 from hup.models.hup.mixture.earlier import before_sessions
@@ -30,7 +31,7 @@ from hup.nn.mixture import log_popularity
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
-from hup.recommender.vocabulary import Seen, Vocabulary
+from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import ITEM, MICRO, UNKNOWN, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
@@ -176,7 +177,7 @@ class MixtureOutput:
     def profile(self, state: ProfileState, now: float | None) -> dict[Level, Tensor]:
         """Profiles p_l of §4.5, each in the space of its level's vectors; of the micro level in the items'."""
         self.check_profiles()
-        return {Level(level): profile.vector[0] for level, profile in self.live.profile(state, now).items()}
+        return {Level(level): torch.from_numpy(vector) for level, vector in self.live.profiles(state, now).items()}
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by probability; the reasons are the shares of visits in repeat and memory."""
@@ -185,14 +186,14 @@ class MixtureOutput:
             answers = self.network.answers(table)
             profiles: dict[Level, Tensor] = {}
             if self.network.has_profile:
-                made = self.live.profile(state, now, self.network.ranked)
-                profiles = {of: made[of].vector for of in self.network.ranked}
+                made = self.live.profiles(state, now)
+                profiles = {of: torch.from_numpy(made[of])[None] for of in self.network.ranked}
             asked = Probabilities(self.network, answers, profiles, torch.from_numpy(table.item[-1:]))
             final = asked.of(level)
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
         own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
         past = self._earlier(state)
-        runs = (*(one.item for one in past), *state.visited(1))
+        runs = (*(one.run.item for one in past), *(run.item for run in state.runs), state.current)
         visited = [runs[run] for run in answers[level].visits.run.tolist()]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
@@ -204,17 +205,17 @@ class MixtureOutput:
         return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
 
     def _run_table(self, state: ProfileState) -> RunTable:
-        """All item runs of a live session, the open one last, after those of earlier sessions."""
-        behaviors = tuple(self.live.reader.behavior(event) for event in state.pending)
-        records = (*state.records, RunRecord(len(state.pending), UNKNOWN, behaviors))
-        table = self._table([state.items[item] for item in state.visited(1)], records)
+        """List the item runs of a live session that are remembered, the open one last, after those of earlier ones."""
+        run = state.begun
+        now = ItemRun(state.current, state.items[state.current], run.n_events, UNKNOWN, run.behaviors)
+        table = self._table((*state.runs, now))
         if not self.network.most_earlier:
             return table
         past = self._earlier(state)
         ages = [0 if state.began is None or one.ended is None else state.began - one.ended for one in past]
         return before_sessions(
             table,
-            self._table([one.seen for one in past], [one.record for one in past]),
+            self._table([one.run for one in past]),
             np.zeros(len(past), dtype=np.int64),
             np.asarray([(one.ago, age) for one, age in zip(past, ages, strict=True)]).reshape(-1, 2),
         )
@@ -222,21 +223,20 @@ class MixtureOutput:
     def _earlier(self, state: ProfileState) -> Sequence[EarlierRun]:
         """Give the runs of earlier sessions that are looked at: the newest ones, of known items."""
         most, n_items = self.network.most_earlier, len(self.live.vocabulary.items)
-        return [one for one in state.earlier[-most:] if one.seen.code < n_items] if most else []
+        return [one for one in state.earlier[-most:] if one.run.seen.code < n_items] if most else []
 
-    def _table(self, seen: Sequence[Seen], records: Sequence[RunRecord]) -> RunTable:
+    def _table(self, runs: Sequence[ItemRun]) -> RunTable:
         """Lay out item runs as a table of one session."""
-        counts = np.zeros((len(records), self.network.n_behaviors), dtype=np.float32)
-        for row, record in zip(counts, records, strict=True):
-            known = [behavior for behavior in record.behaviors if behavior >= 0]
-            row += np.bincount(np.asarray(known, dtype=np.int64), minlength=len(row))
+        behaviors = np.asarray([run.behaviors for run in runs], dtype=np.float32)
         return RunTable(
-            offsets=np.asarray([0, len(records)]),
-            item=np.asarray([one.code for one in seen], dtype=np.int64),
-            categories=np.asarray([one.path for one in seen], dtype=np.int64).reshape(-1, self.live.vocabulary.levels),
-            events=np.asarray([record.events for record in records], dtype=np.float32),
-            dwell=np.maximum(np.asarray([record.dwell for record in records]) / 1000, 0).astype(np.float32),
-            behaviors=counts,
+            offsets=np.asarray([0, len(runs)]),
+            item=np.asarray([run.seen.code for run in runs], dtype=np.int64),
+            categories=np.asarray([run.seen.path for run in runs], dtype=np.int64).reshape(
+                -1, self.live.vocabulary.levels
+            ),
+            events=np.asarray([run.events for run in runs], dtype=np.float32),
+            dwell=np.maximum(np.asarray([run.dwell for run in runs]) / 1000, 0).astype(np.float32),
+            behaviors=behaviors.reshape(-1, self.network.n_behaviors),
         )
 
 

@@ -196,7 +196,8 @@ def spread(offsets: Ints, most: int) -> Ints:
 def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, most: int) -> Visits:
     """List the visits of a level.
 
-    A long session costs in proportion to its length, as each query looks back over a bounded number of runs.
+    Every query looks back over a bounded number of runs, and sees nothing of what was before: all is as if the session
+    had begun there. So a long session costs in proportion to its length, and a live profile the same after every event.
 
     Parameters
     ----------
@@ -209,9 +210,10 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     """
     codes, session = table.codes(level), table.session
     n_runs = len(codes)
-    end, begin = table.offsets[1:][session], table.offsets[:-1][session]
+    end = table.offsets[1:][session]
     groups = _Groups.of(session, codes, end)
     runs = np.arange(n_runs)
+    begin = np.maximum(table.offsets[:-1][session], runs - most)  # of what a query at each run sees
     query_run = np.flatnonzero(table.is_now) if queries is None else queries
     # A run is the last one on its code for the queries from it to the next run on the code.
     low = np.searchsorted(query_run, runs)
@@ -223,19 +225,21 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
 
     since = np.cumsum(np.bincount(query, minlength=len(query_run)))[query] - 1 - np.arange(len(run))
     n_distinct = np.bincount(query, table.is_now[run], minlength=len(query_run))
-    begin_now = begin + np.bincount(session, ~table.is_now, minlength=len(table.offsets) - 1).astype(np.int64)[session]
+    n_earlier = np.bincount(session, ~table.is_now, minlength=len(table.offsets) - 1).astype(np.int64)
+    begin_now = np.maximum(begin, (table.offsets[:-1] + n_earlier)[session])
     is_open = run == at
     before = groups.previous[at]  # last time that the user was on the current code
     inside = np.maximum(before, 0)
-    followed = np.where(before >= 0, codes[np.minimum(inside + 1, n_runs - 1)], _NONE) == codes[run]
+    followed = np.where(before >= begin[at], codes[np.minimum(inside + 1, n_runs - 1)], _NONE) == codes[run]
     preceded = np.where(before > begin[at], codes[np.maximum(inside - 1, 0)], _NONE) == codes[run]
-    dwell_so_far = groups.so_far(table.dwell[:, None])[run, 0] - np.where(is_open, table.dwell[run], 0)
+    first = groups.first_from(run, begin[at])
+    dwell_so_far = groups.between(table.dwell[:, None], first, run)[:, 0] - np.where(is_open, table.dwell[run], 0)
     position = at - begin_now[at] + 1
     columns = (
         np.log1p(since),
         np.log1p(at - run),
-        np.log1p(groups.earlier[run]),
-        np.log1p(groups.so_far(table.events[:, None])[run, 0]),
+        np.log1p(groups.place[run] - groups.place[first]),
+        np.log1p(groups.between(table.events[:, None], first, run)[:, 0]),
         np.log1p(np.maximum(dwell_so_far, 0)) / 5,
         np.where(is_open, 0, np.log1p(table.dwell[run])) / 5,
         followed,
@@ -247,7 +251,7 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
         np.log(position) / 3,
         np.log(n_distinct[query]) / 3,
     )
-    behaviors = np.minimum(groups.so_far(table.behaviors)[run], _MOST) / 2
+    behaviors = np.minimum(groups.between(table.behaviors, first, run), _MOST) / 2
     alike = table.categories[run] == table.categories[at]
     earlier = () if table.earlier is None else (np.log1p(table.earlier[run]) / (1, 10)).T
     signals = np.empty((len(run), len(columns) + behaviors.shape[1] + alike.shape[1] + len(earlier)), dtype=np.float32)
@@ -271,18 +275,30 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
 
 @dataclass(frozen=True)
 class _Groups:
-    """Runs of one session on one code, in order of time."""
+    """Runs of one session on one code, in order of time.
+
+    Attributes
+    ----------
+    order, place : ndarray
+        ``(R,)``, runs group by group, and where each of them stands there.
+    group : ndarray
+        ``(R,)``, number of the group at each place.
+    starts : ndarray
+        ``(G,)``, place at which each group begins.
+    following, previous : ndarray
+        ``(R,)``, next run on the same code, else the session's end; the one before, else -1.
+    """
 
     order: Ints
+    place: Ints
     group: Ints
-    first: Ints
+    starts: Ints
     following: Ints
     previous: Ints
-    earlier: Ints
 
     @classmethod
     def of(cls, session: Ints, codes: Ints, end: Ints) -> _Groups:
-        """Group runs; ``following`` is the next run on the same code, else the session's end, ``previous`` else -1."""
+        """Group runs by session and code; ``end`` is ``(R,)``, one past the last run of each one's session."""
         n_runs = len(codes)
         order = np.lexsort((np.arange(n_runs), codes, session))
         same = (codes[order][1:] == codes[order][:-1]) & (session[order][1:] == session[order][:-1])
@@ -290,20 +306,28 @@ class _Groups:
         following[order[:-1][same]] = order[1:][same]
         previous[order[1:][same]] = order[:-1][same]
         starts = np.concatenate([[True], ~same])
-        group = np.cumsum(starts) - 1
-        first = np.flatnonzero(starts)
-        earlier = np.empty(n_runs, dtype=np.int64)
-        earlier[order] = np.arange(n_runs) - first[group]
-        return cls(order, group, first, following, previous, earlier)
+        place = np.empty(n_runs, dtype=np.int64)
+        place[order] = np.arange(n_runs)
+        return cls(order, place, np.cumsum(starts) - 1, np.flatnonzero(starts), following, previous)
 
-    def so_far(self, values: Floats) -> Floats:
-        """Sum over the runs on the same code up to each run, it among them: ``(R, c)`` → ``(R, c)``."""
-        sorted_values = values[self.order].astype(np.float64)
-        total = np.cumsum(sorted_values, axis=0)
-        before = (total - sorted_values)[self.first]
-        out = np.empty_like(values)
-        out[self.order] = (total - before[self.group]).astype(np.float32)
-        return out
+    def first_from(self, run: Ints, begin: Ints) -> Ints:
+        """Give the first run on the same code as ``run`` ``(P,)`` that is not before ``begin`` ``(P,)``."""
+        group = self.group[self.place[run]]
+        first = self.order[self.starts[group]]
+        late = np.flatnonzero(first < begin)
+        if len(late):
+            n_runs = len(self.order)
+            by_time = self.group * n_runs + self.order  # ascending
+            first[late] = self.order[np.searchsorted(by_time, group[late] * n_runs + begin[late])]
+        return first
+
+    def between(self, values: Floats, first: Ints, last: Ints) -> Floats:
+        """Sum over the runs of a group from one to another, both among them: ``(R, c)`` gives ``(P, c)``."""
+        total = np.concatenate(
+            [np.zeros((1, values.shape[1])), np.cumsum(values[self.order], axis=0, dtype=np.float64)]
+        )
+        sums: Floats = (total[self.place[last] + 1] - total[self.place[first]]).astype(np.float32)
+        return sums
 
 
 def joined(table: RunTable, item: Ints, categories: Ints) -> RunTable:
