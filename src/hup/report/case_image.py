@@ -80,7 +80,10 @@ def _heads(axes: Axes, grid: CaseGrid, explanation: Explanation, edges: list[flo
     place = len(_HEADS)
     depth = len(explanation.events[0].path)
     for head in grid.heads:
-        _text(axes, edges[place] + 0.05, 0.4, f"Attention: {level_title(head.level, depth)}", weight="bold")
+        title = f"Attention: {level_title(head.level, depth)}"
+        letters = int(16 * _HEAT_WIDTH * len(head.models))  # 16 of this size are an inch
+        wrapped = textwrap.wrap(title, letters, break_on_hyphens=False)
+        _text(axes, edges[place] + 0.05, 0.35, "\n".join(wrapped), weight="bold", size=7)
         for name, trained in head.models:
             _text(axes, edges[place] + 0.05, 1.5, "\n".join(textwrap.wrap(name, 16)[:2]))
             if not trained:
