@@ -11,8 +11,10 @@ from hup.errors import HupError
 from hup.recommender.candidates import target_ranks
 from hup.recommender.kinds import model_class
 from hup.report.case import case_from_dataset, case_from_events, case_from_text, choose_case
+from hup.report.case_image import heading
 from hup.report.case_table import case_grid
 from hup.report.explanation import explain
+from hup.report.wording import level_title
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.events import Event
 
@@ -129,3 +131,21 @@ def test_models_with_one_name_or_other_levels_do_not_stand_side_by_side(dataset,
 def test_a_training_session_is_marked(dataset, models):
     explanation = explain(models, case_from_dataset(dataset, dataset.sessions("train").start))
     assert "learned from this session" in explanation.note
+
+
+# ---------------------------------------------------------------------- the picture
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3])
+@pytest.mark.parametrize("level", ["micro", "item", "category_1", "category_2", "category_3"])
+def test_a_title_of_the_picture_stays_over_its_columns(level, n_columns):
+    """As wide as it is drawn, an inch a column."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    title = heading(level_title(level, 3), n_columns)
+    assert " ".join(title.split("\n")) == f"Attention: {level_title(level, 3)}"
+    font = FontProperties(weight="bold")
+    widths = [TextPath((0, 0), line, size=7, prop=font).get_extents().width / 72 for line in title.split("\n")]
+    assert max(widths) < n_columns - 0.05
+    assert len(widths) <= 4
