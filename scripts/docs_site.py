@@ -26,14 +26,19 @@ BESIDE = {
     "notebooks/paper.ipynb": "notebooks/paper.md",
 }
 
-# What a cell prints, with a class of its own: it should not look like the cell.
+# What a cell prints, with a class of its own, so that it does not look like the cell; pictures open in full size.
 OUTPUT = """{% extends 'markdown/index.md.j2' %}
 {% block stream %}
 
 ``` { .text .output }
 {{ output.text.strip("\n") }}
 ```
-{% endblock stream %}"""
+{% endblock stream %}
+{% block data_png %}
+{% set picture = output.metadata.filenames["image/png"] | path2url %}
+
+[![What the cell draws]({{ picture }})]({{ picture }})
+{% endblock data_png %}"""
 
 LINK = re.compile(r"(?P<before>\]\()(?![a-z]+:|#)(?P<path>[^)#\s]+)")
 
