@@ -27,7 +27,7 @@ ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help venv demo report test test-slow mutants lint format types docs bench clean
+.PHONY: help venv demo report test test-slow mutants lint format types docs notebooks bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -69,6 +69,9 @@ types: $(INSTALLED) ## mypy, strict
 docs: $(INSTALLED) ## this documentation as a site: site/index.html, without a server or a network
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --clean --quiet
 	@echo "site/index.html is ready"
+
+notebooks: $(INSTALLED) ## run the notebooks, and keep what they print (some minutes)
+	@$(RUN) scripts/notebooks.py
 
 bench: $(INSTALLED) ## every benchmark at a small size
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/bench.sh

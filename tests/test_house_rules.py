@@ -16,7 +16,7 @@ PICKLE = re.compile(
     r"^\s*(?:import|from)\s+(?:c?[pP]ickle|dill|joblib|shelve|marshal)\b|\ballow_pickle\s*=\s*True|\btorch\.(?:load|save)\(",
     re.MULTILINE,
 )
-TEXT = {".py", ".md", ".toml", ".sh", ".cfg", ".yml", ".yaml", ".json", ""}
+TEXT = {".py", ".ipynb", ".md", ".toml", ".sh", ".css", ".cfg", ".yml", ".yaml", ".json", ""}
 NOT_OURS = {".git", ".hypothesis", ".venv", ".venv-ci", "demo", "build", "dist", "site", "__pycache__"}
 
 

@@ -33,7 +33,8 @@ def entries_of(reference: str) -> dict[str, str]:
 
 def test_every_page_has_a_place(root):
     pages = {path.relative_to(root / "docs").as_posix() for path in (root / "docs").rglob("*.md")}
-    assert navigation(root) == pages | {"index.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+    notebooks = {f"notebooks/{path.stem}.md" for path in (root / "notebooks").glob("*.ipynb")}
+    assert navigation(root) == pages | notebooks | {"index.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 
 def test_every_export_has_an_entry(root):
@@ -62,11 +63,19 @@ def test_the_site_is_whole_and_stays_at_home(root, tmp_path):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     pages = sorted((tmp_path / "site").rglob("*.html"))
-    assert {page.removesuffix(".md") for page in navigation(root)} <= {page.stem for page in pages}
+    found = {page.relative_to(tmp_path / "site").with_suffix(".md").as_posix() for page in pages}
+    assert navigation(root) <= found
     for page in pages:
         assert not LOADED.search(page.read_text(encoding="utf-8")), page.name
     for style in (tmp_path / "site").rglob("*.css"):
         assert not IMPORTED.search(style.read_text(encoding="utf-8")), style.name
+    for notebook in (root / "notebooks").glob("*.ipynb"):
+        page = (tmp_path / "site" / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        assert '<div class="highlight">' in page, "code"
+        assert '<div class="output highlight">' in page, "what it prints"
+        for picture in re.findall(r'src="([^"]+_files/[^"]+)"', page):
+            assert (tmp_path / "site" / "notebooks" / picture).is_file()
+    assert list((tmp_path / "site" / "notebooks" / "paper_files").glob("*.png"))
     reference = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
     for name, path in entries_of((root / "docs" / "api.md").read_text(encoding="utf-8")).items():
         assert f'id="{path}"' in reference, name

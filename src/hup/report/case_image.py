@@ -80,13 +80,28 @@ def _heads(axes: Axes, grid: CaseGrid, explanation: Explanation, edges: list[flo
     place = len(_HEADS)
     depth = len(explanation.events[0].path)
     for head in grid.heads:
-        _text(axes, edges[place] + 0.05, 0.4, f"Attention: {level_title(head.level, depth)}", weight="bold")
+        title = heading(level_title(head.level, depth), len(head.models))
+        _text(axes, edges[place] + 0.05, 0.35, title, weight="bold", size=7)
         for name, trained in head.models:
             _text(axes, edges[place] + 0.05, 1.5, "\n".join(textwrap.wrap(name, 16)[:2]))
             if not trained:
                 _text(axes, edges[place] + 0.05, 2.5, "untrained", style="italic", color="#666666")
             place += 1
     axes.plot([edges[0], edges[-1]], [3, 3], color="#222222", linewidth=0.8)
+
+
+def heading(level: str, n_columns: int) -> str:
+    """Break the title over the columns of a level so that it does not run into the next one's.
+
+    Parameters
+    ----------
+    level : str
+        As people call it.
+    n_columns : int
+        Models that have this level.
+    """
+    letters = int(16 * _HEAT_WIDTH * n_columns)  # 16 of this size are an inch
+    return "\n".join(textwrap.wrap(f"Attention: {level}", letters, break_on_hyphens=False))
 
 
 def _cell(axes: Axes, edges: list[float], place: int, top: int, cell: GridCell, *, truth: bool = False) -> None:

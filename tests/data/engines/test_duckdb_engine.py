@@ -1,5 +1,8 @@
 """The embedded engine: limits, errors, order."""
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -105,3 +108,32 @@ def test_a_view_is_read_anew_each_time_and_can_be_dropped(engine):
     engine.register("other", pa.table({"n": [9]}))
     engine.create_table("doubled", "FROM other")
     assert engine.collect("FROM doubled")["n"].to_pylist() == [9]
+
+
+# By these DuckDB takes a process for a kernel of Jupyter; __main__ has no file with `python -c`.
+IN_A_NOTEBOOK = """
+import sys, types
+kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.ModuleType("IPython")
+sys.modules["IPython"].get_ipython = lambda: kernel
+sys.modules["ipywidgets"] = None
+
+import duckdb
+try:
+    duckdb.connect().execute("SET enable_progress_bar = false")
+except duckdb.Error as error:
+    print(error)
+
+from pathlib import Path
+from hup.data.engines.duckdb_engine import DuckDBEngine
+with DuckDBEngine(Path(sys.argv[1])) as engine:
+    print(engine.collect("SELECT 42 AS n")["n"].to_pylist())
+"""
+
+
+def test_it_opens_in_a_notebook_without_ipywidgets(tmp_path):
+    """There DuckDB refuses to change how progress is shown, even to what it is."""
+    command = [sys.executable, "-c", IN_A_NOTEBOOK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "ipywidgets" in done.stdout, "what this test is about"
+    assert done.stdout.endswith("[42]\n"), done.stderr[-2000:]

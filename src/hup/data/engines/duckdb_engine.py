@@ -110,10 +110,15 @@ class DuckDBEngine:
         self._failure: BaseException | None = None
         # Order is restored by position where it matters.
         self._connection.execute("SET preserve_insertion_order = false")
-        self._connection.execute("SET enable_progress_bar = false")
+        self._show_no_bars()
         # A query means tables and files by its names, never variables of this program.
         self._connection.execute("SET python_enable_replacements = false")
         self._connection.execute("SET TimeZone = 'UTC'")
+
+    def _show_no_bars(self) -> None:
+        """Switch progress bars off where they are on: in notebooks that lack ipywidgets DuckDB refuses any change."""
+        if self._connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() != [(False,)]:
+            self._connection.execute("SET enable_progress_bar = false")
 
     def __enter__(self) -> DuckDBEngine:
         return self
