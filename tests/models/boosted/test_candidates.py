@@ -24,7 +24,7 @@ def test_visits_then_what_is_popular_then_what_is_near(counted, queries, vocabul
         found = candidates_of(counted, queries, shares, level, most=most, popular=popular, no_category=none)
         assert (np.diff(found.query * 10**6 + found.code) > 0).all()
         near = sum(
-            shares.shares[weight, relation].toarray()
+            shares.matrix(weight, relation).toarray()
             for weight in ("current", "recent")
             for relation in ("after", "before", "together")
         )

@@ -68,10 +68,10 @@ def test_popularity_and_shares_of_it(described, counted, queries):
                 total = float(counted.levels[above].popularity[parent])
                 assert columns[f"{above} runs"][row] == pytest.approx(np.log1p(total))
                 assert columns[f"{above} share of it"][row] == pytest.approx(runs / total if total else 0)
-                near = shares[above].shares["recent", "before"][[query]].toarray()[0, parent]
+                near = shares[above].matrix("recent", "before")[[query]].toarray()[0, parent]
                 assert columns[f"{above} before recent"][row] == pytest.approx(near)
                 runs = total
-            near = shares[here].shares["current", "after"][[query]].toarray()[0, code]
+            near = shares[here].matrix("current", "after")[[query]].toarray()[0, code]
             assert columns[f"{here} after current"][row] == pytest.approx(near)
             support = shares[here].support[query, 0]
             assert columns["counts after current"][row] == pytest.approx(np.log1p(near * support), rel=1e-5)

@@ -39,7 +39,7 @@ def test_shares_are_sums_over_visits(counted, queries, latest):
                     for since, (code, total) in enumerate(zip(recent, support, strict=True)):
                         if total > 0:
                             expected += plain(since) * tables[place][code] / total
-                    row = of_level.shares[weight, relation][[query]].toarray()[0]
+                    row = of_level.matrix(weight, relation)[[query]].toarray()[0]
                     np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-9)
 
 
@@ -47,7 +47,7 @@ def test_looking_up(counted, queries):
     shares = shares_of(counted, queries, ITEM, 20)[ITEM]
     rng = np.random.default_rng(0)
     query, code = rng.integers(0, len(queries), 200), rng.integers(0, counted.levels[ITEM].size, 200)
-    table = shares.shares["recent", "after"].toarray()
+    table = shares.matrix("recent", "after").toarray()
     assert table[query, code].any()
     np.testing.assert_array_equal(shares.at("recent", "after", query, code), table[query, code])
     assert shares.at("recent", "after", query[:0], code[:0]).shape == (0,)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hup.models.boosted.counted import Counted, LevelCounts, coarser
 from hup.models.boosted.queries import Queries
+from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import NeighborShares
 from hup.sessions.levels import Level, ragged_arange
 
@@ -112,7 +113,7 @@ def _visits_on(visit_query: Ints, visit_code: Ints, query: Ints, code: Ints) -> 
 
 def _nearest(shares: NeighborShares, most: int) -> Pairs:
     """List the codes with the largest shares near the visits, best first; late visits weigh most."""
-    near = [share for (weight, _), share in shares.shares.items() if weight in ("current", "recent")]
+    near = [shares.matrix(weight, relation) for weight in ("current", "recent") for relation in RELATIONS]
     total = sp.csr_array(sum(near[1:], start=near[0]))
     query = np.repeat(np.arange(total.shape[0]), np.diff(total.indptr))
     order = np.lexsort((total.indices, -total.data, query))

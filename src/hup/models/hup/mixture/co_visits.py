@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.sessions.levels import ragged_arange
 from hup.sessions.runs import session_matrix
 
 Ints = NDArray[np.int64]
@@ -71,6 +72,20 @@ class CoVisits:
             indptr, indices, data = (tensors[f"{relation}.{part}"].numpy() for part in ("indptr", "indices", "data"))
             counts.append(sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1)))
         return cls(tuple(counts), _totals(counts), window, with_itself)
+
+    def rows(self, relation: int, codes: Ints) -> tuple[Ints, Ints, NDArray[np.float32]]:
+        """List all that is counted near known codes ``(P,)`` for one of :data:`RELATIONS`.
+
+        Returns
+        -------
+        place, second, count : ndarray
+            ``(E,)``: place of the code, its neighbour, and the count.
+        """
+        counts = self.counts[relation]
+        low = counts.indptr[codes].astype(np.int64)
+        lengths = counts.indptr[codes + 1] - low
+        at = ragged_arange(low, lengths)
+        return np.repeat(np.arange(len(codes)), lengths), counts.indices[at].astype(np.int64), counts.data[at]
 
     def looked_up(self, first: Ints, second: Ints) -> Doubles:
         """Look up the counts of pairs of codes, ``(P, 3)``; 0 where either is not known."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.models.hup.mixture.answer import Answer
+from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnCoVisits, OwnRuns
 from hup.nn.mixture import popularity_mass
 from hup.sessions.levels import Level
@@ -64,12 +64,12 @@ def _remembered(answer: Answer, own: OwnCoVisits | None) -> Tensor:
     counted, visits, n_queries = answer.counts.co_visits, answer.visits, len(answer.mixed.weights)
     out = np.zeros((n_queries, counted.size), dtype=np.float32)
     attention = answer.mixed.memory.detach().numpy()
-    for relation, counts in enumerate(counted.counts):
+    for relation in range(len(RELATIONS)):
         there = answer.support[:, relation] > 0
         weight = (attention[there, relation] / answer.support[there, relation]).astype(np.float32)
         query, code = visits.query[there], visits.code[there]
-        asked = sp.csr_array((weight, (query, code)), shape=(n_queries, counted.size))
-        out += (asked @ counts).toarray()
+        place, second, count = counted.rows(relation, code)
+        np.add.at(out.ravel(), query[place] * counted.size + second, weight[place] * count)
         if own is not None:
             place, second, share = own.of_rows(relation, query, code)
             put_in = np.minimum(share, counted.of_relation(relation, code[place], second))

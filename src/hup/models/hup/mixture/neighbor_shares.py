@@ -31,14 +31,20 @@ class NeighborShares:
 
     Attributes
     ----------
-    shares : mapping of (str, str) to csr_array
-        ``(Q, n)`` for each of :data:`WEIGHTS` and each relation: sum over the visits, weighed, of the share that a code
+    size : int
+        Known codes, n.
+    cells : mapping of str to ndarray
+        ``(E,)`` int64 for each relation: ``query * n + code`` of all pairs that have a share, ascending.
+    shares : mapping of (str, str) to ndarray
+        ``(E,)`` for each of :data:`WEIGHTS` and each relation: sum over the visits, weighed, of the share that the code
         has in what is visited near the visit's code.
     support : ndarray
         ``(Q, 3)``, all that is counted near the current code, by relation.
     """
 
-    shares: dict[tuple[str, str], sp.csr_array]
+    size: int
+    cells: dict[str, Ints]
+    shares: dict[tuple[str, str], Doubles]
     support: Doubles
 
     @classmethod
@@ -58,20 +64,29 @@ class NeighborShares:
         query, code, since = visits.query[kept], visits.code[kept], since[kept]
         support = counted.totals[code]
         per_count = np.divide(1, support, out=np.zeros_like(support), where=support > 0)
-        shares = {}
-        for weight, weigh in WEIGHTS.items():
-            for relation, matrix, scale in zip(RELATIONS, counted.counts, per_count.T, strict=True):
-                asked = sp.csr_array((weigh(since) * scale, (query, code)), shape=(n_queries, counted.size))
-                share = sp.csr_array(asked @ matrix)
-                share.sort_indices()
-                shares[weight, relation] = share
+        cells: dict[str, Ints] = {}
+        shares: dict[tuple[str, str], Doubles] = {}
+        for number, relation in enumerate(RELATIONS):
+            place, second, count = counted.rows(number, code)
+            share = count * per_count[place, number]
+            cells[relation], cell = np.unique(query[place] * counted.size + second, return_inverse=True)
+            for weight, weigh in WEIGHTS.items():
+                summed = np.zeros(len(cells[relation]))
+                np.add.at(summed, cell, weigh(since)[place] * share)
+                shares[weight, relation] = summed
         current = np.zeros((n_queries, len(RELATIONS)))
         current[query[since == 0]] = support[since == 0]
-        return cls(shares, current)
+        return cls(counted.size, cells, shares, current)
 
     def at(self, weight: str, relation: str, query: Ints, code: Ints) -> Doubles:
-        """Look up the shares of codes, ``(C,)``."""
-        if not len(query):  # SciPy gives no array of nothing
-            return np.zeros(0)
-        value: Doubles = np.asarray(self.shares[weight, relation][query, code], dtype=np.float64).ravel()
-        return value
+        """Look up the shares of known codes, ``(C,)``."""
+        cells, asked = self.cells[relation], query * self.size + code
+        if not len(cells):
+            return np.zeros(len(asked))
+        place = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
+        return np.where(cells[place] == asked, self.shares[weight, relation][place], 0)
+
+    def matrix(self, weight: str, relation: str) -> sp.csr_array:
+        """Give the shares of all codes, ``(Q, n)``."""
+        query, code = np.divmod(self.cells[relation], self.size)
+        return sp.csr_array((self.shares[weight, relation], (query, code)), shape=(len(self.support), self.size))
