@@ -28,7 +28,7 @@ PAGES = {
     "docs/recommending.md": ("recommendations.parquet", "profiles.parquet", "in-stock.jsonl"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }
-TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md"}
+TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md", "docs/model.md"}
 
 NOT_RUN = "<!-- not run by the tests:"
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>bash|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 import struct
 import zlib
 
@@ -216,3 +217,12 @@ def test_a_state_that_was_tampered_with_is_refused(dataset, best):
         packed = msgspec.msgpack.encode(bad)
         with pytest.raises(hup.HupError, match="damaged"):
             best.state(struct.pack("<4sBI", b"HUPs", 1, zlib.crc32(packed)) + packed)
+
+
+def test_the_page_runs_as_written(dataset, best, root):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (root / "docs/model.md").read_text(), re.MULTILINE | re.DOTALL)
+    events = long_session(dataset, 30)
+    names = {"model": best, "hup": hup, "state": best.state(events)}
+    exec(compile(block, "docs/model.md", "exec"), names)
+    assert names["state"] == best.state(events)
+    assert names["events"] == events
