@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hup.nn.tables import VectorTable
+from hup.nn.tables import TreeTable, VectorTable
 
 # Five items; category_1 of 0..2 is 0, of 3..4 is 1; category_2: 0, 0, 1, 2, 2.
 PATHS = torch.tensor([[0, 0], [0, 0], [0, 1], [1, 2], [1, 2]])
@@ -56,3 +56,16 @@ def test_frozen_tables_do_not_learn():
 def test_categories_of_level_1_have_no_ancestors():
     made = VectorTable(torch.zeros(4, 0, dtype=torch.long), 2).eval()
     torch.testing.assert_close(made(torch.tensor([9]), torch.zeros(1, 0, dtype=torch.long))[0], made.weight.mean(0))
+
+
+def test_sums_that_are_kept_follow_the_weights():
+    table = TreeTable(torch.tensor([[0], [1], [0]]), 4)
+    with torch.inference_mode():
+        before = table.vectors()
+        assert table.vectors() is before
+    for parameter in (table.weight, table.families[0]):
+        with torch.no_grad():
+            parameter.add_(1)
+            expected = table.weight + table.families[0][table.ancestors[:, 0]]
+            assert torch.equal(table.vectors(), expected)
+    assert table.vectors().requires_grad

@@ -116,6 +116,7 @@ class TreeTable(VectorTable):
         self.families = nn.ParameterList(
             nn.Parameter(torch.empty(n, size).uniform_(-0.05, 0.05)) for n in self.n_ancestors
         )
+        self._sums: tuple[tuple[int, ...], Tensor] | None = None
 
     def forward(self, codes: Tensor, ancestors: Tensor) -> Tensor:
         """Look vectors up; see :meth:`VectorTable.forward`."""
@@ -125,8 +126,16 @@ class TreeTable(VectorTable):
         return vectors
 
     def vectors(self) -> Tensor:
-        """Vectors of all known codes, ``(n, size)``."""
-        vectors = self.weight
+        """Vectors of all known codes, ``(n, size)``; without gradients they are kept until the weights change."""
+        if torch.is_grad_enabled():
+            return self._summed()
+        versions = (self.weight._version, *(family._version for family in self.families))
+        if self._sums is None or self._sums[0] != versions:
+            self._sums = (versions, self._summed())
+        return self._sums[1]
+
+    def _summed(self) -> Tensor:
+        vectors: Tensor = self.weight
         for level, family in enumerate(self.families):
             vectors = vectors + family.index_select(0, self.ancestors[:, level])
         return vectors
