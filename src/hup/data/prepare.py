@@ -19,7 +19,7 @@ from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.engines.reader import is_uri
 from hup.data.engines.remote_folder import check_target, local_twin, remote_target, upload_folder
 from hup.data.jd_log import jd_log
-from hup.data.log_source import LogFormat, LogSource, find_log
+from hup.data.log_source import LogFormat, LogSource, Sources, find_log
 from hup.data.manifest import Split, SplitBounds, SplitMethod
 from hup.data.progress import Progress
 from hup.data.session_log import SessionLog
@@ -33,7 +33,7 @@ _NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))
 
 
 def prepare(
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Sources = (),
     *,
     out: str | Path,
     format: LogFormat | None = None,
@@ -62,9 +62,10 @@ def prepare(
 
     Parameters
     ----------
-    sources : path or sequence of paths
+    sources : path, sequence of paths, or table
         Files, folders and globs: JD lines (plain, ``.gz``, ``.zst``), or event tables as Parquet, CSV, JSONL (these
-        two also ``.gz``, ``.zst``) or Arrow; on Spark also what it knows, such as ``s3a://bucket/events``.
+        two also ``.gz``, ``.zst``) or Arrow; on Spark also what it knows, such as ``s3a://bucket/events``. Or an event
+        table in memory: of pyarrow, pandas, polars, DuckDB, or whatever else has ``__arrow_c_stream__``.
     out : path
         The folder to make. It appears when all is done, or not at all. With Spark it may be a URI; then the dataset
         that is returned is a copy in a temporary folder.
@@ -123,6 +124,7 @@ def prepare(
     >>> import hup
     >>> dataset = hup.prepare("clicks.txt.gz", out="dataset")                      # doctest: +SKIP
     >>> dataset = hup.prepare("2019-Oct.csv", map="rees46", out="dataset")         # doctest: +SKIP
+    >>> dataset = hup.prepare(frame, map=hup.propose_mapping(frame).mapping, out="dataset")  # doctest: +SKIP
     >>> dataset.n_items                                                            # doctest: +SKIP
     9134
     """
@@ -161,7 +163,7 @@ def prepare(
 
 def append(
     dataset: str | Path,
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Sources = (),
     *,
     map: str | Path | Mapping | None = None,
     query: str | None = None,
