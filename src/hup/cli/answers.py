@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from hup.cli.console import console, note, results_table
 
@@ -13,6 +15,21 @@ REASONS_SHOWN = 3
 #: What a column of scores is called, by what they are.
 SCORE_TITLES = {"profile": "cosine", "probability": "probability", "score": "score", "popularity": "share"}
 SIMILAR = {"cosine": "cosine", "co-visits": "co-visits"}  # of lists that are of no session
+
+
+Show = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMNS",
+        help="Columns of the items to show, such as name,price; '' for none.",
+        show_default="name or title, if there is one",
+    ),
+]
+
+
+def shown_items(show: str | None) -> list[str] | None:
+    """Read ``--show``: names with commas between them."""
+    return None if show is None else [name for part in show.split(",") if (name := part.strip())]
 
 
 def _why(origin: Origin) -> str:
@@ -35,7 +52,8 @@ def print_answer(answer: Recommendations, title: str = "Recommendations") -> Non
     if answer.note:
         note(answer.note)
     score = (SCORE_TITLES | SIMILAR)[answer.basis]
-    columns = ["rank", "item" if answer.level == "item" else "category", "categories", score]
+    shown = [] if answer.item_schema is None else answer.item_schema.names
+    columns = ["rank", "item" if answer.level == "item" else "category", *shown, "categories", score]
     with_session = answer.basis not in SIMILAR
     if with_session:
         columns.append("in session")
@@ -44,7 +62,8 @@ def print_answer(answer: Recommendations, title: str = "Recommendations") -> Non
         columns.append("why")
     table = results_table(f"{title}, level {answer.level}", columns, right=("rank", score))
     for place, recommended in enumerate(answer.ranked, 1):
-        names = escape(recommended.name), escape(" > ".join(recommended.path))
+        said = ["" if recommended.item[name] is None else str(recommended.item[name]) for name in shown]
+        names = [escape(text) for text in (recommended.name, *said, " > ".join(recommended.path))]
         why = [escape(_why(recommended.origin))] if recommended.origin else [""] * with_origin
         seen = ["yes" if recommended.seen else ""] * with_session
         table.add_row(str(place), *names, f"{recommended.score:.3f}", *seen, *why)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hup.nn.pyramid import Closed, LevelProfile, Opened, Pyramid
+from hup.readable import Readable, Summary
 from hup.recommender.vocabulary import Seen, SessionReader, UnknownPaths, Vocabulary, item_runs
 from hup.sessions.batches import Histories
 from hup.sessions.events import Event, between, check_now, dwell_until, elapsed, interval_until, intervals, seconds
@@ -44,8 +45,8 @@ class EarlierRun:
     ended: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class ProfileState:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProfileState(Readable):
     """All that a live profile remembers of a user; immutable, made by :meth:`HUP.update`.
 
     Attributes
@@ -95,6 +96,18 @@ class ProfileState:
         )
 
     __hash__ = None  # type: ignore[assignment]  # as of every value that is compared by what is in it
+
+    def _summary(self) -> Summary:
+        n_events = sum(record.events for record in self.records) + len(self.pending)
+        on = self.pending[-1].item if self.pending else "nothing yet"
+        before = [name for name in reversed(self.items) if name != on]
+        rows = [("on", on), ("before", ", ".join(before[:5]) + (" …" if len(before) > 5 else ""))]
+        if self.began is not None and self.latest is not None:
+            rows.append(("time", f"{self.latest - self.began:,g} s from the first event to the last"))
+        if self.earlier:
+            rows.append(("earlier", f"{len(self.earlier):,} visits to items in sessions before"))
+        title = f"Live profile: {n_events:,} events on {len(self.items):,} items, of model {self.model[:12]}"
+        return Summary(title, [row for row in rows if row[1]])
 
     @property
     def met(self) -> dict[str, Seen]:
