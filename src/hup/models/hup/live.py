@@ -105,7 +105,7 @@ class ProfileState(Readable):
         if self.began is not None and self.latest is not None:
             rows.append(("time", f"{self.latest - self.began:,g} s from the first event to the last"))
         if self.earlier:
-            rows.append(("earlier", f"{len(self.earlier):,} visits to items in sessions before"))
+            rows.append(("earlier", f"sessions before, with visits to items: {len(self.earlier):,}"))
         title = f"Live profile: {n_events:,} events on {len(self.items):,} items, of model {self.model[:12]}"
         return Summary(title, [row for row in rows if row[1]])
 
