@@ -218,3 +218,33 @@ def test_a_model_of_before_opens_and_a_wrong_file_is_told(folder, tmp_path):
     (tmp_path / "model" / "item_columns.arrow").unlink()
     with pytest.raises(hup.HupError, match=r"item_columns\.arrow is missing"):
         hup.load(tmp_path / "model")
+
+
+def test_a_run_that_was_stopped_begins_anew_with_another_table(ask, folder, invoke, tmp_path):
+    """What is kept of it has yesterday's prices."""
+    from hup.cli import table_output
+
+    out = tmp_path / "all.parquet"
+    asked = ("--users", "all", "--show", "price", "--out", out)
+    seen: list[dict] = []
+    really = table_output.write_table
+
+    def note_question(path, question, *rest):
+        seen.append(question)
+        return really(path, question, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hup.cli.recommend.write_table", note_question)
+        assert ask(*asked, model="popular").exit_code == 0
+        assert ask(*asked, model="popular").exit_code == 0
+        model = hup.load(folder / "popular")
+        dataset = Dataset.open(folder / "dataset")
+        (tmp_path / "copy").mkdir()
+        for path in dataset.path.iterdir():
+            (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+        hup.append(tmp_path / "copy", items=pa.table({"item": dataset.item_names[:1], "price": [1.0]}))
+        model.save_pretrained(tmp_path / "model")
+        done = invoke("recommend", tmp_path / "model", "--dataset", tmp_path / "copy", *asked)
+        assert done.exit_code == 0, done.output
+    assert seen[0] == seen[1]
+    assert seen[2]["items"] != seen[0]["items"]
