@@ -104,10 +104,6 @@ def _sizes(dataset: Dataset) -> Table:
     if (users := dataset.n_users) is not None:
         table.add_row("Users", f"{users:,}")
     table.add_row("Products (items)", f"{counts.items:,}")
-    if (carried := dataset.item_columns) is not None:
-        known = counts.items - carried.rows(dataset.item_name_array).null_count
-        table.add_row("Products with item columns", f"{known:,}")
-        table.add_row("Items in no session with item columns", f"{carried.info.rows - known:,}")
     for level, categories in enumerate(counts.categories, start=1):
         name = "Categories" if len(counts.categories) == 1 else f"Categories of level {level}"
         table.add_row(name, f"{categories:,}")
@@ -115,6 +111,10 @@ def _sizes(dataset: Dataset) -> Table:
     table.add_row("Item runs", f"{counts.item_runs:,}")
     table.add_row("Item runs that return to an item of their session", f"{counts.repeat_share:.1%}")
     table.add_row("Sessions whose target was in their history", f"{counts.target_repeat_share:.1%}")
+    if (carried := dataset.item_columns) is not None:
+        known = counts.items - carried.rows(dataset.item_name_array).null_count
+        table.add_row("Products with item columns", f"{known:,}")
+        table.add_row("Items in no session with item columns", f"{carried.info.rows - known:,}")
     return table
 
 
