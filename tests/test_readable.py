@@ -73,7 +73,8 @@ def test_a_live_profile(model):
         state = model.update(state, {"item": item, "behavior": "view", "timestamp": 10.0 * n})
     title, *lines = repr(state).splitlines()
     assert title.startswith("Live profile: 5 events on 3 items, of model ")
-    assert [line.split() for line in lines[:2]] == [["on", "z"], ["before", "x,", "y"]]
+    assert lines[0].split() == ["on", "z"]
+    assert sorted(lines[1].replace(",", "").split()) == ["before", "x", "y"]
     assert lines[2].split()[:3] == ["time", "40", "s"]
     assert repr(model.state([])).splitlines()[1].split() == ["on", "nothing", "yet"]
     assert "Live profile" in state._repr_html_()
