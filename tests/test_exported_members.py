@@ -35,8 +35,8 @@ MEMBERS = [
 # Names of parameters in order; `*` begins those that are given by name.
 SIGNATURES = {
     "prepare": "sources * out format map query sequence idle_gap_minutes window last_events dwell_cap_seconds levels "
-    "max_reject_share split shares seed engine spark_master memory_limit overwrite progress",
-    "append": "dataset sources * map query max_reject_share engine spark_master memory_limit progress",
+    "max_reject_share split shares seed engine spark_master memory_limit items items_key overwrite progress",
+    "append": "dataset sources * map query max_reject_share engine spark_master memory_limit items items_key progress",
     "validate": "sources * format map query sequence idle_gap_minutes levels max_reject_share engine spark_master "
     "memory_limit progress",
     "evaluate": "model dataset * split candidates last_interval rows batch_size seed progress most_sessions vectors at "
@@ -57,8 +57,8 @@ SIGNATURES = {
     "HUP.update": "self state event",
     "HUP.profile": "self session now",
     "HUP.recommend": "self session level k now restriction",
-    "HUP.recommend_many": "self dataset * users sessions level k restriction progress",
-    "HUP.recommend_stream": "self dataset * users sessions level k restriction progress",
+    "HUP.recommend_many": "self dataset * users sessions level k restriction show progress",
+    "HUP.recommend_stream": "self dataset * users sessions level k restriction show progress",
     "HUP.profiles": "self dataset * users sessions progress",
     "HUP.profile_stream": "self dataset * users sessions progress",
     "HUP.similar": "self name level k restriction",

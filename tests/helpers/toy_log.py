@@ -31,6 +31,7 @@ def toy_log(
             names=tuple([str(code) for code in range(n)] for n in n_categories),
             parents=tuple(np.full(n, -1) if k == 0 else np.zeros(n, dtype=int) for k, n in enumerate(n_categories)),
         ),
+        item_columns=None,
         item_names=[str(code) for code in range(n_items)],
         sessions=lambda split: {"train": range(train)}[split],
     )

@@ -453,7 +453,9 @@ def test_numbered_categories(name, number):
     assert category_number(name) == number
 
 
-@pytest.mark.parametrize("sample", ["x.csv", {"user": ["a"]}])
-def test_what_is_no_table_is_told(sample):
-    with pytest.raises(HupError, match="The sample is of type"):
-        propose_mapping(sample)
+@pytest.mark.parametrize(
+    ("source", "message"), [("x.csv", "no file or folder x.csv"), ({"user": ["a"]}, "The source is of type dict")]
+)
+def test_what_is_no_table_is_told(source, message):
+    with pytest.raises(HupError, match=message):
+        propose_mapping(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from hup.errors import HupError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hup.recommender.base import Recommender
     from hup.report.case import Case
     from hup.report.explanation import Explanation, Rank
 
@@ -49,7 +51,8 @@ def explain(
     from hup.report.page import write_explanation
 
     case = _case(session, format, line, dataset, index)
-    explanation = explained(with_distinct_names([load(model) for model in models], models), case, level=level)
+    opened = with_distinct_names([load(model) for model in models], models)
+    explanation = explained(opened, case, level=level)
     if explanation.note:
         note(explanation.note)
     if out is not None:
@@ -59,6 +62,8 @@ def explain(
 
         write_case_image(explanation, png, last=last)
     console.print(_ranks(explanation))
+    if said := _said(opened, explanation.events[-1].item):
+        console.print(said, markup=False, highlight=False)
     written = [str(path) for path in (out, png) if path is not None]
     note(f"Written: {', '.join(written)}." if written else "Attention is shown by --out FILE.html and --png FILE.png.")
 
@@ -81,6 +86,13 @@ def _case(
         raise HupError("--index chooses from --dataset; of a JD log, --line does.")
     source = "standard input" if str(session) == "-" else session.name
     return case_from_text(session_text(session), source, format.value, line)
+
+
+def _said(models: Sequence[Recommender], item: str) -> str:
+    """Say what people call an item, where a model carries names."""
+    carried = next((model.item_columns for model in models if model.item_columns is not None), None)
+    titles = [carried.of(item)[name] for name in carried.title] if carried is not None else []
+    return f"{item}: {titles[0]}\n" if titles and titles[0] is not None else ""
 
 
 def _ranks(explanation: Explanation) -> Table:

@@ -19,7 +19,7 @@ from hup.errors import HupError
 
 if TYPE_CHECKING:
     from hup.data.dataset import Dataset
-    from hup.data.manifest import Distribution, Manifest, SplitName
+    from hup.data.manifest import Distribution, ItemColumnsInfo, Manifest, SplitName
 
 Of = TypeVar("Of")
 _SHOWN_SOURCES = 10
@@ -81,6 +81,7 @@ def print_dataset(dataset: Dataset, depth: int | None = None) -> None:
         _sources(manifest),
         *([_left_out(manifest)] if manifest.left_out else []),
         *([_rejects(manifest)] if manifest.rejects.rows else []),
+        *([_item_columns(manifest.item_columns)] if manifest.item_columns else []),
         *([_preparation(manifest)] if len(_settings(manifest)) > 1 else []),
     ):
         console.print(table)
@@ -116,6 +117,10 @@ def _sizes(dataset: Dataset) -> Table:
     table.add_row("Item runs", f"{counts.item_runs:,}")
     table.add_row("Item runs that return to an item of their session", f"{counts.repeat_share:.1%}")
     table.add_row("Sessions whose target was in their history", f"{counts.target_repeat_share:.1%}")
+    if (carried := dataset.item_columns) is not None:
+        known = counts.items - carried.rows(dataset.item_name_array).null_count
+        table.add_row("Products with item columns", f"{known:,}")
+        table.add_row("Items in no session with item columns", f"{carried.info.rows - known:,}")
     return table
 
 
@@ -202,6 +207,13 @@ def _left_out(manifest: Manifest) -> Table:
     table = _table("Left out", "Why", "Rows")
     for reason, rows in manifest.left_out.items():
         table.add_row(escape(reason), f"{rows:,}")
+    return table
+
+
+def _item_columns(carried: ItemColumnsInfo) -> Table:
+    table = _table("Item columns", "Column", "Type")
+    for name, kind in carried.columns.items():
+        table.add_row(escape(name), escape(kind))
     return table
 
 

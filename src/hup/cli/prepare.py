@@ -65,6 +65,19 @@ Format = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the dataset OUT, once all is done.")]
 
+Items = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TABLE",
+        help="A row an item: name, price, link, … to be shown with recommendations. May be given more than once.",
+        show_default=False,
+    ),
+]
+ItemsKey = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Of --items: the ids of the items.", show_default="found by its name"),
+]
+
 # What tables mean
 
 _TABLES = "Event tables"
@@ -156,6 +169,8 @@ def prepare(
     sources: Sources = None,
     out: Out = None,
     append: Append = None,
+    items: Items = None,
+    items_key: ItemsKey = None,
     format: Format = None,
     map: Map = None,
     query: Query = None,
@@ -179,12 +194,13 @@ def prepare(
     Good rows are used; the others are listed in rejects.parquet with file, line, text and reason. The folder appears
     when all is done, or not at all.
     """
-    if not sources and query is None:
+    if not sources and query is None and (append is None or not items):
         raise typer.BadParameter("Name at least one file, folder or glob, or give --query.", param_hint="SOURCE")
     if (out is None) == (append is None):
         raise typer.BadParameter("Give one of --out FOLDER (a new dataset) and --append DATASET.", param_hint="--out")
     reading: dict[str, Any] = {
         **{"sources": sources or [], "map": map, "query": query, "max_reject_share": max_reject_share},
+        **{"items": items, "items_key": items_key},
         **{"engine": engine.value, "spark_master": spark_master, "memory_limit": memory_limit},
     }
     if append is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.answers import print_answer
+from hup.cli.answers import Show, print_answer, shown_items
 from hup.cli.console import note
 from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
 from hup.cli.table_output import asked_by_options, write_table
@@ -59,6 +59,7 @@ def recommend(
     new_only: Annotated[
         bool, typer.Option("--new-only", help="Nothing that the session, or the user in the dataset, has been on.")
     ] = False,
+    show: Show = None,
     now: Annotated[float | None, typer.Option(help="Seconds on the timestamps' clock: how late it is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
@@ -68,6 +69,7 @@ def recommend(
     popularity. A run for many users that was stopped goes on where it was: give the same command.
     """
     from hup.data.dataset import Dataset
+    from hup.data.item_columns import shown_columns
     from hup.recommender.kinds import load
     from hup.recommender.restriction import Restriction
 
@@ -76,16 +78,19 @@ def recommend(
     restrict = partial(Restriction, only=only, exclude=exclude or (), within=within, new_only=new_only)
     opened = None if dataset is None else Dataset.open(dataset)
     if opened is not None and out is not None:
-        _write_many(recommender, model, opened, asked_by_options(opened, users, sessions), level, k, restrict(), out)
+        asked = asked_by_options(opened, users, sessions)
+        _write_many(recommender, model, opened, asked, level, k, restrict(), shown_items(show), out)
         return
     if opened is not None:
+        recommender.item_columns = opened.item_columns or recommender.item_columns
         found = session_from_dataset(opened, user, session)
     else:
         found = session_from_file(Path(str(session)), format, recommender)
     _remark(recommender, found.events)
     restriction, ask = restrict(seen=found.seen), _asker(recommender, found)
     levels = list(recommender.levels) if level == "all" else [level]
-    answers = [ask(name, k, now, restriction) for name in levels]
+    columns = shown_columns(recommender.item_columns, shown_items(show))
+    answers = [ask(name, k, now, restriction).showing(columns) for name in levels]
     if as_json:
         typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
         return
@@ -122,10 +127,12 @@ def _write_many(
     level: str,
     k: int,
     restriction: Restriction,
+    show: Sequence[str] | None,
     out: Path,
 ) -> None:
-    many = recommender.many(dataset, asked.key, level, k, restriction)
+    many = recommender.many(dataset, asked.key, level, k, restriction, show)
     question = {"command": "recommend", "levels": many.levels, "k": k, "restriction": restriction.to_dict()}
+    question |= {"show": many.shown.columns, "items": many.shown.digest}
     if remark := restriction.note(recommender.vocabulary, nothing_left=False):
         note(remark)
     rows = write_table(out, question, model, dataset, asked, many.schema, many.batch, many.sessions_per_batch)

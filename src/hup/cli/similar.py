@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hup.cli.answers import print_answer
+from hup.cli.answers import Show, print_answer, shown_items
 
 
 def similar(
@@ -21,17 +21,21 @@ def similar(
     ] = None,
     exclude: Annotated[Path | None, typer.Option(help="File of items that may not come, likewise.")] = None,
     within: Annotated[str, typer.Option(help="Category that what comes lies in: 'lamps > desk'.")] = "",
+    show: Show = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """List what is most like an item, or a category, whoever asks.
 
     By the cosine of the vectors that a model has learned, or by what it has counted of pairs.
     """
+    from hup.data.item_columns import shown_columns
     from hup.recommender.kinds import load
     from hup.recommender.restriction import Restriction
 
     restriction = Restriction(only=only, exclude=exclude or (), within=within)
-    answer = load(model).similar(item, level, k, restriction)
+    recommender = load(model)
+    columns = shown_columns(recommender.item_columns, shown_items(show))
+    answer = recommender.similar(item, level, k, restriction).showing(columns)
     if as_json:
         typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False, indent=2))
         return

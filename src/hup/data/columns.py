@@ -74,10 +74,11 @@ def hash_batch(path: Path, digest: Any) -> None:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         digest.update(f"{name}:{column.type}:{len(column)};".encode())
         for start in range(0, len(column), HASH_ROWS):
-            _hash_values(column.slice(start, HASH_ROWS), digest)
+            hash_values(column.slice(start, HASH_ROWS), digest)
 
 
-def _hash_values(column: pa.Array, digest: Any) -> None:
+def hash_values(column: pa.Array, digest: Any) -> None:
+    """Feed the nulls and values of a column of numbers or large strings to `digest`."""
     is_text = pa.types.is_large_string(column.type)
     if column.null_count:
         digest.update(b"nulls:")

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from hup.behaviors import Behavior
+from hup.data.item_columns import ItemColumns
 from hup.data.manifest import SCHEMA_VERSION, Manifest, SplitName, TimeRange
 from hup.data.taxonomy import Taxonomy
 from hup.errors import HupError
+from hup.readable import Readable, Summary
 
 __all__ = ["Behavior", "Dataset", "Manifest", "SplitName", "Taxonomy"]
 
@@ -26,8 +28,8 @@ TAXONOMY, REJECTS = "taxonomy.parquet", "rejects.parquet"
 _AGAIN = "Make the dataset again with `hup prepare`."
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Readable):
     """Sessions of micro-behaviors with their items, categories and split.
 
     Arrays over events are zero-copy, read-only views of the files. What takes no argument is a property.
@@ -50,6 +52,8 @@ class Dataset:
         Session s holds the events ``offsets[s]:offsets[s + 1]``.
     taxonomy : Taxonomy
         The category tree and each item's path.
+    item_columns : ItemColumns or None
+        What the shop says of its items, by name; None where no table of them was given.
 
     Examples
     --------
@@ -68,6 +72,7 @@ class Dataset:
     taxonomy: Taxonomy
     _sessions: pa.RecordBatch
     _items: pa.RecordBatch
+    item_columns: ItemColumns | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
@@ -110,6 +115,7 @@ class Dataset:
             taxonomy=_read_taxonomy(folder, manifest, paths),
             _sessions=sessions,
             _items=items,
+            item_columns=ItemColumns.open(folder, manifest.item_columns),
         )
 
     @property
@@ -242,6 +248,28 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def _summary(self) -> Summary:
+        manifest, counts = self.manifest, self.manifest.counts
+        parts = (f"{len(self.sessions(split)):,} {split}" for split in get_args(SplitName))
+        sizes = ", ".join(f"{size:,}" for size in counts.categories)
+        rows = [
+            ("sessions", f"{counts.sessions:,} ({', '.join(parts)})"),
+            ("events", f"{counts.events:,}"),
+            ("items", f"{counts.items:,}, {manifest.train.items:,} of them in training"),
+            ("categories", f"{sizes} ({self.levels} {'level' if self.levels == 1 else 'levels, coarsest first'})"),
+            ("behaviors", ", ".join(behavior.name for behavior in manifest.behaviors)),
+        ]
+        if manifest.time is not None:
+            rows.append(("time", f"{_day(manifest.time.first_ms)} to {_day(manifest.time.last_ms)}"))
+        if self.item_columns is not None:
+            rows.append(("item columns", ", ".join(self.item_columns.names)))
+        return Summary(f"Dataset {self.path}", rows)
+
+
+def _day(milliseconds: int) -> str:
+    """Write the day of a moment."""
+    return str(np.datetime64(milliseconds, "ms").astype("datetime64[D]"))
 
 
 def read_manifest(folder: Path) -> Manifest:

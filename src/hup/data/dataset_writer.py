@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from hup.behaviors import Behavior
 from hup.data.columns import assemble, hash_batch, map_column, open_columns, write_batch
 from hup.data.dataset import EVENTS, ITEMS, MANIFEST, REJECTS, SESSIONS, TAXONOMY, Dataset
-from hup.data.manifest import BucketEdges, Manifest, Rejects, Split, SplitBounds, TimeRange, TreeCounts
+from hup.data.manifest import BucketEdges, ItemColumnsInfo, Manifest, Rejects, Split, SplitBounds, TimeRange, TreeCounts
 from hup.data.progress import Progress
 from hup.data.rejects import RejectTally, write_rejects
 from hup.data.session_log import SESSION_COLUMNS, SessionLog
@@ -45,6 +45,8 @@ class DatasetPlan:
         More malformed rows than this share is an error.
     base : Dataset, optional
         The dataset that the log is appended to.
+    item_columns : ItemColumnsInfo, optional
+        What is carried of the items, which is in `folder` already.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class DatasetPlan:
     split: Split
     max_reject_share: float
     base: Dataset | None = None
+    item_columns: ItemColumnsInfo | None = None
 
 
 def check_rejects(log: SessionLog, plan: DatasetPlan, progress: Progress) -> RejectTally:
@@ -122,11 +125,12 @@ def write_dataset(log: SessionLog, tally: RejectTally, plan: DatasetPlan, progre
         split=plan.split.model_copy(update={"bounds": bounds}),
         train=train,
         sources=log.sources,
-        rejects=_added_rejects(before.rejects if before else None, tally.manifest()),
+        rejects=added_rejects(before.rejects if before else None, tally.manifest()),
         time=_time_range(log.sessions),
         preparation=log.preparation,
         tree=_added_tree(before.tree if before else None, log.tree),
         left_out=_added(before.left_out if before else {}, log.left_out),
+        item_columns=plan.item_columns,
         lineage=[*before.lineage, before.fingerprint] if before else [],
         fingerprint=fingerprint(folder, items, log.behaviors, bounds),
     )
@@ -227,7 +231,8 @@ def _added(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
     return {name: before.get(name, 0) + now.get(name, 0) for name in dict.fromkeys((*before, *now))}
 
 
-def _added_rejects(before: Rejects | None, now: Rejects) -> Rejects:
+def added_rejects(before: Rejects | None, now: Rejects) -> Rejects:
+    """Add the counts of an appended stretch to those before."""
     if before is None:
         return now
     return Rejects(rows=before.rows + now.rows, by_reason=_added(before.by_reason, now.by_reason))

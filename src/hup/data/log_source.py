@@ -8,16 +8,28 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from hup.data.dataset import Dataset
 from hup.data.engines.duckdb_engine import EngineName
+from hup.data.engines.frames import Frame, is_frame
 from hup.data.engines.reader import COMPRESSED, SourceFile, TableSource, is_uri
 from hup.data.engines.table_files import ENDINGS
 from hup.data.tables.mapping import Mapping, load_mapping
 from hup.errors import HupError
 
 LogFormat = Literal["jd", "events"]
+
+
+class ArrowTable(Protocol):
+    """A table in memory that shares its columns as Arrow data: of pyarrow, pandas, polars, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give a stream of record batches."""
+        ...
+
+
+Sources = str | Path | Sequence[str | Path] | ArrowTable
 DATABASES = (".duckdb", ".ddb", ".db")
 
 
@@ -30,7 +42,7 @@ class LogSource:
     format : {"jd", "events"}
         JD lines, or event tables.
     tables : TableSource
-        Files or query; of JD lines the files.
+        Files, query or table in memory; of JD lines the files.
     mapping : Mapping or None
         What the columns mean; None: the tables have HUP's own names.
     near : tuple of Path
@@ -86,7 +98,7 @@ class LogSource:
 
 
 def find_log(
-    sources: str | Path | Sequence[str | Path],
+    sources: Sources,
     out: Path,
     format: LogFormat | None,
     map: str | Path | Mapping | None,
@@ -98,7 +110,7 @@ def find_log(
 
     Parameters
     ----------
-    sources : path or sequence of paths
+    sources : path, sequence of paths, or table
         Files, folders, globs; on Spark also URIs; with a query at most one database.
     out : Path
         The dataset about to be written, which is never input.
@@ -112,11 +124,14 @@ def find_log(
     HupError
         If sources are missing, or do not go with the options.
     """
-    given = _paths(sources)
-    if query is not None and format == "jd":
-        raise HupError("A query gives rows of event tables (--format events); JD lines are read from files.")
     mapping = map if map is None or isinstance(map, Mapping) else load_mapping(map)
     beside_mapping = (Path(map).parent,) if isinstance(map, str | Path) and Path(map).is_file() else ()
+    if is_frame(sources):
+        _check_frame(format, query, engine)
+        return LogSource("events", TableSource(frame=Frame.of(sources)), mapping, (Path(), *beside_mapping))
+    given = given_paths(sources)
+    if query is not None and format == "jd":
+        raise HupError("A query gives rows of event tables (--format events); JD lines are read from files.")
     if query is not None:
         tables = query_source(query, given, engine)
         near = (*([tables.database.parent] if tables.database else [Path()]), *beside_mapping)
@@ -136,6 +151,19 @@ def find_log(
         raise HupError(f"{what} is for event tables (--format events); JD lines are read as they are, by DuckDB.")
     folders = dict.fromkeys(file.path.parent for file in files)
     return LogSource(chosen, TableSource(files=files), mapping, (*folders, *beside_mapping))
+
+
+def _check_frame(format: LogFormat | None, query: str | None, engine: EngineName) -> None:
+    """Refuse options that do not go with a table in memory."""
+    if format == "jd":
+        raise HupError("A table in memory has rows of events; JD lines are read from files.")
+    if query is not None:
+        raise HupError("A query names what it reads; leave the table in memory out, or run the query on it first.")
+    if engine == "spark":
+        raise HupError(
+            "A table in memory is read by DuckDB: leave engine='spark' out. What Spark has computed it writes itself, "
+            "frame.write.parquet('events'), and engine='spark' reads that."
+        )
 
 
 def _format_of(files: Sequence[SourceFile]) -> LogFormat:
@@ -222,18 +250,26 @@ def _check_uris(uris: Sequence[str], given: Sequence[str | Path], engine: Engine
         raise HupError("Sources are partly URIs and partly files of this machine; write the files as file:///… too.")
 
 
-def _paths(sources: object) -> list[str | Path]:
-    """Give the paths that are meant; iterating over a table would give the names of its columns."""
+def given_paths(sources: object) -> list[str | Path]:
+    """Give the paths that are meant.
+
+    Raises
+    ------
+    HupError
+        If they are something else; iterating over what is like a table would give the names of its columns.
+    """
     if isinstance(sources, str | Path):
         return [sources]
-    is_table = hasattr(sources, "__arrow_c_stream__") or hasattr(sources, "__dataframe__")
-    if isinstance(sources, Iterable) and not is_table:
+    if isinstance(sources, Iterable) and not isinstance(sources, dict) and not hasattr(sources, "__dataframe__"):
         given = list(sources)
         if all(isinstance(source, str | Path) for source in given):
             return given
+        if any(is_frame(source) for source in given):
+            raise HupError("The source is a list of tables, expected one: join them first, as by pandas.concat.")
     raise HupError(
-        f"The source is of type {type(sources).__name__}, expected a path, or a list of paths, of files, folders or "
-        "globs. Write a table that is in memory to a file first: frame.to_parquet('events.parquet')."
+        f"The source is of type {type(sources).__name__}, expected a path, a list of paths, of files, folders or "
+        "globs, or a table that shares Arrow data (pyarrow, pandas 2.2 or newer, polars, DuckDB). "
+        "Of Spark: frame.toArrow()."
     )
 
 

@@ -125,6 +125,16 @@ class Preparation(BaseModel):
     dwell_cap_seconds: float | None = None
 
 
+class ItemColumnsInfo(_Frozen):
+    """What ``item_columns.arrow`` holds; nothing is learned from it, so the fingerprint leaves it out."""
+
+    columns: dict[str, str]
+    """Arrow types by name."""
+    rows: int
+    digest: str
+    """Of names, types and values."""
+
+
 class TreeCounts(_Frozen):
     """What was done so that every item has one category path of all K levels."""
 
@@ -166,5 +176,7 @@ class Manifest(_Frozen):
     tree: TreeCounts = TreeCounts()
     left_out: dict[str, int] = {}
     """Rows that were left out on purpose, by reason: they are no rejects."""
+    item_columns: ItemColumnsInfo | None = None
+    """Null where no table of items was given."""
     lineage: list[str] = []
     """Fingerprints of the datasets that this one was appended to, oldest first. Their codes are the same here."""

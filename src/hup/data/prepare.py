@@ -16,13 +16,16 @@ from hup.data.append import extended, refuse_changed, refuse_other_mapping
 from hup.data.dataset import MANIFEST, Dataset
 from hup.data.dataset_writer import DatasetPlan, check_rejects, write_dataset
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
+from hup.data.engines.frames import is_frame
 from hup.data.engines.reader import is_uri
 from hup.data.engines.remote_folder import check_target, local_twin, remote_target, upload_folder
+from hup.data.items import renew_items, with_coverage, with_items
 from hup.data.jd_log import jd_log
-from hup.data.log_source import LogFormat, LogSource, find_log
+from hup.data.log_source import LogFormat, LogSource, Sources, find_log, given_paths
 from hup.data.manifest import Split, SplitBounds, SplitMethod
 from hup.data.progress import Progress
 from hup.data.session_log import SessionLog
+from hup.data.tables.items_given import find_items, read_items
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.read import TableOptions, table_log
 from hup.errors import HupError
@@ -33,7 +36,7 @@ _NO_BOUNDS = SplitBounds(train=(0, 0), validation=(0, 0), test=(0, 0))
 
 
 def prepare(
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Sources = (),
     *,
     out: str | Path,
     format: LogFormat | None = None,
@@ -52,6 +55,8 @@ def prepare(
     engine: EngineName = "duckdb",
     spark_master: str | None = None,
     memory_limit: str | None = None,
+    items: Sources | None = None,
+    items_key: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -62,9 +67,10 @@ def prepare(
 
     Parameters
     ----------
-    sources : path or sequence of paths
+    sources : path, sequence of paths, or table
         Files, folders and globs: JD lines (plain, ``.gz``, ``.zst``), or event tables as Parquet, CSV, JSONL (these
-        two also ``.gz``, ``.zst``) or Arrow; on Spark also what it knows, such as ``s3a://bucket/events``.
+        two also ``.gz``, ``.zst``) or Arrow; on Spark also what it knows, such as ``s3a://bucket/events``. Or an event
+        table in memory: of pyarrow, pandas, polars, DuckDB, or whatever else has ``__arrow_c_stream__``.
     out : path
         The folder to make. It appears when all is done, or not at all. With Spark it may be a URI; then the dataset
         that is returned is a copy in a temporary folder.
@@ -104,6 +110,11 @@ def prepare(
         For example ``"yarn"`` or ``"spark://host:7077"``; by default this machine.
     memory_limit : str, optional
         For example ``"8GB"``; beyond it DuckDB works on disk. Half of the machine's memory by default.
+    items : path, sequence of paths, or table, optional
+        What the shop says of its items, a row an item: names, prices, links, as any of the formats of events. The
+        columns are carried along, to be shown with recommendations; nothing is learned from them.
+    items_key : str, optional
+        The column of `items` with their ids; by default found by its name.
     overwrite : bool
         Replace `out` if it is a dataset already.
     progress : Progress, optional
@@ -123,6 +134,7 @@ def prepare(
     >>> import hup
     >>> dataset = hup.prepare("clicks.txt.gz", out="dataset")                      # doctest: +SKIP
     >>> dataset = hup.prepare("2019-Oct.csv", map="rees46", out="dataset")         # doctest: +SKIP
+    >>> dataset = hup.prepare(frame, map=hup.propose_mapping(frame).mapping, out="dataset")  # doctest: +SKIP
     >>> dataset.n_items                                                            # doctest: +SKIP
     9134
     """
@@ -143,6 +155,7 @@ def prepare(
     with nullcontext(_named(Path(out))) if target is None else local_twin(target) as place:
         source = find_log(sources, place, format, map, query, engine, progress.note)
         source.refuse_unused(options.sequence)
+        carried = find_items(items, items_key, place, engine, progress.note)
         with (
             output_folder(place, overwrite, is_dataset, progress.note) as folder,
             _work_folder(folder) as work,
@@ -151,17 +164,18 @@ def prepare(
             if target is not None:
                 check_target(running, target, overwrite)
             plan = DatasetPlan(folder, _clear_kept_rejects(place), method, max_reject_share)
-            log = _read(source, running, work, options, progress)
+            given = None if carried is None else read_items(carried, source.mapping, running, folder, None, progress)
+            log, plan = with_items(_read(source, running, work, options, progress), plan, given)
             write_dataset(log, check_rejects(log, plan, progress), plan, progress)
             if target is not None:
                 progress.phase(f"Copying to {target}")
                 upload_folder(running, folder, target, overwrite)
-        return Dataset.open(place)
+        return with_coverage(Dataset.open(place), given, progress)
 
 
 def append(
     dataset: str | Path,
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Sources = (),
     *,
     map: str | Path | Mapping | None = None,
     query: str | None = None,
@@ -169,6 +183,8 @@ def append(
     engine: EngineName = "duckdb",
     spark_master: str | None = None,
     memory_limit: str | None = None,
+    items: Sources | None = None,
+    items_key: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Add a new stretch of log to a dataset, prepared in the same way as what is there.
@@ -185,6 +201,9 @@ def append(
     map : str, path or Mapping, optional
         Not needed, as the dataset keeps its mapping, unless tables that it names lie beside the mapping file. It must
         mean the same columns; its sequence rules do not count, as those of the dataset are used again.
+    items, items_key
+        As for `prepare`. Rows take the place of those of the same items, others stay. Without `sources` and `query` the
+        events stay as they are.
     sources, query, max_reject_share, engine, spark_master, memory_limit, progress
         As for `prepare`.
 
@@ -204,6 +223,15 @@ def append(
     recover(out, progress.note)
     base = Dataset.open(out)
     made, method = base.manifest.preparation, base.manifest.split
+    carried = find_items(items, items_key, out, engine, progress.note)
+    if carried is not None and query is None and not is_frame(sources) and not given_paths(sources):
+        with (
+            output_folder(out, True, is_dataset, progress.note, partial(refuse_changed, base)) as folder,
+            _work_folder(folder) as work,
+            open_engine(engine, work, memory_limit, spark_master) as running,
+        ):
+            renewed = renew_items(base, carried, running, folder, progress)
+        return with_coverage(Dataset.open(out), renewed, progress)
     if method.method != "time":
         raise HupError(f"{out} is split at random; only a dataset that is split in time can be appended to.")
     mapping = Mapping.validated(made.mapping, f"mapping in {out / MANIFEST}") if made.mapping is not None else None
@@ -220,10 +248,12 @@ def append(
         open_engine(engine, work, memory_limit, spark_master) as running,
     ):
         plan = DatasetPlan(folder, _clear_kept_rejects(out), method, max_reject_share, base)
-        log = _read(source, running, work, options, progress)
+        before = base.item_columns
+        given = None if carried is None else read_items(carried, mapping, running, folder, before, progress)
+        log, plan = with_items(_read(source, running, work, options, progress), plan, given)
         tally = check_rejects(log, plan, progress)
         write_dataset(extended(base, log), tally, plan, progress)
-    return Dataset.open(out)
+    return with_coverage(Dataset.open(out), given, progress)
 
 
 def is_dataset(folder: Path) -> bool:

@@ -19,6 +19,9 @@ from hup.errors import HupError
 DROPPED, SESSION_DROPPED, RECATEGORISED, NOTED = "dropped", "session dropped", "recategorised", "noted"
 """Effects: the row or token is not used, its session is not used, it is used otherwise, it only matters to know."""
 
+FRAME = "table in memory"
+"""Stands for the file of rows that are of none."""
+
 SCHEMA = pa.schema(
     [
         ("file", pa.string()),
@@ -173,6 +176,8 @@ def _cut(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 def _example(row: dict[str, Any]) -> str:
     place = f"{row['file']}:{row['line']}" if row["line"] is not None else row["file"] or "the log"
+    if row["file"] == FRAME:
+        place = f"row {row['line']}"
     token = row.get("token")
     if token is None:
         return place

@@ -16,7 +16,7 @@ from hup.behaviors import JD_BEHAVIORS
 from hup.data.engines.duckdb_engine import DuckDBEngine, EngineName, open_engine
 from hup.data.jd_log import SEPARATOR as JD_SEPARATOR
 from hup.data.jd_log import located, read_tokens
-from hup.data.log_source import LogFormat, LogSource, find_log
+from hup.data.log_source import LogFormat, LogSource, Sources, find_log
 from hup.data.manifest import TimeRange
 from hup.data.prepare import check_options
 from hup.data.progress import Progress
@@ -80,7 +80,7 @@ class ValidationReport:
 
 
 def validate(
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Sources = (),
     *,
     format: LogFormat | None = None,
     map: str | Path | Mapping | None = None,

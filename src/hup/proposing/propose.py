@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from hup.data.engines.reader import PLACE_COLUMNS, local_duckdb, quoted_name, sql_types
+from hup.data.log_source import Sources
 from hup.data.tables.mapping import NULLS, Mapping, builtin_mappings, load_mapping, standard_mapping
 from hup.data.tables.mapping_rules import BoundColumns, TableMapping
 from hup.errors import HupError
@@ -17,6 +18,7 @@ from hup.proposing.categories import CategoryGuess, guess_categories
 from hup.proposing.column_profile import ColumnProfile, profile_columns
 from hup.proposing.durations import varies
 from hup.proposing.roles import FITS, best, candidates, why_unfit
+from hup.proposing.sample import sample_of
 from hup.proposing.synonyms import name_fit
 from hup.proposing.time_formats import reading, time_format
 
@@ -97,18 +99,18 @@ class Proposal:
 
 
 def propose_mapping(
-    sample: pa.Table, delimiter: str = ",", header: Sequence[str] | None = None, encoding: str = "utf-8"
+    source: Sources, delimiter: str = ",", header: Sequence[str] | None = None, encoding: str = "utf-8"
 ) -> Proposal:
     """Propose a mapping for a table.
 
     Parameters
     ----------
-    sample : Table
-        Some rows, with all columns of the table under their names.
+    source : path, sequence of paths, or table
+        As for :func:`hup.prepare`; some rows, with all columns under their names, suffice.
     delimiter : str
-        Between the fields of delimited text.
+        Between the fields of the text that a table in memory was read from; of files it is found out.
     header : sequence of str, optional
-        Names given to the columns of files that have none.
+        Names given to the columns of files that have none; likewise.
     encoding : str
         Of text.
 
@@ -121,13 +123,20 @@ def propose_mapping(
     Raises
     ------
     HupError
-        ``sample`` is no such table.
+        ``source`` is no table, or does not read.
+
+    Examples
+    --------
+    >>> proposal = hup.propose_mapping("clicks.csv")                               # doctest: +SKIP
+    >>> hup.prepare("clicks.csv", map=proposal.mapping, out="dataset")             # doctest: +SKIP
     """
-    if not isinstance(sample, pa.Table):
-        raise HupError(
-            f"The sample is of type {type(sample).__name__}, expected a pyarrow.Table of some rows. `hup map FILE` "
-            "reads a file; pyarrow.Table.from_pandas(frame) makes one of a data frame."
-        )
+    taken = sample_of(source, encoding)
+    if taken.files:
+        delimiter, header = taken.dialect.delimiter, taken.dialect.header
+    return _proposal(taken.rows, delimiter, header, encoding)
+
+
+def _proposal(sample: pa.Table, delimiter: str, header: Sequence[str] | None, encoding: str) -> Proposal:
     known_as, mapping = recognise(sample)
     written: dict[str, Any] = {"delimiter": delimiter} if delimiter != "," else {}
     if encoding != "utf-8":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ import pyarrow as pa
 
 from hup.data.engines.csv_stream import csv_head
 from hup.data.engines.duckdb_engine import DuckDBEngine
-from hup.data.engines.plain_text import UTF8, plain_lines
+from hup.data.engines.frames import Frame, is_frame
+from hup.data.engines.plain_text import UTF8, check_encoding, plain_lines
 from hup.data.engines.reader import Dialect, SourceFile, TableSource, quoted_name
 from hup.data.engines.table_files import first_lines, table_format
+from hup.data.log_source import Sources, find_sources, given_paths, refuse_databases
 from hup.data.progress import Progress
 from hup.data.tables.mapping import load_mapping
 from hup.errors import HupError
@@ -99,6 +102,36 @@ def sample_tables(
         for (dialect, columns), files in tables.items()
     ]
     return samples, remarks
+
+
+def sample_of(source: Sources, encoding: str = UTF8) -> TableSample:
+    """Take a sample of the one table that a source is.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, or table
+        As for :func:`hup.prepare`. What can be read once is read: the sample is its beginning.
+    encoding : str
+        Of text.
+
+    Raises
+    ------
+    HupError
+        If there is none, or files are several tables of different columns.
+    """
+    if is_frame(source):
+        return TableSample((), Frame.of(source).head(SAMPLE_ROWS), Dialect())
+    given = given_paths(source)
+    refuse_databases(given)
+    files = tuple(find_sources(given, Path("mapping.toml"), lambda _message: None))
+    with tempfile.TemporaryDirectory() as work, DuckDBEngine(Path(work)) as engine:
+        samples, _ = sample_tables(TableSource(files=files), engine, check_encoding(encoding))
+    if len(samples) > 1:
+        names = "; ".join(f"{sample.files[0].name} ({', '.join(sample.rows.column_names)})" for sample in samples)
+        raise HupError(
+            f"The files are {len(samples)} tables of different columns: {names}. Name the files of one table of events."
+        )
+    return samples[0]
 
 
 def _told_apart(file: SourceFile, dialect: Dialect, engine: DuckDBEngine) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -16,7 +17,7 @@ from hup.errors import HupError
 from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.lineage import is_of_earlier_state
 from hup.recommender.many import ManyRecommendations
-from hup.recommender.recommendations import Recommendation, Recommendations, own_candidates, popular, rank
+from hup.recommender.recommendations import Reason, Recommendation, Recommendations, own_candidates, popular, rank
 from hup.recommender.restriction import Restriction
 from hup.recommender.saved import SavedModel
 from hup.recommender.similar import Likeness, code_of, most_like
@@ -158,7 +159,7 @@ class Recommender(SavedModel):
             k,
             restriction=restriction,
         )
-        return Recommendations(level, ranked, (), "score", self._note(ranked, restriction))
+        return self._answer(level, ranked, "score", restriction)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare a code of a level with all known ones; a model that has vectors or counts of pairs knows how.
@@ -200,16 +201,28 @@ class Recommender(SavedModel):
         code = code_of(self.vocabulary, level, name)
         likeness = self.likeness(Level(level), code)
         ranked = most_like(self.vocabulary, level, code, likeness, k, restriction)
-        return Recommendations(level, ranked, (), likeness.basis, self._note(ranked, restriction))
+        return self._answer(level, ranked, likeness.basis, restriction)
 
     def _popular(self, level: str, k: int, restriction: Restriction | None) -> Recommendations:
         """Answer for a user who has done nothing yet."""
         ranked = popular(self.vocabulary, level, k, restriction)
-        return Recommendations(level, ranked, (), "popularity", self._note(ranked, restriction))
+        return self._answer(level, ranked, "popularity", restriction)
 
-    def _note(self, ranked: Sequence[Recommendation], restriction: Restriction | None) -> str:
-        """Say what is to be known of a restriction."""
-        return "" if restriction is None else restriction.note(self.vocabulary, nothing_left=not ranked)
+    def _answer(
+        self,
+        level: str,
+        ranked: Sequence[Recommendation],
+        basis: str,
+        restriction: Restriction | None,
+        reasons: Sequence[Reason] = (),
+    ) -> Recommendations:
+        """Put an answer together: the list, what is to be known of a restriction, and columns of the items."""
+        note = "" if restriction is None else restriction.note(self.vocabulary, nothing_left=not ranked)
+        columns = None if Level(level).is_category else self.item_columns
+        if columns is not None:
+            ranked = [replace(one, item=columns.of(one.name)) for one in ranked]
+        schema = None if columns is None else columns.schema
+        return Recommendations(level, tuple(ranked), tuple(reasons), basis, note, schema)
 
     def recommend_many(
         self,
@@ -220,6 +233,7 @@ class Recommender(SavedModel):
         level: str = "item",
         k: int = 20,
         restriction: Restriction | None = None,
+        show: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> pa.Table:
         """Rank items, or categories of a level, for many users of a dataset, much faster than one by one.
@@ -240,6 +254,9 @@ class Recommender(SavedModel):
             How many of each level, at least 1.
         restriction : Restriction, optional
             Which items may come. ``new_only`` leaves out what the user has been on in any session of the dataset.
+        show : sequence of str, optional
+            Columns of the items to give along, of the dataset's table of items, or else the model's; by default the one
+            with their names or titles, if there is one.
         progress : callable, optional
             Called with the number of sessions done since its last call.
 
@@ -248,17 +265,16 @@ class Recommender(SavedModel):
         pyarrow.Table
             ``user`` (or ``session``), ``level``, ``rank`` from 1, ``name``, ``path`` (names of its categories, coarsest
             first), ``score``, and ``origin``: the shares of repeat, memory, popularity and profile, null where a score
-            is no probability.
+            is no probability. Where columns of items are shown, ``item`` has them.
 
         Raises
         ------
         HupError
             As for :meth:`recommend`; or the dataset is another one, or has no such user or session.
         """
-        stream = self.recommend_stream(
-            dataset, users=users, sessions=sessions, level=level, k=k, restriction=restriction, progress=progress
-        )
-        return stream.read_all()
+        who = asked(dataset, users, sessions)
+        many = self.many(dataset, who.key, level, k, restriction, show)
+        return pa.Table.from_batches(many.batches(who, progress), many.schema)
 
     def recommend_stream(
         self,
@@ -269,22 +285,29 @@ class Recommender(SavedModel):
         level: str = "item",
         k: int = 20,
         restriction: Restriction | None = None,
+        show: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> pa.RecordBatchReader:
         """Give what :meth:`recommend_many` gives in record batches, made as they are read: memory stays bounded."""
         who = asked(dataset, users, sessions)
-        many = self.many(dataset, who.key, level, k, restriction)
+        many = self.many(dataset, who.key, level, k, restriction, show)
         return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
 
     def many(
-        self, dataset: Dataset, key: str, level: str = "item", k: int = 20, restriction: Restriction | None = None
+        self,
+        dataset: Dataset,
+        key: str,
+        level: str = "item",
+        k: int = 20,
+        restriction: Restriction | None = None,
+        show: Sequence[str] | None = None,
     ) -> ManyRecommendations:
         """Get ready to be asked about many sessions; parameters as for :meth:`recommend_many`."""
         is_of_earlier_state(self, dataset)
         levels = self.levels if level == "all" else (Level(level),)
         for one in levels:
             self._check_question(one, k, restriction)
-        return ManyRecommendations(self, dataset, key, levels, int(k), restriction or Restriction())
+        return ManyRecommendations(self, dataset, key, levels, int(k), restriction or Restriction(), show)
 
     def _check_level(self, level: str) -> Level:
         if level not in self.levels:

@@ -12,17 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from hup.data.dataset import Dataset
+from hup.data.item_columns import ItemColumns
+from hup.recommender.answer_table import ORIGIN
 from hup.recommender.best import Best, best_codes, candidate_scores, in_order_of_events
 from hup.recommender.candidates import LevelScores, excluded_codes, refuse_nan
 from hup.recommender.code_names import PATH, CodeNames
 from hup.recommender.restriction import Restriction
+from hup.recommender.shown_items import ShownItems
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.asked import Asked
 from hup.sessions.batches import Histories, whole_sessions
 from hup.sessions.ever import EverSeen
 from hup.sessions.levels import Level
-
-ORIGIN = pa.struct([(share, pa.float32()) for share in ("repeat", "memory", "popularity", "profile")])
 
 _SESSIONS_PER_BATCH, _ROWS_PER_BATCH = 4096, 1 << 17  # at most, of a record batch
 _SESSIONS_AT_ONCE = 1024
@@ -36,6 +37,7 @@ class Scorer(Protocol):
     """What of a recommender is needed here."""
 
     name: str
+    item_columns: ItemColumns | None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -65,22 +67,33 @@ class ManyRecommendations:
     levels : sequence of str
     k : int
     restriction : Restriction
+    show : sequence of str, optional
+        Columns of the items to give along; by default the one with their names or titles, if there is one.
 
     Attributes
     ----------
     schema : pa.Schema
         Columns of the answer.
+    shown : ShownItems
+        What is given along of items.
     sessions_per_batch : int
         Sessions whose rows are one record batch, and one row group of a file.
 
     Raises
     ------
     HupError
-        The restriction does not fit a level.
+        The restriction does not fit a level, or there is no such column.
     """
 
     def __init__(
-        self, model: Scorer, dataset: Dataset, key: str, levels: Sequence[str], k: int, restriction: Restriction
+        self,
+        model: Scorer,
+        dataset: Dataset,
+        key: str,
+        levels: Sequence[str],
+        k: int,
+        restriction: Restriction,
+        show: Sequence[str] | None = None,
     ) -> None:
         for level in levels:
             restriction.check(model.vocabulary, level)
@@ -96,6 +109,9 @@ class ManyRecommendations:
                 ("origin", ORIGIN),
             ]
         )
+        self.shown = ShownItems(dataset, dataset.item_columns or model.item_columns, show)
+        if self.shown.columns and "item" in self.levels:
+            self.schema = self.schema.append(pa.field("item", self.shown.type))
         self.sessions_per_batch = max(1, min(_SESSIONS_PER_BATCH, _ROWS_PER_BATCH // (k * len(self.levels))))
         self._names = CodeNames(dataset)
         self._allowed = {level: restriction.of_dataset(dataset, model.vocabulary, level) for level in levels}
@@ -162,6 +178,8 @@ class ManyRecommendations:
             if shares is None
             else pa.StructArray.from_arrays([pa.array(share) for share in shares], fields=list(ORIGIN)),
         ]
+        if "item" in self.schema.names:
+            columns.append(self.shown.values(found.level, code))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
 

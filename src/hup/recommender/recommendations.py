@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
+from hup.data.item_columns import check_shown, titles
+from hup.readable import Readable, Summary, shortened
+from hup.recommender.answer_table import answer_dict, answer_frame, answer_table
 from hup.recommender.best import best_columns
 from hup.recommender.candidates import excluded_code, has_no_category
 from hup.recommender.restriction import Restriction
 from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.levels import Level
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,9 @@ class Recommendation:
         Whether the session has it already.
     origin : Origin or None
         Where its probability comes from; None where a score is no probability.
+    item : mapping
+        What the shop says of the item, by column: name, price and whatever else the dataset carries. None where it
+        says nothing of this one; of categories, and without a table of items, there are no columns.
     """
 
     name: str
@@ -66,6 +78,7 @@ class Recommendation:
     path: tuple[str, ...]
     seen: bool
     origin: Origin | None = None
+    item: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,8 @@ class Reason:
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Recommendations:
+@dataclass(frozen=True, repr=False)
+class Recommendations(Readable):
     """Ranked list of one level.
 
     Attributes
@@ -104,6 +117,8 @@ class Recommendations:
         ``"popularity"`` where the session is empty. Of what is similar ``"cosine"`` or ``"co-visits"``.
     note : str
         What is to be known of the restriction: how many of its items the model does not know, and that nothing is left.
+    item_schema : pyarrow.Schema or None
+        Names and types of the columns in :attr:`Recommendation.item`; None where there are none.
     """
 
     level: str
@@ -111,10 +126,73 @@ class Recommendations:
     reasons: tuple[Reason, ...]
     basis: str
     note: str = ""
+    item_schema: pa.Schema | None = field(default=None, compare=False)
+
+    def showing(self, columns: Sequence[str]) -> Recommendations:
+        """Give the same answer with these of the items' columns alone, in this order; categories have none anyway.
+
+        Raises
+        ------
+        HupError
+            There is no such column.
+        """
+        if self.level != "item":
+            return self
+        check_shown(columns, [] if self.item_schema is None else self.item_schema.names)
+        if self.item_schema is None:
+            return self
+        return replace(self, item_schema=pa.schema([self.item_schema.field(name) for name in columns]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, for JSON."""
-        return asdict(self)
+        return {
+            "level": self.level,
+            "ranked": [answer_dict(one, self.item_schema) for one in self.ranked],
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "basis": self.basis,
+            "note": self.note,
+        }
+
+    def to_arrow(self) -> pa.Table:
+        """Give a row a recommendation.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``rank`` from 1, ``name``, ``path``, ``score``, ``seen``, the structure ``origin`` with the shares of
+            repeat, memory, popularity and profile, and, of items of which columns are carried, the structure ``item``.
+        """
+        return answer_table(self.ranked, self.item_schema)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the same as a data frame of pandas: paths as text, ``origin.repeat``, ``item.price`` and so on.
+
+        Raises
+        ------
+        HupError
+            pandas is not installed.
+        """
+        return answer_frame(self.to_arrow())
+
+    def _summary(self) -> Summary:
+        columns = [] if self.item_schema is None else [*titles(self.item_schema.names)]
+        rows = [
+            [str(place), one.name, f"{one.score:.3f}", *map(shortened, (" > ".join(one.path), *_said(one, columns)))]
+            for place, one in enumerate(self.ranked[:_SHOWN], 1)
+        ]
+        left = len(self.ranked) - len(rows)
+        more = [f"… and {left:,} more" if left else "", self.note]
+        kind = "item" if self.level == "item" else "category"
+        return Summary(
+            f"{len(self.ranked):,} recommendations of level {self.level}",
+            rows,
+            ["", kind, self.basis, "categories", *columns] if rows else (),
+            "; ".join(part for part in more if part),
+        )
+
+
+def _said(one: Recommendation, columns: Sequence[str]) -> list[str]:
+    return ["" if one.item.get(name) is None else str(one.item[name]) for name in columns]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from hup.config import Section
 from hup.data.dataset import Behavior, Dataset
-from hup.data.manifest import Preparation, SplitBounds
+from hup.data.item_columns import ITEM_COLUMNS, ItemColumns
+from hup.data.manifest import ItemColumnsInfo, Preparation, SplitBounds
 from hup.errors import HupError
+from hup.readable import Readable, Summary
 from hup.recommender.model_folder import (
     CONFIG,
     FORMAT_VERSION,
@@ -31,7 +33,7 @@ from hup.recommender.vocabulary import CATEGORIES, ITEMS, Vocabulary
 Part = TypeVar("Part")
 
 
-class SavedModel(ABC):
+class SavedModel(Readable, ABC):
     """What is fitted on a dataset and kept in a model folder.
 
     Parameters
@@ -51,6 +53,8 @@ class SavedModel(ABC):
         How fitting ended.
     dataset_fingerprint, dataset_bounds, preparation
         Of the dataset it was fitted on; None before. The last one has the mapping by which its log is read.
+    item_columns : ItemColumns or None
+        What the shop says of its items, for those who read an answer; that of another dataset may take its place.
     """
 
     kind: ClassVar[str]
@@ -63,6 +67,7 @@ class SavedModel(ABC):
         self.dataset_fingerprint: str | None = None
         self.dataset_bounds: SplitBounds | None = None
         self.preparation: Preparation | None = None
+        self.item_columns: ItemColumns | None = None
         self._vocabulary: Vocabulary | None = None
 
     @abstractmethod
@@ -85,6 +90,7 @@ class SavedModel(ABC):
         self.dataset_fingerprint = dataset.fingerprint
         self.dataset_bounds = dataset.manifest.split.bounds
         self.preparation = dataset.manifest.preparation
+        self.item_columns = dataset.item_columns
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -107,6 +113,10 @@ class SavedModel(ABC):
         (folder / CONFIG).unlink(missing_ok=True)
         save_tensors(folder, self.tensors())
         vocabulary.save(folder)
+        if self.item_columns is not None:
+            self.item_columns.save(folder)
+        else:
+            (folder / ITEM_COLUMNS).unlink(missing_ok=True)
         write_json(folder / METRICS, self.metrics)
         content = {
             "format_version": FORMAT_VERSION,
@@ -117,6 +127,7 @@ class SavedModel(ABC):
             "dataset_fingerprint": self.dataset_fingerprint,
             "dataset_bounds": self.dataset_bounds and self.dataset_bounds.model_dump(),
             "preparation": self.preparation and self.preparation.model_dump(mode="json"),
+            "item_columns": self.item_columns and self.item_columns.info.model_dump(),
             "digests": digests(folder, (WEIGHTS, ITEMS, CATEGORIES)),
         }
         write_json(folder / CONFIG, content | self._more_config())
@@ -141,17 +152,33 @@ class SavedModel(ABC):
             model.dataset_bounds = bounds and SplitBounds.model_validate(bounds)
             preparation = content.get("preparation")
             model.preparation = preparation and Preparation.model_validate(preparation)
+            carried = content.get("item_columns")
+            items = carried and ItemColumnsInfo.model_validate(carried)
             model._take_config(content)
             written = dict(content["digests"])
         except (HupError, KeyError, TypeError, ValueError) as error:
             raise HupError(f"{folder / CONFIG} does not read as a model's configuration ({error!r}).") from error
         model._vocabulary = Vocabulary.load(folder, behaviors)
+        model.item_columns = ItemColumns.open(folder, items)
         with load_tensors(folder) as tensors:
             model.restore(tensors)
         check_digests(folder, written)
         if (folder / METRICS).is_file():
             model.metrics = read_json(folder / METRICS)
         return model
+
+    def _summary(self) -> Summary:
+        known, rows = self._vocabulary, []
+        if known is not None:
+            sizes = ", ".join(f"{len(names):,}" for names in known.categories)
+            rows += [("items", f"{len(known.items):,}"), ("categories", f"{sizes} (coarsest level first)")]
+            rows.append(("behaviors", ", ".join(behavior.name for behavior in known.behaviors)))
+        if self.dataset_fingerprint is not None:
+            rows.append(("fitted on", f"dataset {self.dataset_fingerprint[:12]}"))
+        if self.item_columns is not None:
+            rows.append(("item columns", ", ".join(self.item_columns.names)))
+        name = f" {self.name!r}" if self.name != self.kind else ""
+        return Summary(f"{type(self).__name__} model{name}{'' if known is not None else ', not fitted'}", rows)
 
     def _more_config(self) -> dict[str, Any]:
         """Give what ``config.json`` holds besides what every model writes."""

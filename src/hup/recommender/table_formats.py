@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +50,24 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Write]:
         with pq.ParquetWriter(path, schema) as parquet:
             yield parquet.write_batch
     elif ending == ".csv":
-        with pa_csv.CSVWriter(path, _flat(pa.Table.from_batches([], schema)).schema) as csv:
-            yield lambda batch: csv.write_table(_flat(pa.Table.from_batches([batch])))
+        with pa_csv.CSVWriter(path, flat(pa.Table.from_batches([], schema)).schema) as csv:
+            yield lambda batch: csv.write_table(flat(pa.Table.from_batches([batch])))
     else:
         with path.open("w", encoding="utf-8") as file:
             yield lambda batch: file.writelines(map(_line, _short(batch.to_struct_array()).to_pylist()))
 
 
 def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return json.dumps(row, ensure_ascii=False, default=json_value) + "\n"
 
 
-def _flat(table: pa.Table) -> pa.Table:
-    """Make a table that has texts and numbers alone."""
+def json_value(value: object) -> object:
+    """Give what JSON has no type for as the nearest that it has: numbers, and moments as text."""
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def flat(table: pa.Table) -> pa.Table:
+    """Make a table that has texts and numbers alone, as CSV has them: see :func:`table_writer`."""
     table = table.flatten()
     for place, column in enumerate(table.schema):
         if pa.types.is_list(column.type):

@@ -36,7 +36,7 @@ from hup.data.engines.table_files import (
 )
 from hup.data.engines.text_files import TextStream, text_columns, text_rows
 from hup.data.progress import Progress
-from hup.data.rejects import FileReject
+from hup.data.rejects import FRAME, FileReject
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class DuckDBReader:
         query, database, files = source.query, source.database, source.files
         if query is not None:
             return self._engine.run(lambda: self._queries.types(query, database))
+        if source.frame is not None:
+            return common_types([source.frame.schema])
         match table_format(files):
             case "parquet":
                 _refuse_bytes(files)
@@ -95,7 +97,7 @@ class DuckDBReader:
         Parameters
         ----------
         source : TableSource
-            Files of one format, or a query.
+            Files of one format, a query, or a table in memory.
         dialect : Dialect
             How delimited text is written.
         columns : sequence of str
@@ -115,6 +117,8 @@ class DuckDBReader:
         if query is not None:
             schema, batches = self._engine.run(lambda: self._queries.rows(query, database, wanted))
             return self._raw([self._stream(schema, batches)], ("query",), (0,), [])
+        if source.frame is not None:
+            return self._raw([self._stream(*source.frame.rows(wanted))], (FRAME,), (0,), [])
         match table_format(files):
             case "parquet":
                 _refuse_bytes(files)

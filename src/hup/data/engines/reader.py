@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 import numpy as np
@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from hup.data.progress import Progress
 from hup.data.rejects import FileReject
+
+if TYPE_CHECKING:
+    from hup.data.engines.frames import Frame
 
 RAW_TEXT_CHARACTERS = 1_000
 #: Problem of a line without anything; such lines say nothing that could be lost.
@@ -74,7 +77,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class TableSource:
-    """Where event rows are: local files, paths that only the engine knows, or a query.
+    """Where event rows are: local files, paths that only the engine knows, a query, or a table in memory.
 
     Attributes
     ----------
@@ -86,12 +89,15 @@ class TableSource:
         SQL; on DuckDB over `database` or over files that it names itself.
     database : Path, optional
         A DuckDB file, opened read-only.
+    frame : Frame, optional
+        A table in memory, whose rows are read once.
     """
 
     files: tuple[SourceFile, ...] = ()
     uris: tuple[str, ...] = ()
     query: str | None = None
     database: Path | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)

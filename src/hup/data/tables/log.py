@@ -228,6 +228,8 @@ def _few(names: Sequence[str]) -> str:
 def _place(source: TableSource) -> str:
     if source.files:
         return source.files[0].name
+    if source.frame is not None:
+        return "the table"
     return source.uris[0] if source.uris else "the query"
 
 

@@ -147,6 +147,11 @@ def chosen_mapping(source: LogSource, engine: DuckDBEngine, sequence: dict[str, 
         columns = engine.reader.columns(source.tables, Dialect())
         mapping = standard_mapping(columns)
         if mapping is None:
+            if source.tables.frame is not None:
+                raise HupError(
+                    f"What do these columns mean? Found: {', '.join(columns)}. hup.propose_mapping(table) proposes a "
+                    "mapping; look it over, and give it as map=proposal.mapping."
+                )
             raise HupError(
                 f"What do these columns mean? Found: {', '.join(columns)}. Write it down with "
                 f"`hup map {source.words} --out mapping.toml`, look it over, and add --map mapping.toml."

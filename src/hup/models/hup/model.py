@@ -389,4 +389,4 @@ class HUP(TrainedRecommender):
             state.met,
         )
         why = reasons(state.met, answer.visited, level, answer.weights)
-        return Recommendations(level, ranked, why, self.output.basis, self._note(ranked, restriction))
+        return self._answer(level, ranked, self.output.basis, restriction, why)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from hup.nn.single import Ended
+from hup.readable import Readable, Summary
 from hup.recommender.vocabulary import Seen
 from hup.sessions.events import Event, dwell_until, elapsed, interval_until
 from hup.sessions.levels import EVENTS_OF_RUN, UNKNOWN
@@ -105,8 +106,8 @@ class OpenRun:
         return elapsed((self.first,), now)
 
 
-@dataclass(frozen=True, eq=False)
-class ProfileState:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProfileState(Readable):
     """All that a live profile remembers of a user; immutable, made by :meth:`HUP.update`.
 
     Attributes
@@ -155,6 +156,19 @@ class ProfileState:
         return mine == theirs and all(all(map(np.array_equal, one, same)) for one, same in ended)
 
     __hash__ = None  # type: ignore[assignment]  # as of every value that is compared by what is in it
+
+    def _summary(self) -> Summary:
+        run = self.open_run
+        n_events = sum(ended.events for ended in self.runs) + (0 if run is None else run.n_events)
+        on = "nothing yet" if run is None else run.first.item
+        before = [name for name in reversed(self.items) if name != on]
+        rows = [("on", on), ("before", ", ".join(before[:5]) + (" …" if len(before) > 5 else ""))]
+        if self.began is not None and self.latest is not None:
+            rows.append(("time", f"{self.latest - self.began:,g} s from the first event to the last"))
+        if self.earlier:
+            rows.append(("earlier", f"sessions before, with visits to items: {len(self.earlier):,}"))
+        title = f"Live profile: {n_events:,} events on {len(self.items):,} items remembered, of model {self.model[:12]}"
+        return Summary(title, [row for row in rows if row[1]])
 
     @property
     def current(self) -> str:
