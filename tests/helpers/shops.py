@@ -31,11 +31,14 @@ def bare_shop(shop: Dataset, share: float) -> Dataset:
 
 
 def without_categories(log: str, levels: int, share: float) -> str:
-    """Take the category from about this share of a JD log's items."""
+    """Take the category from about this share of a JD log's items.
+
+    Items are drawn so that, in the shop above, one of those that only the test split has keeps its category.
+    """
     none = "/".join(extended_path([], levels))
 
     def bare(token: str) -> str:
         item, behavior, category, *times = token.split("+")
-        return "+".join([item, behavior, none if crc32(item.encode()) < share * 2**32 else category, *times])
+        return "+".join([item, behavior, none if crc32(f"no{item}".encode()) < share * 2**32 else category, *times])
 
     return "\n".join(" ".join(map(bare, line.split())) for line in log.splitlines()) + "\n"

@@ -36,20 +36,21 @@ class Histogram:
         numbers = numbers[~np.isnan(numbers)]
         if not len(numbers):
             return
-        self._bins += np.bincount(numbers.view(np.int32) >> _DROPPED_BITS, minlength=_BINS)
+        np.add.at(self._bins, numbers.view(np.int32) >> _DROPPED_BITS, 1)  # touches no bin but those
         self._sum += float(numbers.sum(dtype=np.float64))
         self._max = max(self._max, float(numbers.max()))
 
     def summary(self) -> Distribution:
         """Summarise what was counted; all zero if nothing was."""
-        upto = np.cumsum(self._bins)
-        total = int(upto[-1])
+        bins = np.flatnonzero(self._bins)
+        upto = np.cumsum(self._bins[bins])
+        total = int(upto[-1]) if len(upto) else 0
 
         def quantile(share: float) -> float:
             if not total:
                 return 0.0
             rank = max(1, int(np.ceil(share * total)))
-            place = np.int32(np.searchsorted(upto, rank) << _DROPPED_BITS)
+            place = np.int32(bins[np.searchsorted(upto, rank)] << _DROPPED_BITS)
             return min(float(place.view(np.float32)), self._max)
 
         return Distribution(
