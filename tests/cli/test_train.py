@@ -201,3 +201,11 @@ def test_begins_from_an_earlier_model(shop, trained, tmp_path):
 def vsknn(shop: Path, out: Path) -> Path:
     assert run(shop / "dataset", "--model", "vsknn", "--out", out).exit_code == 0
     return out
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "vsknn+recency", "popularity"])
+def test_models_that_have_no_epochs_say_where_they_are(shop, tmp_path, kind):
+    done = run(shop / "dataset", "--model", kind, "--out", tmp_path / "model")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Next: hup evaluate" in done.stderr
+    assert load(tmp_path / "model").kind == kind

@@ -88,7 +88,7 @@ def train(
         except KeyboardInterrupt:
             note(f"Stopped. The same command goes on after the last whole epoch: hup train {dataset} --out {out} …")
             raise
-    if recommender.metrics:
+    if "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
         console.print(_summary(recommender.metrics))
     note(f"Model in {out}. Next: hup evaluate {out} {dataset}")
 

@@ -299,7 +299,8 @@ def _belongs_to(path: Path, out: Path) -> bool:
     out = out.resolve()
     for place in (path.resolve(), *path.resolve().parents):
         if place.parent == out.parent:
-            return place.name == out.name or place.name.startswith((f"{out.name}.partial-", f"{out.name}.rejects."))
+            companions = tuple(f"{out.name}.{what}" for what in ("partial-", "replaced-", "rejects."))
+            return place.name == out.name or place.name.startswith(companions)
     return False
 
 
