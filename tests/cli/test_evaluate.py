@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -123,3 +124,14 @@ def test_a_missing_folder_is_told(folder, missing):
 
 def test_a_wrong_choice_is_a_usage_error(folder):
     assert run(folder / "model", folder / "dataset", "--split", "train").exit_code == 2
+
+
+def test_a_model_folder_that_cannot_be_written_costs_what_is_kept_alone(folder, tmp_path):
+    """As on a volume that is mounted to be read; here a file is where a folder would have to be."""
+    shutil.copytree(folder / "model", tmp_path / "model", ignore=shutil.ignore_patterns("evaluation"))
+    (tmp_path / "model" / "evaluation").touch()
+    done = run(tmp_path / "model", folder / "dataset", "--json", tmp_path / "metrics.json")
+    assert done.exit_code == 0, done.output
+    assert "Recall@20" in done.stdout
+    assert "Neither figures nor ranks are kept beside the model: Cannot write" in done.stderr
+    assert set(json.loads((tmp_path / "metrics.json").read_text())["rows"]) >= {"hup", "recency"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from hup.data.engines.duckdb_engine import EngineName
 from hup.data.engines.reader import COMPRESSED, SourceFile, TableSource, is_uri
 from hup.data.engines.table_files import ENDINGS
 from hup.data.tables.mapping import Mapping, load_mapping
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 
 LogFormat = Literal["jd", "events"]
 DATABASES = (".duckdb", ".ddb", ".db")
@@ -47,9 +46,9 @@ class LogSource:
         """The arguments that name this log in a command of a shell; of files the first, which stands for all."""
         tables = self.tables
         if tables.query is None:
-            return shlex.quote(str(tables.files[0].path)) if tables.files else "SOURCE"
-        database = [str(tables.database)] if tables.database is not None else []
-        return shlex.join([*database, "--query", tables.query])
+            return command_line(tables.files[0].path) if tables.files else "SOURCE"
+        database = [tables.database] if tables.database is not None else []
+        return command_line(*database, "--query", tables.query)
 
     def refuse_unused(self, sequence: dict[str, Any]) -> None:
         """Refuse options that JD lines have no use for.
