@@ -1,27 +1,22 @@
 """Folders that appear whole or not at all."""
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from hup.data.prepare import prepare
 from hup.errors import HupError
-from hup.files import output_folder, recover
+from hup.files import locked, output_folder, recover, write_aside
 
 GOOD = "a+1+x+1+1 b+1+y+1+1\n"
-
-
-@pytest.fixture
-def dead_pid():
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ def test_existing_is_replaced_only_when_asked_and_only_at_the_end(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_two_runs_at_once_do_not_replace_each_other(tmp_path):
+def test_what_came_into_the_place_meanwhile_is_not_replaced(tmp_path):
     out = tmp_path / "out"
     other = tmp_path / "other"
     other.mkdir()
@@ -74,6 +69,61 @@ def test_two_runs_at_once_do_not_replace_each_other(tmp_path):
     with pytest.raises(HupError, match="cannot be written"), open_folder(out):
         other.rename(out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_second_run_refuses_whatever_its_process_is_called(tmp_path, monkeypatch):
+    """In another container both may be number 7, and neither can ask whether the other one lives."""
+    out = tmp_path / "out"
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    with open_folder(out) as folder:
+        (folder / "mark").touch()
+        with pytest.raises(HupError, match="Another run is making"), open_folder(out):
+            pass
+        with pytest.raises(HupError, match="Another run is making"):
+            recover(out, print)
+        assert folder.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_files_of_one_name_written_at_once_are_one_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    path = tmp_path / "figures.json"
+    with write_aside(path) as first, write_aside(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # whose block ended last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    lock, flock = tmp_path / "lock", fcntl.flock
+    taken = []
+
+    def first_removed(file, how):
+        flock(file, how)
+        if not taken:
+            lock.unlink()
+        taken.append(os.fstat(file.fileno()).st_ino)
+
+    monkeypatch.setattr(fcntl, "flock", first_removed)
+    with locked(lock, "busy"):
+        assert lock.stat().st_ino == taken[-1]
+        assert len(taken) == 2
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with pytest.raises(HupError, match="busy"), locked(lock, "busy"):
+            pass
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [(errno.ENOSYS, True), (errno.ENOLCK, True), (errno.EIO, False)])
+def test_file_systems_without_locks(tmp_path, monkeypatch, code, goes_on):
+    def fail(file, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with nullcontext() if goes_on else pytest.raises(HupError, match="Input/output"), open_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").exists() == goes_on
 
 
 def test_full_disk_is_an_error_for_people(tmp_path):
@@ -97,26 +147,23 @@ def test_folder_that_cannot_be_made(tmp_path):
         pass
 
 
-def test_only_own_leftovers_of_dead_runs_are_removed(tmp_path, dead_pid):
-    stale = tmp_path / f"out.partial-{dead_pid}"
-    others = [
-        tmp_path / f"out.partial-{os.getppid()}",
-        tmp_path / f"other.partial-{dead_pid}",
-        tmp_path / f"out.partial-{dead_pid}-x",
-    ]
+def test_only_own_leftovers_are_removed(tmp_path):
+    stale = tmp_path / "out.partial-hup"
+    others = [tmp_path / name for name in ("out.partial", "other.partial-hup", "out.partial-hup-x")]
     for folder in (stale, *others):
         folder.mkdir()
+        (folder / "mark").touch()
     notes = []
-    with open_folder(tmp_path / "out", notes=notes):
-        assert not stale.exists()
+    with open_folder(tmp_path / "out", notes=notes) as folder:
+        assert list(folder.iterdir()) == []
     assert all(folder.exists() for folder in others)
     assert len(notes) == 1
     assert str(stale) in notes[0]
 
 
-def test_replacement_cut_short_gives_the_old_one_back(tmp_path, dead_pid):
+def test_replacement_cut_short_gives_the_old_one_back(tmp_path):
     out = tmp_path / "out"
-    replaced = tmp_path / f"out.replaced-{dead_pid}"
+    replaced = tmp_path / "out.replaced-hup"
     replaced.mkdir()
     (replaced / "mark").touch()
     with pytest.raises(HupError, match="--overwrite"), open_folder(out):
@@ -125,8 +172,8 @@ def test_replacement_cut_short_gives_the_old_one_back(tmp_path, dead_pid):
     assert not replaced.exists()
 
 
-def test_recover_gives_the_old_one_back_without_a_new_one(tmp_path, dead_pid):
-    replaced = tmp_path / f"out.replaced-{dead_pid}"
+def test_recover_gives_the_old_one_back_without_a_new_one(tmp_path):
+    replaced = tmp_path / "out.replaced-hup"
     replaced.mkdir()
     (replaced / "mark").touch()
     notes = []
@@ -201,7 +248,7 @@ def test_stopped_run_leaves_no_dataset_and_the_next_one_works(tmp_path, source, 
         assert child.wait() != 0
     assert not out.exists()
     leftovers = [path.name for path in tmp_path.iterdir() if path != source]
-    assert leftovers == ([f"out.partial-{child.pid}"] if sign == signal.SIGKILL else [])
+    assert sorted(leftovers) == ([".out.lock", "out.partial-hup"] if sign == signal.SIGKILL else [])
     assert len(prepare(source, out=out)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt", "out"]
 

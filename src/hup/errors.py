@@ -1,7 +1,14 @@
-"""The one exception that carries a message for the person at the keyboard."""
+"""What is said to the person at the keyboard: the one exception that carries a message, and commands to copy."""
 
 from __future__ import annotations
+
+import shlex
 
 
 class HupError(Exception):
     """Something the caller can mend; the message says what was found, what was expected and what to do next."""
+
+
+def command_line(*words: object) -> str:
+    """Write a command that a shell takes as it stands: ``my dataset`` is one word of it."""
+    return shlex.join(map(str, words))

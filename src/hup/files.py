@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from safetensors import SafetensorError
 
 from hup.errors import HupError
+
+#: What file systems say that know no locks, such as some of clusters.
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+def beside(path: Path) -> Path:
+    """Name a path beside another one, with the same ending, that no other run takes.
+
+    The number of a process would not do: each container counts its own, and they may share a disk.
+    """
+    return path.with_name(f".{path.stem}.partial-{secrets.token_hex(6)}{path.suffix}")
 
 
 @contextmanager
@@ -32,7 +45,7 @@ def write_aside(path: Path) -> Iterator[Path]:
     HupError
         If the file cannot be written.
     """
-    aside = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    aside = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -46,9 +59,18 @@ def write_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+def clear_asides(folder: Path) -> None:
+    """Remove what runs that were killed wrote aside; for a folder that no other run writes to."""
+    for path in folder.glob(".*.partial-*"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
     """Keep other runs out while the block lasts; the system forgets the lock of a run that was killed.
+
+    It holds between containers and machines that share the disk, too. Where a file system knows no locks, nobody is
+    kept out.
 
     Parameters
     ----------
@@ -64,18 +86,36 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
+        lock = _lock(path)
+    except BlockingIOError:
+        raise HupError(busy) from None
     except OSError as error:
         raise HupError(f"{path.parent} cannot be written: {error.strerror or error}.") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HupError(busy) from None
-        try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be gone, or not be writable any more
+                path.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> IO[str]:
+    """Open a file and lock it."""
+    while True:
+        lock = path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        except BlockingIOError:
+            lock.close()
+            raise
+        except OSError as error:
+            if error.errno in _WITHOUT_LOCKS:
+                return lock
+            lock.close()
+            raise
+        lock.close()  # whoever held it has removed it meanwhile: this is the lock of nothing
 
 
 def _share(path: Path) -> None:
@@ -95,7 +135,8 @@ def output_folder(
 ) -> Iterator[Path]:
     """Give a folder to fill, which becomes `out` when the block ends well and goes when it does not.
 
-    Work is done in ``OUT.partial-<pid>``. What runs that were killed left behind is removed first.
+    Work is done in ``OUT.partial-hup``. What runs that were killed left behind is removed first. No other
+    run makes `out` meanwhile.
 
     Parameters
     ----------
@@ -114,23 +155,39 @@ def output_folder(
     Raises
     ------
     HupError
-        If `out` exists and may not be replaced, or cannot be written; what was at `out` is there still.
+        If `out` exists and may not be replaced, another run is making it, or it cannot be written; what was at `out`
+        is there still.
     """
-    recover(out, note)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_existing(out, overwrite, is_ours)
-        partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
-        partial.mkdir()
-    except OSError as error:
-        raise HupError(f"{out} cannot be written: {error.strerror or error}.") from error
-    try:
-        yield partial
-        _publish(partial, out, overwrite, check_replaced)
-    except OSError as error:
-        raise HupError(f"{out} cannot be written: {error}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with _held(out):
+        try:
+            _clear_leftovers(out, note)
+            _refuse_existing(out, overwrite, is_ours)
+            partial = _partial(out)
+            partial.mkdir()
+        except OSError as error:
+            raise HupError(f"{out} cannot be written: {error.strerror or error}.") from error
+        try:
+            yield partial
+            _publish(partial, out, overwrite, check_replaced)
+        except OSError as error:
+            raise HupError(f"{out} cannot be written: {error}.") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _held(out: Path) -> AbstractContextManager[None]:
+    return locked(
+        out.with_name(f".{out.name}.lock"),
+        f"Another run is making {out}. Wait for it, or choose another place to write to.",
+    )
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f"{out.name}.partial-hup")
+
+
+def _replaced(out: Path) -> Path:
+    return out.with_name(f"{out.name}.replaced-hup")
 
 
 def _refuse_existing(out: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
@@ -143,7 +200,7 @@ def _refuse_existing(out: Path, overwrite: bool, is_ours: Callable[[Path], bool]
 
 
 def _publish(partial: Path, out: Path, overwrite: bool, check_replaced: Callable[[Path], None] | None) -> None:
-    replaced = out.with_name(f"{out.name}.replaced-{os.getpid()}")
+    replaced = _replaced(out)
     try:
         if overwrite and out.exists():
             out.rename(replaced)
@@ -172,36 +229,24 @@ def recover(out: Path, note: Callable[[str], None]) -> None:
     Raises
     ------
     HupError
-        If leftovers cannot be removed or given back.
+        If leftovers cannot be removed or given back, or another run is making `out`.
     """
-    try:
-        if out.parent.is_dir():
+    if not any(path.exists() for path in (_partial(out), _replaced(out))):
+        return
+    with _held(out):
+        try:
             _clear_leftovers(out, note)
-    except OSError as error:
-        raise HupError(f"{out} cannot be written: {error}.") from error
+        except OSError as error:
+            raise HupError(f"{out} cannot be written: {error}.") from error
 
 
 def _clear_leftovers(out: Path, note: Callable[[str], None]) -> None:
-    pattern = re.compile(re.escape(out.name) + r"\.(partial|replaced)-(\d+)")
-    for path in sorted(out.parent.iterdir()):
-        match = pattern.fullmatch(path.name)
-        if match is None or _is_running(int(match[2])):
-            continue
-        if match[1] == "replaced" and not out.exists():
-            path.rename(out)
-            note(f"An earlier run was stopped while it replaced {out}; the old one is back.")
-            continue
-        shutil.rmtree(path)
-        note(f"Removed {path}, left behind by a run that was stopped.")
-
-
-def _is_running(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    """Clear up after runs that are dead, as nobody else holds `out`."""
+    replaced = _replaced(out)
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
+        note(f"An earlier run was stopped while it replaced {out}; the old one is back.")
+    for path in (_partial(out), replaced):
+        if path.exists():
+            shutil.rmtree(path)
+            note(f"Removed {path}, left behind by a run that was stopped.")

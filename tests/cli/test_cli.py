@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import hup
 from hup.cli import COMMANDS, app, main
-from hup.cli.console import EXIT_INTERRUPTED, console, error_console, note, progress, speaks_plainly
+from hup.cli.console import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, console, error_console, note, progress, speaks_plainly
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 
@@ -142,12 +143,32 @@ def test_a_reader_that_goes_away_is_no_error():
     """As with `hup … | head -1`."""
     script = "import hup.cli.console as c\nimport typer\na = typer.Typer()\n@a.command()\n@c.speaks_plainly\n"
     script += "def f() -> None:\n    for n in range(100_000):\n        print(n)\na()\n"
-    pipeline = f'"{sys.executable}" -c "$SCRIPT" | head -n 1'
+    pipeline = f'set -o pipefail; "{sys.executable}" -c "$SCRIPT" | head -n 1'
     done = subprocess.run(
-        ["bash", "-c", pipeline], env={**os.environ, "SCRIPT": script}, capture_output=True, text=True, check=True
+        ["bash", "-c", pipeline], env={**os.environ, "SCRIPT": script}, capture_output=True, text=True
     )
-    assert done.stdout == "0\n"
-    assert done.stderr == ""
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_CLOSED_PIPE, "0\n", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+@pytest.mark.parametrize("how", ["note", "print"])
+def test_a_reader_that_goes_away_is_told_from_an_error(how, tmp_path):
+    """As git does, with 128 + SIGPIPE; what was half done is cleared away, and nobody takes it for a full disk."""
+    say = {"note": "c.note", "print": "c.console.print"}[how]
+    script = (
+        "import hup.cli.console as c\nimport typer\nfrom pathlib import Path\nfrom hup.files import output_folder\n"
+        "a = typer.Typer()\n@a.command()\n@c.speaks_plainly\ndef f() -> None:\n"
+        "    with output_folder(Path('out'), False, Path.is_dir, print):\n"
+        f"        for n in range(100_000):\n            {say}(str(n))\na()\n"
+    )
+    joined = "2>&1 " if how == "note" else ""
+    pipeline = f'"{sys.executable}" -c "$SCRIPT" {joined}| head -n 1; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(
+        ["bash", "-c", pipeline], env={**os.environ, "SCRIPT": script}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_CLOSED_PIPE, "0\n", "")
+    assert EXIT_CLOSED_PIPE == 141
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_notes_stay_off_standard_output_and_progress_off_files(capsys):
@@ -185,6 +206,30 @@ def test_a_file_name_that_is_not_utf8_is_shown_escaped(tmp_path):
     done = run_hup("prepare", "logs", "--format", "jd", "--out", "shop", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [source.file for source in Dataset.open(tmp_path / "shop").manifest.sources] == ["\\xff.txt"]
+
+
+def test_the_commands_that_are_proposed_can_be_copied(tmp_path, monkeypatch):
+    """Paths with blanks stay one word each."""
+    monkeypatch.chdir(tmp_path)
+
+    def proposed(*arguments):
+        done = invoke(*arguments)
+        assert done.exit_code == 0, done.output
+        return shlex.split(re.search(r"Next: (.*)", done.stderr)[1])
+
+    prepare = proposed("simulate", "--out", "my log.txt", "--sessions", 60, "--items", 20)
+    assert prepare == ["hup", "prepare", "my log.txt", "--format", "jd", "--out", "DATASET"]
+    train = proposed(*prepare[1:-1], "my shop")
+    assert train == ["hup", "train", "my shop", "--preset", "best", "--out", "MODEL"]
+    evaluate = proposed("train", "my shop", "--model", "popularity", "--out", "my model")
+    assert evaluate == ["hup", "evaluate", "my model", "my shop"]
+    rows = "".join(f"u{n % 3},2024-05-01 10:00:{n},i{n % 9}\n" for n in range(10, 60))
+    (tmp_path / "my log.csv").write_text(f"user_id,event_time,product_id\n{rows}")
+    written = proposed("map", "my log.csv", "--out", "my mapping.toml")
+    assert written == ["hup", "validate", "my log.csv", "--format", "events", "--map", "my mapping.toml"]
+    for arguments in (["train", "my shops", "--out", "x"], ["recommend", "my shop", "--session", "x"]):
+        said = invoke(*arguments).stderr
+        assert shlex.split(re.search("`(.*)`", said)[1])[-1] in ("my shops", "my shop")
 
 
 def test_a_command_keeps_its_signature():

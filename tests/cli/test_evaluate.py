@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -173,3 +174,14 @@ def test_a_log_without_categories_has_no_category_table(bare_shops, tmp_path):
     assert "No target has a category: nothing to judge at category_1." in done.stdout
     assert done.stdout.count("category_1") == 1
     assert "Recall@20" in done.stdout
+
+
+def test_a_model_folder_that_cannot_be_written_costs_what_is_kept_alone(folder, tmp_path):
+    """As on a volume that is mounted to be read; here a file is where a folder would have to be."""
+    shutil.copytree(folder / "model", tmp_path / "model", ignore=shutil.ignore_patterns("evaluation"))
+    (tmp_path / "model" / "evaluation").touch()
+    done = run(tmp_path / "model", folder / "dataset", "--json", tmp_path / "metrics.json")
+    assert done.exit_code == 0, done.output
+    assert "Recall@20" in done.stdout
+    assert "Neither figures nor ranks are kept beside the model: Cannot write" in done.stderr
+    assert set(json.loads((tmp_path / "metrics.json").read_text())["rows"]) >= {"hup", "recency"}

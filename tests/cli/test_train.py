@@ -201,3 +201,38 @@ def test_begins_from_an_earlier_model(shop, trained, tmp_path):
 def vsknn(shop: Path, out: Path) -> Path:
     assert run(shop / "dataset", "--model", "vsknn", "--out", out).exit_code == 0
     return out
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "vsknn+recency", "popularity"])
+def test_models_that_have_no_epochs_say_where_they_are(shop, tmp_path, kind):
+    done = run(shop / "dataset", "--model", kind, "--out", tmp_path / "model")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Next: hup evaluate" in done.stderr
+    assert load(tmp_path / "model").kind == kind
+
+
+@pytest.mark.parametrize(
+    ("epoch", "options", "said"),
+    [
+        (2, (), "Stopped. The same command goes on after the last whole epoch."),
+        (2, ("--overwrite",), "Stopped. Without --overwrite the command goes on after the last whole epoch; with it, "),
+        (0, (), "Stopped before anything was kept: the same command begins anew."),
+    ],
+)
+def test_what_is_said_of_a_run_that_was_stopped_is_true(shop, tmp_path, monkeypatch, epoch, options, said):
+    command = (shop / "dataset", "--out", tmp_path / "model", *TINY[:-1], 3)
+
+    def stop(*found: object, **_: object) -> str:
+        if epoch == 0 or found[0]["epoch"] == epoch:
+            raise KeyboardInterrupt
+        return ""
+
+    with monkeypatch.context() as stopping:
+        place = "hup.cli.train._epoch_line" if epoch else "hup.training.folder.TrainingFolder.prepare"
+        stopping.setattr(place, stop)
+        done = run(*command, *options)
+    assert done.exit_code == 130
+    assert said in done.stderr
+    goes_on = run(*command)
+    assert goes_on.exit_code == 0, goes_on.stderr
+    assert ("epoch 1: " in goes_on.stderr) == (epoch == 0)

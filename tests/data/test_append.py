@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -219,10 +217,8 @@ def test_a_run_killed_while_it_replaced_the_dataset_is_made_good(tmp_path):
     table(tmp_path / "1.csv", range(30), 1)
     table(tmp_path / "2.csv", range(30, 60), 2)
     first = prepare(tmp_path / "1.csv", out=tmp_path / "grown")
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    (tmp_path / "grown").rename(tmp_path / f"grown.replaced-{child.pid}")
-    (tmp_path / f"grown.partial-{child.pid}").mkdir()
+    (tmp_path / "grown").rename(tmp_path / "grown.replaced-hup")
+    (tmp_path / "grown.partial-hup").mkdir()
     grown = append(tmp_path / "grown", tmp_path / "2.csv")
     assert grown.manifest.lineage == [first.fingerprint]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "grown"]
@@ -240,19 +236,37 @@ class Meanwhile(Progress):
             self.action()
 
 
-def test_of_two_runs_at_once_none_is_lost_silently(tmp_path):
+def test_of_two_runs_at_once_the_second_refuses(tmp_path):
     table(tmp_path / "1.csv", range(30), 1)
     table(tmp_path / "2.csv", range(30, 60), 2)
     table(tmp_path / "3.csv", range(60, 90), 3)
     prepare(tmp_path / "1.csv", out=tmp_path / "grown")
 
-    def other_run():
-        code = "import sys, hup; hup.append(*sys.argv[1:])"
-        subprocess.run([sys.executable, "-c", code, tmp_path / "grown", tmp_path / "2.csv"], check=True)
+    def other_runs():
+        with pytest.raises(HupError, match=r"Another run is making .*grown"):
+            append(tmp_path / "grown", tmp_path / "2.csv")
+        with pytest.raises(HupError, match=r"Another run is making .*grown"):
+            prepare(tmp_path / "2.csv", out=tmp_path / "grown", overwrite=True)
+
+    append(tmp_path / "grown", tmp_path / "3.csv", progress=Meanwhile(other_runs))
+    assert [source.file for source in Dataset.open(tmp_path / "grown").manifest.sources] == ["1.csv", "3.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "3.csv", "grown"]
+
+
+def test_a_dataset_that_another_one_took_the_place_of_meanwhile(tmp_path):
+    table(tmp_path / "1.csv", range(30), 1)
+    table(tmp_path / "2.csv", range(30, 60), 2)
+    table(tmp_path / "3.csv", range(60, 90), 3)
+    prepare(tmp_path / "1.csv", out=tmp_path / "grown")
+
+    def moved_there():
+        prepare(tmp_path / "2.csv", out=tmp_path / "other")
+        shutil.rmtree(tmp_path / "grown")
+        (tmp_path / "other").rename(tmp_path / "grown")
 
     with pytest.raises(HupError, match=r"grown was changed meanwhile.*run the command again"):
-        append(tmp_path / "grown", tmp_path / "3.csv", progress=Meanwhile(other_run))
-    assert [source.file for source in Dataset.open(tmp_path / "grown").manifest.sources] == ["1.csv", "2.csv"]
+        append(tmp_path / "grown", tmp_path / "3.csv", progress=Meanwhile(moved_there))
+    assert [source.file for source in Dataset.open(tmp_path / "grown").manifest.sources] == ["2.csv"]
     append(tmp_path / "grown", tmp_path / "3.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.csv", "2.csv", "3.csv", "grown"]
 

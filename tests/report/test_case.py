@@ -11,10 +11,8 @@ from hup.errors import HupError
 from hup.recommender.candidates import target_ranks
 from hup.recommender.kinds import model_class
 from hup.report.case import case_from_dataset, case_from_events, case_from_text, choose_case
-from hup.report.case_image import heading
 from hup.report.case_table import case_grid
 from hup.report.explanation import explain
-from hup.report.wording import level_title
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.events import Event
 
@@ -139,21 +137,3 @@ def test_a_session_without_categories_has_no_category_columns(bare_shops):
     shown = explain([model], choose_case(dataset))
     assert list(shown.models[0].ranks) == list(shown.models[0].top) == list(shown.listed_levels) == ["item"]
     assert "category_1" not in [head.level for head in case_grid(shown).heads]
-
-
-# ---------------------------------------------------------------------- the picture
-
-
-@pytest.mark.parametrize("n_columns", [1, 2, 3])
-@pytest.mark.parametrize("level", ["micro", "item", "category_1", "category_2", "category_3"])
-def test_a_title_of_the_picture_stays_over_its_columns(level, n_columns):
-    """As wide as it is drawn, an inch a column."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    title = heading(level_title(level, 3), n_columns)
-    assert " ".join(title.split("\n")) == f"Attention: {level_title(level, 3)}"
-    font = FontProperties(weight="bold")
-    widths = [TextPath((0, 0), line, size=7, prop=font).get_extents().width / 72 for line in title.split("\n")]
-    assert max(widths) < n_columns - 0.05
-    assert len(widths) <= 4

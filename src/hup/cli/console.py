@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_USAGE = 2  # given by typer itself for an unknown option, a missing argument, a value of the wrong kind
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE, likewise: who read has gone, as with `| head`
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -44,10 +45,19 @@ Result = TypeVar("Result")
 WIDTH_IN_FILES = 1_000_000
 
 
+class _Console(Console):
+    """A console that ends the command, without a word, when who reads it goes away."""
+
+    def on_broken_pipe(self) -> None:
+        # No OSError: on its way out, what is being written would take it for a full disk.
+        _silence()
+        raise SystemExit(EXIT_CLOSED_PIPE)
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     is_free = not stream.isatty() and "COLUMNS" not in os.environ
-    return Console(stderr=stderr, width=WIDTH_IN_FILES if is_free else None)
+    return _Console(stderr=stderr, width=WIDTH_IN_FILES if is_free else None)
 
 
 console = _console(stderr=False)
@@ -165,7 +175,7 @@ def speaks_plainly(command: Callable[Parameters, Result]) -> Callable[Parameters
     -------
     callable
         The same command, same signature; ``HupError`` ends it with exit code 1, Ctrl-C with 130, and a reader that
-        closed the pipe (``| head``) ends it quietly.
+        closed the pipe (``| head``) ends it quietly, with 141.
     """
 
     @functools.wraps(command)
@@ -179,13 +189,14 @@ def speaks_plainly(command: Callable[Parameters, Result]) -> Callable[Parameters
             error_console.print("Interrupted.", highlight=False)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            _silence_standard_output()
-            raise typer.Exit(EXIT_ERROR) from None
+            _silence()
+            raise typer.Exit(EXIT_CLOSED_PIPE) from None
 
     return wrapped
 
 
-def _silence_standard_output() -> None:
-    """Point standard output at nothing: the interpreter flushes it once more while it ends, and would complain."""
+def _silence() -> None:
+    """Point both outputs at nothing: the interpreter flushes them once more while it ends, and would complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

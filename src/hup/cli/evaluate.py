@@ -10,6 +10,7 @@ import typer
 
 from hup.cli.console import console, error_console, note, progress
 from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
+from hup.errors import HupError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,7 @@ def evaluate(
 ) -> None:
     """Rank the target of every test session at every level, with recency and popularity beside the model.
 
-    Ranks of every session and the figures are kept in MODEL/evaluation.
+    Ranks of every session and the figures are kept in MODEL/evaluation, if that can be written.
     """
     from hup.data.dataset import Dataset
     from hup.evaluation import evaluate as run
@@ -100,16 +101,26 @@ def evaluate(
             f"since then is ranked last, while recency and popularity know it."
         )
     to_standard_output = json is not None and str(json) == "-"
+    # Files first: whoever reads the tables may go away, as with `| head`.
+    if json is not None and not to_standard_output:
+        evaluation.write_json(json)
+    kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
+    what_became = _keep(evaluation, kept)
     _show(evaluation, split, error_console if to_standard_output else console)
     _warn(evaluation, recommender.name)
     if to_standard_output:
         typer.echo(evaluation.to_json(), nl=False)
-    elif json is not None:
-        evaluation.write_json(json)
-    kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
-    evaluation.write_ranks(kept.with_suffix(".parquet"))
-    evaluation.write_json(kept)
-    note(f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}")
+    note(what_became)
+
+
+def _keep(evaluation: Evaluation, kept: Path) -> str:
+    """Write figures and ranks beside the model, if that is possible, and say what became of them."""
+    try:
+        evaluation.write_ranks(kept.with_suffix(".parquet"))
+        evaluation.write_json(kept)
+    except HupError as error:
+        return f"Neither figures nor ranks are kept beside the model: {error}"
+    return f"Kept in {kept} and, session by session, {kept.with_suffix('.parquet').name}"
 
 
 def _show(evaluation: Evaluation, split: str, out: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from hup.cli.console import EXIT_ERROR, console, note, progress, results_table
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 
 if TYPE_CHECKING:
     from hup.proposing.propose import Proposal
@@ -69,8 +68,7 @@ def map(
     _print(proposal)
     for remark in proposal.remarks:
         note(remark)
-    what = shlex.join(given if query is None else [*given, "--query", query])
-    _finish(proposal, sample, what, out)
+    _finish(proposal, sample, given if query is None else [*given, "--query", query], out)
 
 
 def _event_table(samples: list[TableSample], proposals: list[Proposal]) -> tuple[TableSample, Proposal]:
@@ -115,19 +113,19 @@ def _print(proposal: Proposal) -> None:
     console.print(table)
 
 
-def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None) -> None:
+def _finish(proposal: Proposal, sample: TableSample, given: list[str], out: Path | None) -> None:
     """Write the mapping if wanted, and say how to go on."""
     from hup.proposing.toml import proposal_toml
 
     known = proposal.known_as
-    mapping = "" if known == "standard" else f" --map {known or shlex.quote(str(out or 'mapping.toml'))}"
-    command = f"hup validate {what} --format events{mapping}"
+    mapping = [] if known == "standard" else ["--map", known or out or "mapping.toml"]
+    command = command_line("hup", "validate", *given, "--format", "events", *mapping)
     if known == "standard":
         note("These are HUP's own names: no mapping is needed.")
     elif known is not None:
         note(f"These are the columns of the built-in mapping {known}.")
     if out is not None:
-        text = proposal_toml(proposal, what, command)
+        text = proposal_toml(proposal, command_line(*given), command)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text, encoding="utf-8")
@@ -139,7 +137,7 @@ def _finish(proposal: Proposal, sample: TableSample, what: str, out: Path | None
             note(sentence)
         raise typer.Exit(EXIT_ERROR)
     if out is None and known is None:
-        note(f"Next: hup map {what} --out mapping.toml")
+        note(f"Next: {command_line('hup', 'map', *given, '--out', 'mapping.toml')}")
     else:
         note(f"Next: {command}")
 

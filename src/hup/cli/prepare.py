@@ -11,6 +11,7 @@ import typer
 
 from hup.cli.console import note
 from hup.cli.phases import bars_progress
+from hup.errors import command_line
 
 if TYPE_CHECKING:
     from hup.data.dataset import Dataset
@@ -243,7 +244,7 @@ def _report(dataset: Dataset, out: str) -> None:
     if dataset.manifest.rejects.rows:
         note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
     if not is_uri(out):
-        note(f"Next: hup train {place} --preset best --out MODEL")
+        note(f"Next: {command_line('hup', 'train', place, '--preset', 'best', '--out', 'MODEL')}")
     else:
         shutil.rmtree(dataset.path.parent, ignore_errors=True)
         note(f"Next: copy {place} to a machine that is to train, and hup train DATASET --preset best --out MODEL")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hup.cli.console import note
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 
 if TYPE_CHECKING:
     from hup.experiment import Results
@@ -74,7 +73,7 @@ def report(
         curves=[read_results(run) for run in curve or ()],
         cases=_cases(runs, all_results, explain, case),
         markdown=markdown,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
     for results in all_results:
         for row in results.rows:

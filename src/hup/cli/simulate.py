@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hup.cli.console import console, note, progress
+from hup.errors import command_line
 
 
 class FormatChoice(StrEnum):
@@ -66,4 +67,4 @@ def simulate(
     files = f" in {len(made.files):,} parts" if len(made.files) > 1 or out.is_dir() else ""
     console.print(f"Written to {out}{files}", highlight=False, soft_wrap=True, markup=False)
     if format is FormatChoice.JD:
-        note(f"Next: hup prepare {out} --format jd --out DATASET")
+        note(f"Next: {command_line('hup', 'prepare', out, '--format', 'jd', '--out', 'DATASET')}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hup.cli.console import console, note, progress_bars, results_table
+from hup.errors import command_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,11 +87,22 @@ def train(
         try:
             fit(recommender, data, out, init=earlier, resume=resume, overwrite=overwrite, observer=screen)
         except KeyboardInterrupt:
-            note(f"Stopped. The same command goes on after the last whole epoch: hup train {dataset} --out {out} …")
+            note(_stopped(out, overwrite))
             raise
-    if recommender.metrics:
+    if "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
         console.print(_summary(recommender.metrics))
-    note(f"Model in {out}. Next: hup evaluate {out} {dataset}")
+    note(f"Model in {out}. Next: {command_line('hup', 'evaluate', out, dataset)}")
+
+
+def _stopped(out: Path, overwrite: bool) -> str:
+    """Say what becomes of a run that was stopped."""
+    from hup.training.folder import TrainingFolder
+
+    if not TrainingFolder(out).last.is_file():
+        return "Stopped before anything was kept: the same command begins anew."
+    if overwrite:
+        return "Stopped. Without --overwrite the command goes on after the last whole epoch; with it, it begins anew."
+    return "Stopped. The same command goes on after the last whole epoch."
 
 
 def _model(

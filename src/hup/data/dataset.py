@@ -18,7 +18,7 @@ from hup.behaviors import Behavior
 from hup.data.item_columns import ItemColumns
 from hup.data.manifest import SCHEMA_VERSION, Manifest, SplitName, TimeRange
 from hup.data.taxonomy import Taxonomy
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 from hup.readable import Readable, Summary
 
 __all__ = ["Behavior", "Dataset", "Manifest", "SplitName", "Taxonomy"]
@@ -281,7 +281,8 @@ def read_manifest(folder: Path) -> Manifest:
         If there is no such folder or manifest, or it does not read as one of this schema version.
     """
     if not folder.is_dir():
-        raise HupError(f"There is no dataset folder {folder}. Make one with `hup prepare SOURCE --out {folder}`.")
+        command = command_line("hup", "prepare", "SOURCE", "--out", folder)
+        raise HupError(f"There is no dataset folder {folder}. Make one with `{command}`.")
     path = folder / MANIFEST
     if not path.is_file():
         raise HupError(f"{folder} is not a dataset folder: it has no {MANIFEST}. {_AGAIN}")

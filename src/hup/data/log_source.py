@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hup.data.engines.frames import Frame, is_frame
 from hup.data.engines.reader import COMPRESSED, SourceFile, TableSource, is_uri
 from hup.data.engines.table_files import ENDINGS
 from hup.data.tables.mapping import Mapping, load_mapping
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 
 LogFormat = Literal["jd", "events"]
 
@@ -59,9 +58,9 @@ class LogSource:
         """The arguments that name this log in a command of a shell; of files the first, which stands for all."""
         tables = self.tables
         if tables.query is None:
-            return shlex.quote(str(tables.files[0].path)) if tables.files else "SOURCE"
-        database = [str(tables.database)] if tables.database is not None else []
-        return shlex.join([*database, "--query", tables.query])
+            return command_line(tables.files[0].path) if tables.files else "SOURCE"
+        database = [tables.database] if tables.database is not None else []
+        return command_line(*database, "--query", tables.query)
 
     def refuse_unused(self, sequence: dict[str, Any]) -> None:
         """Refuse options that JD lines have no use for.
@@ -335,7 +334,8 @@ def _belongs_to(path: Path, out: Path) -> bool:
     out = out.resolve()
     for place in (path.resolve(), *path.resolve().parents):
         if place.parent == out.parent:
-            return place.name == out.name or place.name.startswith((f"{out.name}.partial-", f"{out.name}.rejects."))
+            companions = tuple(f"{out.name}.{what}" for what in ("partial-", "replaced-", "rejects."))
+            return place.name == out.name or place.name.startswith(companions)
     return False
 
 

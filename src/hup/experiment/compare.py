@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import Any, get_args
 
 from hup.config import preset_names
 from hup.data.dataset import Dataset
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 from hup.evaluation.choice import DEFAULT, Choice
 from hup.experiment.read_results import read_results
 from hup.experiment.results import Results
@@ -255,4 +254,4 @@ class _Plan:
 def _command() -> str:
     """Give the command line as a person would type it again."""
     program, *arguments = sys.argv
-    return shlex.join([Path(program).name, *arguments])
+    return command_line(Path(program).name, *arguments)

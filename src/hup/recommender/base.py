@@ -14,6 +14,7 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.recommender import forked  # noqa: F401  (a model that is at hand works in forked children, too)
 from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.lineage import is_of_earlier_state
 from hup.recommender.many import ManyRecommendations

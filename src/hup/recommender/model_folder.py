@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hup.errors import HupError
+from hup.errors import HupError, command_line
 from hup.files import write_aside
 from hup.nn.tables import unshared
 
@@ -55,10 +55,10 @@ def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        command = f"`hup train DATASET --out {folder}"
+        command = command_line("hup", "train", "DATASET", "--out", folder)
         if (folder / "checkpoints").is_dir():
-            raise HupError(f"Training in {folder} has not finished; go on with {command} --resume`.")
-        raise HupError(f"{folder} is not a model folder: it has no {CONFIG}. Make one with {command}`.")
+            raise HupError(f"Training in {folder} has not finished; go on with `{command} --resume`.")
+        raise HupError(f"{folder} is not a model folder: it has no {CONFIG}. Make one with `{command}`.")
     content = read_json(path)
     version = content.get("format_version")
     if version != FORMAT_VERSION:

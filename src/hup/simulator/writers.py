@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hup.errors import HupError
+from hup.files import beside
 from hup.simulator.catalogue import Catalogue, build_catalogue
 from hup.simulator.chunks import SimulatedChunk, simulate_chunks
 from hup.simulator.config import SimulatorConfig
@@ -139,7 +139,7 @@ def _refuse_existing(out: Path, overwrite: bool) -> None:
 @contextmanager
 def _aside(out: Path) -> Iterator[Path]:
     """Give a path beside ``out``; move it to ``out`` on success, remove it on failure."""
-    aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    aside = beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield aside

@@ -11,7 +11,7 @@ from typing import Any
 
 from hup.config import Section
 from hup.errors import HupError
-from hup.files import locked, write_aside
+from hup.files import clear_asides, locked, write_aside
 from hup.recommender.model_folder import CONFIG, METRICS, WEIGHTS, read_json
 from hup.recommender.vocabulary import CATEGORIES, ITEMS
 from hup.training.checkpoint import TrainingState, read_state
@@ -48,6 +48,8 @@ class TrainingFolder:
         self.refuse_foreign()
         busy = f"Another run is training into {self.path}. Wait for it, or choose another --out."
         with locked(self.path / _LOCK, busy):
+            for folder in (self.path, self.last.parent):
+                clear_asides(folder)
             yield
 
     def prepare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def check_target(engine: DuckDBEngine, uri: str, overwrite: bool) -> None:
 def upload_folder(engine: DuckDBEngine, folder: Path, uri: str, overwrite: bool) -> None:
     """Copy the files of a finished local folder, not of folders in it, to `uri`: all of them or none.
 
-    Files go to ``URI.partial-<pid>``, which is renamed at the end. Where a file system has no renaming of folders
+    Files go to ``URI.partial-…``, which is renamed at the end. Where a file system has no renaming of folders
     (object stores), its connector copies file by file, and others may see a part of the folder until that is done.
     Parameters are as for `check_target`; what is replaced goes after everything was copied.
 
@@ -116,8 +116,10 @@ class _RemoteFolder:
             )
 
     def fill(self, folder: Path) -> None:
-        partial = self._new_path(f"{self._uri}.partial-{os.getpid()}")
-        replaced = self._new_path(f"{self._uri}.replaced-{os.getpid()}")
+        # Not by the number of the process: machines that share the place count their own.
+        token = secrets.token_hex(6)
+        partial = self._new_path(f"{self._uri}.partial-{token}")
+        replaced = self._new_path(f"{self._uri}.replaced-{token}")
         try:
             self._system.delete(partial, True)
             self._system.mkdirs(partial)
