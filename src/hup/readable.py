@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from hup.errors import HupError
+
 _MOST_CHARACTERS = 60
 
 
@@ -69,3 +71,17 @@ class Readable:
 
     def _repr_html_(self) -> str:
         return self._safe_summary().html()
+
+
+def require_pandas() -> None:
+    """Check that pandas is there, which HUP needs for nothing but data frames.
+
+    Raises
+    ------
+    HupError
+        It is not.
+    """
+    try:
+        import pandas  # noqa: F401
+    except ImportError as error:
+        raise HupError("to_frame() needs pandas, which is not installed. Install it: pip install pandas") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hup.errors import HupError
+from hup.readable import require_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,7 @@ def data_frame(columns: Sequence[str], lines: Sequence[Sequence[Any]], numbers: 
     HupError
         Pandas is not installed.
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise HupError("to_frame() needs pandas, which is not installed. Install it: pip install pandas") from error
+    require_pandas()
+    import pandas as pd
+
     return pd.DataFrame(lines, columns=list(columns)).astype(dict.fromkeys(numbers, "float64"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hup.errors import HupError
+from hup.readable import require_pandas
 from hup.recommender.code_names import PATH
 from hup.recommender.table_formats import flat, json_value
 
@@ -55,10 +55,7 @@ def answer_frame(table: pa.Table) -> pd.DataFrame:
     HupError
         pandas is not installed.
     """
-    try:
-        import pandas as pd  # noqa: F401  # what Arrow says without it is for no person
-    except ImportError as error:
-        raise HupError("to_frame() needs pandas, which is not installed. Install it: pip install pandas") from error
+    require_pandas()  # what Arrow says without it is for no person
     if not table.column("origin").null_count < table.num_rows:
         table = table.drop_columns("origin")
     frame: pd.DataFrame = flat(table).to_pandas()
