@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 # Path in the repository -> path in the site.
 BESIDE = {
@@ -27,6 +28,7 @@ BESIDE = {
 }
 
 # What a cell prints, with a class of its own, so that it does not look like the cell; pictures open in full size.
+# Results are as in a terminal: their tables of HTML bring styles that know nothing of the site's, light or dark.
 OUTPUT = """{% extends 'markdown/index.md.j2' %}
 {% block stream %}
 
@@ -34,11 +36,19 @@ OUTPUT = """{% extends 'markdown/index.md.j2' %}
 {{ output.text.strip("\n") }}
 ```
 {% endblock stream %}
+{% block data_text %}
+
+``` { .text .output }
+{{ output.data["text/plain"].strip("\n") }}
+```
+{% endblock data_text %}
 {% block data_png %}
 {% set picture = output.metadata.filenames["image/png"] | path2url %}
 
 [![What the cell draws]({{ picture }})]({{ picture }})
 {% endblock data_png %}"""
+
+FORMS = Config({"NbConvertBase": {"display_data_priority": ["image/png", "text/plain"]}})
 
 LINK = re.compile(r"(?P<before>\]\()(?![a-z]+:|#)(?P<path>[^)#\s]+)")
 
@@ -66,7 +76,8 @@ def notebook_page(path: Path) -> dict[str, str | bytes]:
     """
     name, folder = path.stem, path.parent.name
     resources = {"unique_key": name, "output_files_dir": f"{name}_files"}
-    exporter = MarkdownExporter(extra_loaders=[DictLoader({"output.md.j2": OUTPUT})], template_file="output.md.j2")
+    loaders = [DictLoader({"output.md.j2": OUTPUT})]
+    exporter = MarkdownExporter(config=FORMS, extra_loaders=loaders, template_file="output.md.j2")
     markdown, resources = exporter.from_filename(str(path), resources)
     title, text = relinked(markdown, folder, folder).split("\n", maxsplit=1)
     here = f"{title}\n\nThis page is a notebook as it ran: [{path.name}]({path.name}).\n{text}"

@@ -73,6 +73,8 @@ def test_the_site_is_whole_and_stays_at_home(root, tmp_path):
         page = (tmp_path / "site" / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
         assert '<div class="highlight">' in page, "code"
         assert '<div class="output highlight">' in page, "what it prints"
+        assert "Dataset dataset" in page, "a result as text"
+        assert 'class="dataframe"' not in page, "a table in no style of the site"
         for picture in re.findall(r'src="([^"]+_files/[^"]+)"', page):
             assert (tmp_path / "site" / "notebooks" / picture).is_file()
     assert list((tmp_path / "site" / "notebooks" / "paper_files").glob("*.png"))
