@@ -26,6 +26,7 @@ PAGES = {
     "docs/exports.md": ("shop/manifest.json",),
     "docs/jd-lines.md": ("dataset/manifest.json", "model/model.safetensors"),
     "docs/recommending.md": ("recommendations.parquet", "profiles.parquet", "in-stock.jsonl"),
+    "docs/scripts.md": ("report.json", "dataset.json", "model.json", "metrics.json", "tables.txt"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }
 TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md", "docs/model.md"}

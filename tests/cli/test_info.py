@@ -203,9 +203,21 @@ def test_a_time_that_no_calendar_has_is_shown_as_a_number():
     assert _moment(10**17) == "100,000,000,000,000,000 ms"
 
 
-def test_json_is_the_manifest(dataset):
-    result = run(dataset.path, "--json")
-    assert json.loads(result.stdout) == json.loads((dataset.path / "manifest.json").read_text())
+def test_json_is_the_manifest_and_what_the_tables_count_besides(dataset):
+    manifest = json.loads((dataset.path / "manifest.json").read_text())
+    found = json.loads(run(dataset.path, "--json").stdout)
+    assert {key: found[key] for key in manifest} == manifest
+    assert found.keys() - manifest.keys() == {"path", "users", "items_with_columns", "parts"}
+    assert found["parts"].keys() == {"train", "validation", "test"}
+    assert sum(part["events"] for part in found["parts"].values()) == manifest["counts"]["events"]
+
+
+def test_json_of_the_tree(dataset):
+    found = json.loads(run(dataset.path, "--json", "--tree").stdout)
+    assert sum(root["events"] for root in found["categories"]) == dataset.manifest.counts.events
+    assert any(root["children"] for root in found["categories"]) == (dataset.levels > 1)
+    shallow = json.loads(run(dataset.path, "--json", "--tree", "--depth", "1").stdout)
+    assert [root | {"children": []} for root in found["categories"]] == shallow["categories"]
 
 
 MODEL = {"format_version": 4, "model": "hup"}
@@ -218,6 +230,7 @@ def test_model_folder(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"validation": {"recall@20": 0.25}}))
     assert "validation.recall@20" in run(tmp_path).stdout
     assert json.loads(run(tmp_path, "--json").stdout) == {
+        "path": str(tmp_path),
         "config": {**MODEL, "network": {"hidden": 100}},
         "metrics": {"validation": {"recall@20": 0.25}},
     }

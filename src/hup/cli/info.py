@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from hup.cli.category_tree import category_tree
 from hup.cli.console import console
+from hup.cli.documents import dataset_document, model_document, print_json, tree_document
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def info(
 
     dataset = Dataset.open(folder)
     if as_json:
-        _print_json(dataset.manifest.model_dump(mode="json"))
+        print_json(tree_document(dataset, depth) if tree else dataset_document(dataset))
     elif tree and dataset.taxonomy.is_empty:
         console.print("No item has a category.")
     elif tree:
@@ -244,15 +244,13 @@ def _number(value: float) -> str:
 
 
 def _print_model(folder: Path, as_json: bool) -> None:
-    from hup.recommender.model_folder import read_config, read_json
-
-    content = {"config": read_config(folder)}
-    if (folder / "metrics.json").is_file():
-        content["metrics"] = read_json(folder / "metrics.json")
+    content = model_document(folder)
     if as_json:
-        _print_json(content)
+        print_json(content)
         return
     for part, values in content.items():
+        if part == "path":
+            continue
         table = Table(title=f"{escape(str(folder))}: {part}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("Key", overflow="fold")
         table.add_column("Value", overflow="fold")
@@ -274,7 +272,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_short(part["name"] if isinstance(part, dict) else part) for part in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from hup.cli.console import EXIT_ERROR, console, note, progress, results_table
+from hup.cli.documents import print_json, proposal_document
 from hup.errors import HupError, command_line
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def map(
     ] = None,
     encoding: Annotated[str, typer.Option(help="Of text: utf-8, cp1252, gb18030, …")] = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file OUT.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Propose a mapping for event tables: which column is the user, the item, the time, the category.
 
@@ -65,10 +67,11 @@ def map(
         propose_mapping(sample.rows, sample.dialect.delimiter, sample.dialect.header, encoding) for sample in samples
     ]
     sample, proposal = _event_table(samples, proposals)
-    _print(proposal)
+    if not as_json:
+        _print(proposal)
     for remark in proposal.remarks:
         note(remark)
-    _finish(proposal, sample, given if query is None else [*given, "--query", query], out)
+    _finish(proposal, sample, given if query is None else [*given, "--query", query], out, as_json)
 
 
 def _event_table(samples: list[TableSample], proposals: list[Proposal]) -> tuple[TableSample, Proposal]:
@@ -113,7 +116,7 @@ def _print(proposal: Proposal) -> None:
     console.print(table)
 
 
-def _finish(proposal: Proposal, sample: TableSample, given: list[str], out: Path | None) -> None:
+def _finish(proposal: Proposal, sample: TableSample, given: list[str], out: Path | None, as_json: bool) -> None:
     """Write the mapping if wanted, and say how to go on."""
     from hup.proposing.toml import proposal_toml
 
@@ -132,14 +135,15 @@ def _finish(proposal: Proposal, sample: TableSample, given: list[str], out: Path
         except OSError as error:
             raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
         note(f"Written to {out}")
-    if proposal.mapping is None:
-        for sentence in _lacking(proposal, out):
-            note(sentence)
-        raise typer.Exit(EXIT_ERROR)
+    lacking = list(_lacking(proposal, out)) if proposal.mapping is None else []
     if out is None and known is None:
-        note(f"Next: {command_line('hup', 'map', *given, '--out', 'mapping.toml')}")
-    else:
-        note(f"Next: {command}")
+        command = command_line("hup", "map", *given, "--out", "mapping.toml")
+    if as_json:
+        print_json(proposal_document(proposal, out, lacking, None if lacking else command))
+    for sentence in lacking or [f"Next: {command}"]:
+        note(sentence)
+    if lacking:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _lacking(proposal: Proposal, out: Path | None) -> Iterator[str]:

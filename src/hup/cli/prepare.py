@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hup.cli.console import note
+from hup.cli.documents import dataset_document, print_json
 from hup.cli.phases import bars_progress
 from hup.errors import command_line
 
@@ -78,6 +79,7 @@ ItemsKey = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Of --items: the ids of the items.", show_default="found by its name"),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables, as `hup info DATASET --json`.")]
 
 # What tables mean
 
@@ -189,6 +191,7 @@ def prepare(
     spark_master: SparkMaster = None,
     memory_limit: MemoryLimit = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a click log into a dataset folder, and print its statistics.
 
@@ -206,7 +209,7 @@ def prepare(
     }
     if append is not None:
         _refuse_settled(context)
-        _report(_appended(append, reading), str(append))
+        _report(_appended(append, reading), str(append), as_json)
         return
     assert out is not None
     sequences = {
@@ -217,7 +220,7 @@ def prepare(
         **{"out": out, "format": None if format is None else format.value, "levels": levels, "split": split.value},
         **{"shares": _parse_shares(shares), "seed": seed, "overwrite": overwrite},
     }
-    _report(_prepared({**reading, **sequences, **making}), out)
+    _report(_prepared({**reading, **sequences, **making}), out, as_json)
 
 
 def _appended(dataset: Path, options: dict[str, Any]) -> Dataset:
@@ -234,13 +237,16 @@ def _prepared(options: dict[str, Any]) -> Dataset:
         return prepare(**options, progress=progress)
 
 
-def _report(dataset: Dataset, out: str) -> None:
+def _report(dataset: Dataset, out: str, as_json: bool) -> None:
     """Print the statistics of the dataset that is at `out` now, and how to go on."""
     from hup.cli.info import print_dataset
     from hup.data.engines.reader import is_uri
 
-    print_dataset(dataset)
     place = out if is_uri(out) else str(dataset.path)
+    if as_json:
+        print_json(dataset_document(dataset) | {"path": place})
+    else:
+        print_dataset(dataset)
     if dataset.manifest.rejects.rows:
         note(f"{dataset.manifest.rejects.rows:,} rejected rows, with file and line: {place}/rejects.parquet")
     if not is_uri(out):

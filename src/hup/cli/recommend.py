@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from hup.cli.answers import Show, print_answer, shown_items
 from hup.cli.console import note
+from hup.cli.documents import print_json
 from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
 from hup.cli.table_output import asked_by_options, write_table
 
@@ -92,7 +92,7 @@ def recommend(
     columns = shown_columns(recommender.item_columns, shown_items(show))
     answers = [ask(name, k, now, restriction).showing(columns) for name in levels]
     if as_json:
-        typer.echo(json.dumps({answer.level: answer.to_dict() for answer in answers}, ensure_ascii=False, indent=2))
+        print_json({answer.level: answer.to_dict() for answer in answers})
         return
     for answer in answers:
         print_answer(answer)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hup.cli.answers import Show, print_answer, shown_items
+from hup.cli.documents import print_json
 
 
 def similar(
@@ -37,6 +37,6 @@ def similar(
     columns = shown_columns(recommender.item_columns, shown_items(show))
     answer = recommender.similar(item, level, k, restriction).showing(columns)
     if as_json:
-        typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False, indent=2))
+        print_json(answer.to_dict())
         return
     print_answer(answer, f"Similar to {item}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hup.cli.console import console, note, progress_bars, results_table
+from hup.cli.documents import model_document, print_json
 from hup.errors import command_line
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def train(
         bool, typer.Option("--overwrite", help="Start anew; a finished model in --out stays until the new one is.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table, as `hup info MODEL --json`.")
+    ] = False,
 ) -> None:
     """Fit HUP, or another model, on the training split; the epoch is chosen on the validation split.
 
@@ -89,7 +93,9 @@ def train(
         except KeyboardInterrupt:
             note(_stopped(out, overwrite))
             raise
-    if "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
+    if as_json:
+        print_json(model_document(out))
+    elif "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
         console.print(_summary(recommender.metrics))
     note(f"Model in {out}. Next: {command_line('hup', 'evaluate', out, dataset)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hup.cli.console import EXIT_ERROR, console, results_table
+from hup.cli.documents import print_json
 from hup.cli.phases import bars_progress
 from hup.cli.prepare import EngineChoice, LogFormat, SequenceBy
 
@@ -72,8 +72,7 @@ def validate(
             progress=progress,
         )
     if as_json:
-        content = asdict(report) | {"time": report.time.model_dump() if report.time else None}
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(asdict(report))
     else:
         _print_report(report)
     if report.problem is not None:

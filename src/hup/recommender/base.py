@@ -16,6 +16,7 @@ from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender import forked  # noqa: F401  (a model that is at hand works in forked children, too)
 from hup.recommender.candidates import LevelScores, Scores
+from hup.recommender.in_batches import Progress
 from hup.recommender.lineage import is_of_earlier_state
 from hup.recommender.many import ManyRecommendations
 from hup.recommender.recommendations import Reason, Recommendation, Recommendations, own_candidates, popular, rank
@@ -235,7 +236,7 @@ class Recommender(SavedModel):
         k: int = 20,
         restriction: Restriction | None = None,
         show: Sequence[str] | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> pa.Table:
         """Rank items, or categories of a level, for many users of a dataset, much faster than one by one.
 
@@ -274,8 +275,7 @@ class Recommender(SavedModel):
             As for :meth:`recommend`; or the dataset is another one, or has no such user or session.
         """
         who = asked(dataset, users, sessions)
-        many = self.many(dataset, who.key, level, k, restriction, show)
-        return pa.Table.from_batches(many.batches(who, progress), many.schema)
+        return self.many(dataset, who.key, level, k, restriction, show).table(who, progress)
 
     def recommend_stream(
         self,
@@ -287,12 +287,11 @@ class Recommender(SavedModel):
         k: int = 20,
         restriction: Restriction | None = None,
         show: Sequence[str] | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> pa.RecordBatchReader:
         """Give what :meth:`recommend_many` gives in record batches, made as they are read: memory stays bounded."""
         who = asked(dataset, users, sessions)
-        many = self.many(dataset, who.key, level, k, restriction, show)
-        return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
+        return self.many(dataset, who.key, level, k, restriction, show).stream(who, progress)
 
     def many(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -17,6 +17,7 @@ from hup.recommender.answer_table import ORIGIN
 from hup.recommender.best import Best, best_codes, candidate_scores, in_order_of_events
 from hup.recommender.candidates import LevelScores, excluded_codes, refuse_nan
 from hup.recommender.code_names import PATH, CodeNames
+from hup.recommender.in_batches import AnswerInBatches, Progress
 from hup.recommender.restriction import Restriction
 from hup.recommender.shown_items import ShownItems
 from hup.recommender.vocabulary import Vocabulary
@@ -29,8 +30,6 @@ _SESSIONS_PER_BATCH, _ROWS_PER_BATCH = 4096, 1 << 17  # at most, of a record bat
 _SESSIONS_AT_ONCE = 1024
 _EVENTS_AT_ONCE = 1 << 16
 _SCORE_BYTES = 64 * 2**20  # of one level of the sessions that are scored at once
-
-Progress = Callable[[int], None]
 
 
 class Scorer(Protocol):
@@ -54,7 +53,7 @@ class Scorer(Protocol):
         ...
 
 
-class ManyRecommendations:
+class ManyRecommendations(AnswerInBatches):
     """Answers one question for many sessions.
 
     Parameters
@@ -117,20 +116,8 @@ class ManyRecommendations:
         self._allowed = {level: restriction.of_dataset(dataset, model.vocabulary, level) for level in levels}
         self._ever = EverSeen(dataset) if restriction.new_only else None
 
-    def batches(self, asked: Asked, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
-        """Answer, some thousand sessions at a time; rows are in the order asked, then by level and rank.
-
-        Parameters
-        ----------
-        asked : Asked
-        progress : callable, optional
-            Called with the number of sessions done since its last call.
-        """
-        for low in range(0, len(asked), self.sessions_per_batch):
-            yield self.batch(asked.part(low, low + self.sessions_per_batch), progress)
-
     def batch(self, asked: Asked, progress: Progress | None = None) -> pa.RecordBatch:
-        """Answer for all that are asked about in one record batch; parameters as for :meth:`batches`."""
+        """Answer for all that are asked about, by level and rank; as for :class:`AnswerInBatches`."""
         found = [_Found.nothing(level, len(asked), self.k) for level in self.levels]
         for place, histories in batches_by_length(self.dataset, asked.sessions, sessions_at_once(self.model)):
             with torch.inference_mode():

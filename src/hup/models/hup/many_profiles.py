@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 import torch
@@ -11,14 +9,15 @@ from numpy.typing import NDArray
 
 from hup.data.dataset import Dataset
 from hup.nn.pyramid import Pyramid
-from hup.recommender.many import Progress, batches_by_length
+from hup.recommender.in_batches import AnswerInBatches, Progress
+from hup.recommender.many import batches_by_length
 from hup.sessions.asked import Asked
 from hup.sessions.levels import Buckets, pyramid_steps
 
 _SESSIONS_AT_ONCE = 512
 
 
-class ManyProfiles:
+class ManyProfiles(AnswerInBatches):
     """Makes the profiles of many sessions.
 
     Parameters
@@ -30,13 +29,6 @@ class ManyProfiles:
         That the model was fitted on, or one that grew out of it.
     key : {"user", "session"}
         What the first column is called.
-
-    Attributes
-    ----------
-    schema : pa.Schema
-        Columns of the answer.
-    sessions_per_batch : int
-        Sessions whose rows are one record batch, and one row group of a file.
     """
 
     sessions_per_batch = 4096
@@ -45,20 +37,8 @@ class ManyProfiles:
         self.pyramid, self.buckets, self.dataset = pyramid, buckets, dataset
         self.schema = pa.schema([(key, pa.string()), ("level", pa.string()), ("vector", pa.list_(pa.float32()))])
 
-    def batches(self, asked: Asked, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
-        """Answer, some thousand sessions at a time; rows are in the order asked, then by level, bottom first.
-
-        Parameters
-        ----------
-        asked : Asked
-        progress : callable, optional
-            Called with the number of sessions done since its last call.
-        """
-        for low in range(0, len(asked), self.sessions_per_batch):
-            yield self.batch(asked.part(low, low + self.sessions_per_batch), progress)
-
     def batch(self, asked: Asked, progress: Progress | None = None) -> pa.RecordBatch:
-        """Answer for all that are asked about in one record batch; parameters as for :meth:`batches`."""
+        """Answer for all that are asked about, by level, bottom first; as for :class:`AnswerInBatches`."""
         vectors: dict[str, NDArray[np.float32]] = {}
         for place, histories in batches_by_length(self.dataset, asked.sessions, _SESSIONS_AT_ONCE):
             with torch.inference_mode():

@@ -27,8 +27,8 @@ from hup.models.hup.vectors import fitted_vectors, put_vectors, watched_tables
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
+from hup.recommender.in_batches import Progress
 from hup.recommender.lineage import is_of_earlier_state
-from hup.recommender.many import Progress
 from hup.recommender.recommendations import Recommendations, own_candidates, rank, reasons
 from hup.recommender.restriction import Restriction
 from hup.recommender.similar import Likeness, cosines
@@ -329,8 +329,7 @@ class HUP(TrainedRecommender):
     ) -> pa.RecordBatchReader:
         """Give what :meth:`profiles` gives in record batches, made as they are read: memory stays bounded."""
         who = asked(dataset, users, sessions)
-        many = self.many_profiles(dataset, who.key)
-        return pa.RecordBatchReader.from_batches(many.schema, many.batches(who, progress))
+        return self.many_profiles(dataset, who.key).stream(who, progress)
 
     def many_profiles(self, dataset: Dataset, key: str) -> ManyProfiles:
         """Get ready to be asked for the profiles of many sessions."""
