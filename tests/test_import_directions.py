@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "presets": set(),
-    "readable": set(),
+    "readable": {"errors"},
     "mappings": set(),
     "config": {"errors", "presets"},
     "simulator": {"errors", "files", "behaviors"},
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "sessions": {"errors", "data"},
     "nn": {"errors", "config", "sessions"},
     "recommender": {"errors", "files", "behaviors", "config", "readable", "data", "sessions", "nn"},
-    "evaluation": {"errors", "files", "config", "data", "sessions", "recommender"},
+    "evaluation": {"errors", "files", "config", "readable", "data", "sessions", "recommender"},
     # Epochs are chosen by the protocol itself.
     "training": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation"},
     "models": {
