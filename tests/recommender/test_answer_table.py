@@ -106,6 +106,7 @@ def test_lines_at_a_prompt():
     assert lines[2].split() == ["1", "i0", "0.500", "a", ">", "b", "Item", "<0>"]
     assert len(lines) == 13
     assert lines[-1] == "… and 2 more"
+    assert repr(answer(n=12).showing(["price"])).splitlines()[1].split() == [*lines[1].split()[:-1], "price"]
     assert repr(Recommendations("item", (), (), "score", "Nothing is left.")).splitlines() == [
         "0 recommendations of level item",
         "Nothing is left.",

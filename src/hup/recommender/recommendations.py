@@ -119,6 +119,8 @@ class Recommendations(Readable):
         What is to be known of the restriction: how many of its items the model does not know, and that nothing is left.
     item_schema : pyarrow.Schema or None
         Names and types of the columns in :attr:`Recommendation.item`; None where there are none.
+    chosen : bool
+        Whether all of these are shown at a prompt; otherwise the name alone.
     """
 
     level: str
@@ -127,6 +129,7 @@ class Recommendations(Readable):
     basis: str
     note: str = ""
     item_schema: pa.Schema | None = field(default=None, compare=False)
+    chosen: bool = field(default=False, compare=False)
 
     def showing(self, columns: Sequence[str]) -> Recommendations:
         """Give the same answer with these of the items' columns alone, in this order; categories have none anyway.
@@ -141,7 +144,8 @@ class Recommendations(Readable):
         check_shown(columns, [] if self.item_schema is None else self.item_schema.names)
         if self.item_schema is None:
             return self
-        return replace(self, item_schema=pa.schema([self.item_schema.field(name) for name in columns]))
+        schema = pa.schema([self.item_schema.field(name) for name in columns])
+        return replace(self, item_schema=schema, chosen=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, for JSON."""
@@ -175,7 +179,8 @@ class Recommendations(Readable):
         return answer_frame(self.to_arrow())
 
     def _summary(self) -> Summary:
-        columns = [] if self.item_schema is None else [*titles(self.item_schema.names)]
+        columns = [] if self.item_schema is None else self.item_schema.names
+        columns = columns if self.chosen else [*titles(columns)]
         rows = [
             [str(place), one.name, f"{one.score:.3f}", *map(shortened, (" > ".join(one.path), *_said(one, columns)))]
             for place, one in enumerate(self.ranked[:_SHOWN], 1)

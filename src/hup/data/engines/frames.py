@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +15,7 @@ from hup.data.engines.table_files import check_columns
 from hup.errors import HupError
 
 _SLICE_ROWS = 1 << 18
+_PANDAS_INDEX = re.compile(r"__index_level_[0-9]+__")
 
 
 def is_frame(source: object) -> bool:
@@ -28,7 +30,8 @@ class Frame:
     Attributes
     ----------
     schema : Schema
-        Of all columns; values are taken for the codes of dictionaries, storage for extensions.
+        Of all columns but an index of pandas that has no name; values are taken for the codes of dictionaries, storage
+        for extensions.
     reader : RecordBatchReader
         Gives the rows, maybe as they are made.
     """
@@ -52,7 +55,8 @@ class Frame:
                 f"The table cannot be read as Arrow data: {_told(error)}. A column holds values of one type: make it "
                 "text or numbers first, such as frame['item'].astype(str)."
             ) from error
-        return cls(pa.schema([pa.field(field.name, _plain(field.type)) for field in reader.schema]), reader)
+        fields = [field for field in reader.schema if not _PANDAS_INDEX.fullmatch(field.name)]
+        return cls(pa.schema([pa.field(field.name, _plain(field.type)) for field in fields]), reader)
 
     def rows(self, wanted: Sequence[str]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Give the schema and the batches of `wanted` columns and their places; ``hup_row`` counts from 1.
@@ -75,7 +79,7 @@ class Frame:
         batches, left = [], most
         for batch in self._batches():
             part = batch.slice(0, left)
-            columns = [_cast(column, field) for column, field in zip(part.columns, self.schema, strict=True)]
+            columns = [_cast(part.column(field.name), field) for field in self.schema]
             batches.append(pa.record_batch(columns, schema=self.schema))
             left -= part.num_rows
             if not left:
