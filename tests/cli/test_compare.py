@@ -19,6 +19,7 @@ def run(*arguments: object):
     return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["compare", *map(str, arguments)])
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_tables_of_every_level_come_out(shop, tmp_path):
     done = run(
         shop / "dataset", "--models", "recency, popularity", *QUICK, "--label", "A shop", "--out", tmp_path / "run"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -36,6 +37,9 @@ def leaf(dataset, item):
     return dataset.taxonomy.path_names(dataset.levels, int(dataset.taxonomy.paths[code, -1]))[-1]
 
 
+COLUMNS = ("session", "timestamp", "item", "behavior", "category_1", "dwell")
+
+
 def test_rows_of_a_query_come_in_any_order_and_give_one_dataset(tmp_path):
     rng = np.random.default_rng(0)
     rows = [(f"s{n % 7}", START + n % 3, f"i{n % 4}", "view", "c", float(rng.integers(100))) for n in range(400)]
@@ -43,10 +47,10 @@ def test_rows_of_a_query_come_in_any_order_and_give_one_dataset(tmp_path):
     for seed in range(4):
         database = tmp_path / f"shop{seed}.duckdb"
         with duckdb.connect(str(database)) as connection:
-            columns = "session TEXT, timestamp BIGINT, item TEXT, behavior TEXT, category_1 TEXT, dwell DOUBLE"
-            connection.execute(f"CREATE TABLE log({columns})")
             shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
-            connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", shuffled)
+            table = pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in shuffled])
+            connection.register("shuffled", table)
+            connection.execute("CREATE TABLE log AS FROM shuffled")
         prints.add(prepare(database, query="SELECT * FROM log", out=tmp_path / f"out{seed}").fingerprint)
     assert len(prints) == 1
 

@@ -261,9 +261,16 @@ def test_left_out_behaviors_are_counted_not_rejected(tmp_path):
     assert [behavior.name for behavior in dataset.behaviors] == ["view"]
 
 
-@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_native_timestamps_of_every_unit(tmp_path, unit, zone):
+ZONES = (None, "UTC", "Europe/Berlin")
+FORMS = ("parquet", "arrow", "query")
+#: Every pair of a unit, a zone and a form, in as few prepared logs as hold them.
+STORED = [
+    (unit, zone, FORMS[(a + b) % 3]) for a, unit in enumerate(("s", "ms", "us", "ns")) for b, zone in enumerate(ZONES)
+]
+
+
+@pytest.mark.parametrize(("unit", "zone", "form"), STORED)
+def test_native_timestamps_of_every_unit(tmp_path, unit, zone, form):
     """Pandas writes nanoseconds, with a zone where it has one."""
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     times = pa.array([1_700_000_000 * per_second, 1_700_000_005 * per_second], pa.timestamp(unit, zone))
@@ -272,10 +279,10 @@ def test_native_timestamps_of_every_unit(tmp_path, unit, zone):
     pq.write_table(table, tmp_path / "e.parquet")
     with pa.ipc.new_file(tmp_path / "e.arrow", table.schema) as writer:
         writer.write_table(table)
-    for name in ("e.parquet", "e.arrow"):
-        dataset = prepare(tmp_path / name, out=tmp_path / f"out-{name}")
-        assert dataset.session_times(0) == (1_700_000_000_000, 1_700_000_005_000)
-    dataset = prepare(query=f"FROM '{tmp_path / 'e.parquet'}'", out=tmp_path / "out-query")
+    if form == "query":
+        dataset = prepare(query=f"FROM '{tmp_path / 'e.parquet'}'", out=tmp_path / "out")
+    else:
+        dataset = prepare(tmp_path / f"e.{form}", out=tmp_path / "out")
     assert dataset.session_times(0) == (1_700_000_000_000, 1_700_000_005_000)
 
 

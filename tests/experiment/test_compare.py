@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,25 +31,31 @@ from hup.recommender.kinds import KINDS, load, model_class
 from hup.recommender.model_folder import write_json
 from hup.sessions.batches import histories_and_targets
 
+from ..helpers.grids import without_processes
 from .conftest import QUICK
 
 ROWS = ["popularity", "item-knn", "hup", "recency", "vsknn"]
 
 
-@pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
+#: To start two processes takes longer than all that they do; one that is started is below.
+WORK = ["in one process", pytest.param("in two", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=WORK)
+def run(request, dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
     seen: list[tuple[int, int]] = []
-    results = compare(
-        dataset.path,
-        out,
-        models=ROWS,
-        seeds=2,
-        tuning=2,
-        overrides=QUICK,
-        jobs=2,
-        watcher=lambda done, total, ended: seen.append((done, total)),
-    )
+    with nullcontext() if request.param == "in two" else contextmanager(without_processes)():
+        results = compare(
+            dataset.path,
+            out,
+            models=ROWS,
+            seeds=2,
+            tuning=2,
+            overrides=QUICK,
+            jobs=2,
+            watcher=lambda done, total, ended: seen.append((done, total)),
+        )
     return out, results, seen
 
 
@@ -358,6 +365,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_a_process_that_dies_costs_its_task(dataset, tmp_path, monkeypatch):
     from hup.experiment.workers import Workers
 

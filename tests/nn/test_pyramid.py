@@ -164,7 +164,7 @@ VARIANTS = {
 @pytest.mark.parametrize("mask", [True, False])
 def test_profiles_equal_a_walk_run_by_run(variant, levels, mask):
     net = network("authors" if variant == "authors" else "paper", levels, *VARIANTS[variant])
-    histories = random_histories(levels, 12, levels, mask=mask)
+    histories = random_histories(levels, 6, levels, mask=mask)
     profiles = net(histories, pyramid_steps(histories, BUCKETS))
     named = ["micro", "item", *(f"category_{k}" for k in range(levels, 0, -1))]
     assert list(profiles) == (named[1:] if "nomicro" in variant or variant == "single" else named)

@@ -101,6 +101,7 @@ def uninterrupted(dataset_folder, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_epochs", [0, 2])
 def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(
     dataset_folder, uninterrupted, tmp_path, after_epochs
@@ -299,15 +300,15 @@ def test_a_loss_that_is_no_number_is_an_error(dataset):
 
 
 def test_overwriting_keeps_the_finished_model_until_there_is_a_new_one(dataset, tmp_path):
-    out = tmp_path / "model"
+    out, other = tmp_path / "model", config("training.seed=5", "training.epochs=2")
     old = weights(hup.HUP(config("training.epochs=1")).fit(dataset, out=out))
     (out / "evaluation").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        hup.HUP(config("training.seed=5")).fit(dataset, out=out, overwrite=True, observer=StopAfter(1))
+        hup.HUP(other).fit(dataset, out=out, overwrite=True, observer=StopAfter(1))
     assert_same(weights(hup.HUP.from_pretrained(out)), old)
     # The same command without --overwrite goes on with the new run, and then takes the old model's place.
-    new = weights(hup.HUP(config("training.seed=5")).fit(dataset, out=out))
-    assert_same(new, weights(hup.HUP(config("training.seed=5")).fit(dataset)))
+    new = weights(hup.HUP(other).fit(dataset, out=out))
+    assert_same(new, weights(hup.HUP(other).fit(dataset)))
     assert_same(weights(hup.HUP.from_pretrained(out)), new)
     assert not (out / "evaluation").exists(), "figures of the old model"
 
@@ -402,10 +403,10 @@ def test_two_runs_never_train_into_one_folder(dataset, tmp_path, kind):
                 another(overwrite=True)
 
     def another(*, overwrite: bool = False) -> None:
-        model = hup.HUP(config()) if kind == "trained" else Recency()
+        model = hup.HUP(config("training.epochs=1")) if kind == "trained" else Recency()
         fit(model, dataset, out, overwrite=overwrite)
 
-    hup.HUP(config()).fit(dataset, out=out, observer=MeanwhileAnother())
+    hup.HUP(config("training.epochs=1")).fit(dataset, out=out, observer=MeanwhileAnother())
     assert len(hup.load(out).metrics) > 0
     assert not (out / ".lock").exists()
     (out / ".lock").touch()  # as a run leaves it that was killed

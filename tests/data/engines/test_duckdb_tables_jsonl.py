@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hup.data import line_blocks
@@ -93,6 +93,7 @@ def one_engine(tmp_path_factory):
         yield engine
 
 
+@settings(max_examples=50)
 @given(lines=st.lists(LINES, max_size=15), block=st.sampled_from([1, 9, 4 << 20]))
 def test_lines_come_back(tmp_path_factory, one_engine, lines, block):
     names = ["user", "a.b", "item.é", "item.$", "/", "~1", "item", '"', "*"]

@@ -176,7 +176,7 @@ rules_of_any_kind = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     rows=logs(),
     rules=rules_of_any_kind,

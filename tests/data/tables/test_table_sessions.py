@@ -82,11 +82,12 @@ def test_events_come_in_order(cut, seed, chunk, batch_rows, monkeypatch):
     columns = cut.events()
     rows = gathered(batches)
     assert list(rows) == list(range(len(order)))
-    for place, number in enumerate(order):
-        begin = int(cut.sessions.offset[number])
-        events = slice(begin, begin + int(cut.sessions.length[number]))
-        for name in NAMES:
-            np.testing.assert_array_equal([row[name] for row in rows[place]], columns[name][events])
+    begins, lengths = cut.sessions.offset[order], cut.sessions.length[order]
+    assert [len(rows[place]) for place in range(len(order))] == lengths.tolist()
+    events = np.concatenate([np.arange(begin, begin + n) for begin, n in zip(begins, lengths, strict=True)])
+    for name in NAMES:
+        found = [row[name] for place in range(len(order)) for row in rows[place]]
+        np.testing.assert_array_equal(found, columns[name][events])
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 50, 10**6])

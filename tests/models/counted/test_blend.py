@@ -43,7 +43,7 @@ def fixed(kind: type[Blend], *weights: float, overrides: Sequence[str] = ()) -> 
     return made(kind, f"weights={{item={list(weights)}, category={list(weights)}}}", *overrides)
 
 
-@pytest.fixture(scope="module", params=["K=1", "K=3", "K=1, bare", "K=3, bare"])
+@pytest.fixture(scope="module", params=["K=1", "K=1, bare", "K=3, bare", pytest.param("K=3", marks=pytest.mark.slow)])
 def shop(request, shops, bare_shops) -> Dataset:
     return {"K=1": shops[1], "K=3": shops[3], **bare_shops}[request.param]
 

@@ -71,6 +71,11 @@ class Losses(Observer):
         self.records.append(sum(record["loss"].values()))
 
 
+#: What learns on one level of categories learns on more; that all have their networks is in the contract tests.
+one_level = pytest.mark.parametrize("dataset", [1], ids=["K=1"], indirect=True)
+
+
+@one_level
 @pytest.mark.parametrize("overrides", [(), ("network.loss='bpr_max'",), ("network.negatives=20", "network.tied=false")])
 def test_gru4rec_learns(dataset, overrides):
     watched = Losses()
@@ -78,6 +83,7 @@ def test_gru4rec_learns(dataset, overrides):
     assert watched.records[-1] < watched.records[0] - 0.1
 
 
+@one_level
 @pytest.mark.parametrize("overrides", [("network.dropout=0.0",), ("network.negatives=20", "network.tied=false")])
 def test_sasrec_learns(dataset, overrides):
     watched = Losses()
@@ -85,6 +91,7 @@ def test_sasrec_learns(dataset, overrides):
     assert watched.records[-1] < watched.records[0] - 0.1
 
 
+@one_level
 @pytest.mark.parametrize("kind", [TimeLSTM, SHRNN])
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_time_lstm_and_s_hrnn_learn(dataset, kind, variant):

@@ -171,7 +171,7 @@ def without(dataset, model: HUP, number: int) -> dict[Level, CoVisits]:
 )
 def test_live_states_are_asked_as_batches_are(dataset, changes):
     model = mixture(dataset, *changes)
-    for index in np.asarray(dataset.sessions("test"))[:8].tolist():
+    for index in np.asarray(dataset.sessions("test"))[:4].tolist():
         events = live_events(dataset, index)
         histories, _ = histories_and_targets(dataset, np.asarray([index]))
         events = events[: len(histories.item)]
