@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, get_args
 
 import numpy as np
@@ -270,6 +270,18 @@ class Dataset(Readable):
 def _day(milliseconds: int) -> str:
     """Write the day of a moment."""
     return str(np.datetime64(milliseconds, "ms").astype("datetime64[D]"))
+
+
+def refuse_path(value: object) -> None:
+    """Refuse the path of a dataset where the dataset itself is needed.
+
+    Raises
+    ------
+    HupError
+        If it is one.
+    """
+    if isinstance(value, (str, PurePath)):
+        raise HupError(f"The dataset is {str(value)!r}, expected what hup.Dataset.open({str(value)!r}) gives.")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hup.data.dataset import Dataset
+from hup.data.dataset import Dataset, refuse_path
 from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
 from hup.evaluation.choice import Choice
@@ -118,6 +118,9 @@ def evaluate(
     for value, choices in ((split, EvaluationSplit), (candidates, Candidates), (last_interval, LastInterval)):
         if value not in get_args(choices):
             raise HupError(f"There is no choice {value!r} here; expected {' or '.join(get_args(choices))}.")
+    refuse_path(dataset)
+    if not isinstance(model, Recommender):
+        raise HupError(f"The model is {model!r:.200}, expected what hup.load(folder) gives.")
     sessions = np.asarray(dataset.sessions(split), dtype=np.int64)
     if not len(sessions):
         raise HupError(

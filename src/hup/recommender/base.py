@@ -140,7 +140,7 @@ class Recommender(SavedModel):
             For a level that the model lacks, ``k`` below 1, or a restriction that does not fit the level.
         """
         self._check_question(level, k, restriction)
-        events = session_events(session or (), "session")
+        events = session_events(session, "session")
         if not events:
             return self._popular(level, k, restriction)
         check_now(now, events[-1])

@@ -181,7 +181,10 @@ class Restriction:
 def _names(names: Names) -> frozenset[str]:
     if isinstance(names, (str, Path)):
         return frozenset(names_from_file(Path(names), ["item"]))
-    return frozenset(str(name) for name in names)
+    try:
+        return frozenset(str(name) for name in names)
+    except TypeError:
+        raise HupError(f"{names!r} is neither a list of names nor a file of them.") from None
 
 
 def _is_in(names: pa.Array, wanted: frozenset[str]) -> Bools:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from torch import Tensor
 
 from hup.config import Section
-from hup.data.dataset import Behavior, Dataset
+from hup.data.dataset import Behavior, Dataset, refuse_path
 from hup.data.item_columns import ITEM_COLUMNS, ItemColumns
 from hup.data.manifest import ItemColumnsInfo, Preparation, SplitBounds
 from hup.errors import HupError
@@ -61,6 +61,8 @@ class SavedModel(Readable, ABC):
     options: ClassVar[type[Section]] = Section
 
     def __init__(self, config: Section | None = None) -> None:
+        if config is not None and not isinstance(config, self.options):
+            raise HupError(f"The configuration is {config!r:.200}, expected a {self.options.__name__}.")
         self.config = self.options() if config is None else config
         self.name = self.kind
         self.metrics: dict[str, Any] = {}
@@ -86,6 +88,7 @@ class SavedModel(Readable, ABC):
 
     def _take(self, dataset: Dataset) -> None:
         """Take over the dataset's training vocabulary, and note which dataset it is."""
+        refuse_path(dataset)
         self._vocabulary = Vocabulary.of(dataset)
         self.dataset_fingerprint = dataset.fingerprint
         self.dataset_bounds = dataset.manifest.split.bounds

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hup.data.dataset import Dataset
+from hup.data.dataset import Dataset, refuse_path
 from hup.errors import HupError
 
 Ints = NDArray[np.int64]
@@ -60,6 +60,7 @@ def asked(dataset: Dataset, users: Names | None = None, sessions: Names | None =
     HupError
         Both are given; the dataset names no users; or it has no such user, no such session, or several of that name.
     """
+    refuse_path(dataset)
     if users is not None and sessions is not None:
         raise HupError("Both users and sessions are given, expected one of them.")
     if sessions is not None:

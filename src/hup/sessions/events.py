@@ -211,8 +211,16 @@ def events_from_jsonl(text: str, source: str = "session") -> list[Event]:
     return in_time_order(events, source)
 
 
-def session_events(session: Iterable[Event | Mapping[str, Any]], source: str) -> list[Event]:
-    """Take the events of a session, oldest first; see :meth:`Event.of` and :func:`in_time_order`."""
+def session_events(session: Iterable[Event | Mapping[str, Any]] | None, source: str) -> list[Event]:
+    """Take the events of a session, oldest first, or none; see :meth:`Event.of` and :func:`in_time_order`."""
+    if session is None:
+        return []
+    is_one = isinstance(session, (str, bytes, Mapping, Event))
+    if is_one or hasattr(session, "columns") or not isinstance(session, Iterable):  # a frame would give its columns
+        raise HupError(
+            f"The {source} is of type {type(session).__name__}, expected a list of events; of a data frame, its rows "
+            "as dictionaries."
+        )
     return in_time_order([Event.of(event, f"event {n}") for n, event in enumerate(session, 1)], source)
 
 

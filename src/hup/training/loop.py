@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hup.data.dataset import Dataset
+from hup.data.dataset import Dataset, refuse_path
 from hup.errors import HupError
 from hup.evaluation.metrics import cutoff, mean_gains, recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
@@ -91,6 +91,7 @@ def train(
     """
     observer = observer or Observer()
     config = model.config
+    refuse_path(dataset)
     sessions, notes = training_sessions(dataset, config.sessions)
     for note in notes:
         observer.note(note)

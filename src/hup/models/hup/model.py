@@ -231,7 +231,7 @@ class HUP(TrainedRecommender):
         if isinstance(session, bytes):
             return restored(session, self.output.live)
         before = [session_events(one, "earlier session") for one in earlier]
-        return self.output.live.state(session_events(session or (), "session"), before)
+        return self.output.live.state(session_events(session, "session"), before)
 
     def state_bytes(self, state: ProfileState) -> bytes:
         """Give a state as bytes, to be kept anywhere; :meth:`state` takes them.
