@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import hup
+from hup.cli.console import console
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.models.hup.model import HUP
@@ -94,7 +95,8 @@ def test_titles_are_shown_by_themselves(ask, folder):
     assert "price" not in done.stdout
 
 
-def test_columns_are_chosen(ask, folder):
+def test_columns_are_chosen(ask, folder, monkeypatch):
+    monkeypatch.setattr(console, "_width", 200)  # a narrow terminal breaks heads
     done = ask("--user", user_of(folder), "-k", 5, "--show", "price, title")
     assert done.exit_code == 0, done.output
     heads = done.stdout.splitlines()[2].split()

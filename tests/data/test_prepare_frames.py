@@ -181,7 +181,7 @@ def test_an_index_without_a_name_is_no_column(tmp_path):
     """As pandas leaves one behind after rows were chosen: it would travel with the items, and be shown."""
     items = pandas.DataFrame({"sku": ["a", "b", "c"], "name": ["A", "B", "C"]}).iloc[[2, 0, 1]]
     assert "__index_level_0__" in pa.Table.from_pandas(items).column_names
-    table = {"user": ["u"] * 3, "item": ["a", "b", "c"], "behavior": ["view"] * 3, "timestamp": [1.7e9, 1.7e9 + 1, 1.7e9 + 2]}
+    table = {"user": ["u"] * 3, "item": ["a", "b", "c"], "behavior": ["view"] * 3, "timestamp": [1.7e9] * 3}
     frame = pandas.DataFrame(table).iloc[[0, 2, 1]]
     dataset = hup.prepare(frame, items=items, out=tmp_path / "dataset")
     assert list(dataset.item_columns.info.columns) == ["name"]
