@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import hup
 from hup.data.dataset import Dataset
 from hup.data.folds import folds
+from hup.errors import HupError
 from hup.evaluation import evaluate
 from hup.evaluation.metrics import mean_gains, recall, reciprocal_rank
 from hup.evaluation.significance import holm, paired_t_test
@@ -417,3 +418,9 @@ def test_every_row_can_be_made_and_tuned(row: Row):
         config = json.loads(model.config.model_dump_json())
         assert config.get("seed", config.get("training", {}).get("seed", 3)) == 3
         assert config.get("sessions", {}).get("last_interval", "keep") == "keep"
+
+
+def test_two_runs_never_work_in_one_folder(dataset, tmp_path):
+    with RunFolder(tmp_path / "run").held(), pytest.raises(HupError, match=r"Another run works in .*run"):
+        compare(dataset.path, tmp_path / "run", models=["recency"], seeds=1, tuning=1, jobs=1)
+    assert list((tmp_path / "run").iterdir()) == []

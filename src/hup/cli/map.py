@@ -13,6 +13,7 @@ from rich.markup import escape
 from hup.cli.console import EXIT_ERROR, console, note, progress, results_table
 from hup.cli.documents import print_json, proposal_document
 from hup.errors import HupError, command_line
+from hup.files import write_aside
 
 if TYPE_CHECKING:
     from hup.proposing.propose import Proposal
@@ -129,11 +130,8 @@ def _finish(proposal: Proposal, sample: TableSample, given: list[str], out: Path
         note(f"These are the columns of the built-in mapping {known}.")
     if out is not None:
         text = proposal_toml(proposal, command_line(*given), command)
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise HupError(f"{out}: cannot be written ({error.strerror or error}).") from error
+        with write_aside(out) as aside:
+            aside.write_text(text, encoding="utf-8")
         note(f"Written to {out}")
     lacking = list(_lacking(proposal, out)) if proposal.mapping is None else []
     if out is None and known is None:

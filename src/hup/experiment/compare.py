@@ -141,45 +141,46 @@ def run_grid(
     for row in rows:
         row.config()  # a setting that is wrong is told before anything runs
     jobs = jobs or os.cpu_count() or 1
-    request = folder.take(
-        Request(
-            dataset=str(opened.path),
-            fingerprint=opened.fingerprint,
-            rows=[asdict(row) | {"overrides": list(row.overrides)} for row in rows],  # as JSON gives them back
-            seeds=sorted(seeds),
-            protocol=protocol,
-            tuning=tuning,
-            tuning_trained=tuning_trained,
-            label=label or opened.path.resolve().name,
-            command=_command(),
-            version=__version__,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            facts=dataset_facts(opened),
-            swept=swept,
-            jobs=jobs,
-            metrics=list(choice.metrics),
-            at=list(choice.at),
-        ),
-        order=[row.name for row in all_rows(["paper", *(name for name in preset_names() if name != "paper")])],
-    )
-    grid, started = Grid(opened, folder, protocol), time.perf_counter()
-    plan = _Plan(grid, rows, sorted(seeds), request, retry_failed)
-    if plan.left:
-        workers, done = Workers(opened.path, folder.path, protocol, min(jobs, plan.left)), 0
-        if watcher is not None:
-            watcher(0, plan.left, None)
-        total = plan.left
-        try:
-            for ended in workers.run(plan.next):
-                if ended.failed is not None:
-                    grid.fail(ended.task, ended.failed)
-                plan.ended(ended.task)
-                done += 1
-                if watcher is not None:
-                    watcher(done, total, ended)
-        finally:
-            request.seconds += round(time.perf_counter() - started, 1)
-            folder.write(request)
+    with folder.held():
+        request = folder.take(
+            Request(
+                dataset=str(opened.path),
+                fingerprint=opened.fingerprint,
+                rows=[asdict(row) | {"overrides": list(row.overrides)} for row in rows],  # as JSON gives them back
+                seeds=sorted(seeds),
+                protocol=protocol,
+                tuning=tuning,
+                tuning_trained=tuning_trained,
+                label=label or opened.path.resolve().name,
+                command=_command(),
+                version=__version__,
+                date=datetime.now(UTC).isoformat(timespec="seconds"),
+                facts=dataset_facts(opened),
+                swept=swept,
+                jobs=jobs,
+                metrics=list(choice.metrics),
+                at=list(choice.at),
+            ),
+            order=[row.name for row in all_rows(["paper", *(name for name in preset_names() if name != "paper")])],
+        )
+        grid, started = Grid(opened, folder, protocol), time.perf_counter()
+        plan = _Plan(grid, rows, sorted(seeds), request, retry_failed)
+        if plan.left:
+            workers, done = Workers(opened.path, folder.path, protocol, min(jobs, plan.left)), 0
+            if watcher is not None:
+                watcher(0, plan.left, None)
+            total = plan.left
+            try:
+                for ended in workers.run(plan.next):
+                    if ended.failed is not None:
+                        grid.fail(ended.task, ended.failed)
+                    plan.ended(ended.task)
+                    done += 1
+                    if watcher is not None:
+                        watcher(done, total, ended)
+            finally:
+                request.seconds += round(time.perf_counter() - started, 1)
+                folder.write(request)
     return read_results(folder.path)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hup.errors import HupError
 from hup.evaluation.choice import Choice
 from hup.evaluation.exposure_file import counted_cutoffs
 from hup.evaluation.metrics import MAIN
+from hup.files import locked
 from hup.recommender.model_folder import read_json, write_json
 
 FORMAT = 2
@@ -88,6 +90,21 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder while the block lasts: each would find the other's models half trained.
+
+        Raises
+        ------
+        HupError
+            Another run works in it, or it cannot be written.
+        """
+        if self.path.is_file():
+            raise HupError(f"{self.path} is a file, expected a folder for the run.")
+        busy = f"Another run works in {self.path}. Wait for it, or choose another --out."
+        with locked(self.path / ".lock", busy):
+            yield
+
     def take(self, wanted: Request, order: Sequence[str] = ()) -> Request:
         """Make the folder ready for a request, joined with what it already holds: more rows, seeds, another label.
 
@@ -99,8 +116,6 @@ class RunFolder:
             If it is no run folder, or one of another dataset, protocol, tuning budget, sweep, or of rows that are made
             otherwise.
         """
-        if self.path.is_file():
-            raise HupError(f"{self.path} is a file, expected a folder for the run.")
         if not (self.path / RUN).is_file():
             if self.path.is_dir() and any(path.name[0] != "." for path in self.path.iterdir()):
                 raise HupError(f"{self.path} holds something else than a run. Choose an empty or new folder.")
