@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.recommender.candidates import Scores
@@ -41,21 +42,30 @@ def best_columns(values: Tensor, k: int) -> Best:
     score, place = torch.topk(values, k)
     last = score[:, -1:]
     # Where candidates beyond the k score as the last of them does, topk has taken any of these.
-    at_least_last = torch.from_numpy(np.count_nonzero((values >= last).numpy(), axis=1))
-    crowded = ((at_least_last > k) & torch.isfinite(last.squeeze(1))).nonzero().squeeze(1)
-    for rows in crowded.split(max(1, _CELLS_PER_BLOCK // values.shape[1])):
-        place[rows] = _first_of_equals(values[rows], last[rows], k)
+    at_least_last = (values >= last).numpy()
+    crowded = np.flatnonzero((np.count_nonzero(at_least_last, axis=1) > k) & torch.isfinite(last[:, 0]).numpy())
+    for low in range(0, len(crowded), block := max(1, _CELLS_PER_BLOCK // values.shape[1])):
+        rows = crowded[low : low + block]
+        row, column = np.nonzero(at_least_last[rows])
+        equal = (values[rows[row], column] == last[rows[row], 0]).numpy()
+        place[rows] = torch.from_numpy(_first_of_equals(row, column, equal, k))
     place = place.sort(dim=1).values
     score, order = values.gather(1, place).sort(dim=1, descending=True, stable=True)
     return Best(place.gather(1, order).masked_fill(torch.isneginf(score), -1), score)
 
 
-def _first_of_equals(values: Tensor, last: Tensor, k: int) -> Tensor:
-    """Columns ``(R, k)`` of all that is above the k-th score, and the first of those that are equal to it."""
-    above, equal = values > last, values == last
-    left = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= left))
-    return chosen.nonzero()[:, 1].view(-1, k)
+def _first_of_equals(
+    row: NDArray[np.int64], column: NDArray[np.int64], equal: NDArray[np.bool_], k: int
+) -> NDArray[np.int64]:
+    """Columns ``(R, k)`` of all that is above the k-th score, and the first of those that are equal to it.
+
+    ``row``, ``column`` and whether it is equal are ``(N,)``, of all that is not below the k-th score, in order.
+    """
+    left = k - np.bincount(row, weights=~equal).astype(np.int64)
+    place = np.cumsum(equal)  # among equals; those of earlier rows are taken off
+    earlier = np.concatenate([[0], np.cumsum(np.bincount(row, weights=equal).astype(np.int64))[:-1]])
+    chosen: NDArray[np.int64] = column[~equal | (place - earlier[row] <= left[row])]
+    return chosen.reshape(-1, k)
 
 
 def candidate_scores(

@@ -28,20 +28,22 @@ class EvidenceRecommender(Recommender):
         """
         self._check_level(level)
         # In double precision: 1 + a small share would be 1 in single precision, and so a tie.
-        evidence = share_of_highest(self.evidence(histories, level).double())
+        known = share_of_highest(self.evidence(histories, level), torch.float64)
         grades = popularity_grades(self.vocabulary, level)
         below = grades / (grades.max() + 1) if len(grades) else grades
-        codes = histories.own_unknown(level, evidence.shape[1]).codes
+        codes = histories.own_unknown(level, known.shape[1]).codes
+        some = known > 0
         return Scores(
-            known=torch.where(evidence > 0, 1 + evidence, below.to(evidence.dtype)),
-            own=torch.zeros(codes.shape, dtype=evidence.dtype),
+            known=torch.where(some, known.add_(1), below.to(known.dtype)),
+            own=torch.zeros(codes.shape, dtype=known.dtype),
             own_codes=codes,
         )
 
 
-def share_of_highest(evidence: Tensor) -> Tensor:
-    """Divide every row ``(B, n)`` by its highest value; rows of 0 stay so."""
+def share_of_highest(evidence: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Divide every row ``(B, n)`` by its highest value, in the precision asked for; rows of 0 stay so."""
+    dtype = dtype or evidence.dtype
     if not evidence.shape[1]:
-        return evidence
-    highest = evidence.amax(dim=1, keepdim=True)
+        return evidence.to(dtype)
+    highest = evidence.amax(dim=1, keepdim=True).to(dtype)
     return evidence / torch.where(highest > 0, highest, 1)

@@ -69,7 +69,7 @@ class STAN(SessionKNN):
         sizes = np.diff(index.offsets)[neighbors.session] * visits.length[neighbors.row]
         age = (index.n_sessions - 1 - neighbors.session) / max(index.n_sessions, 1)
         similarity = neighbors.similarity / np.sqrt(np.maximum(sizes, 1)) * _fading(age, config.session_decay)
-        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors, index.n_sessions)
+        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors)
         pair, code, place = index.entries(neighbors)
         shared = neighbors.place if config.shared == "history" else neighbors.last_place
         value = similarity[pair] * _fading(np.abs(place - shared[pair]), config.item_decay)

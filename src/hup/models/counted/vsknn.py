@@ -13,7 +13,15 @@ from torch import Tensor
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.evidence import EvidenceRecommender
-from hup.models.counted.session_index import LastVisits, Neighbors, SessionIndex, last_visits, most_similar, summed
+from hup.models.counted.session_index import (
+    LastVisits,
+    Neighbors,
+    SessionIndex,
+    last_visits,
+    most_similar,
+    newest,
+    summed,
+)
 from hup.sessions.batches import Histories
 from hup.sessions.runs import training_runs
 
@@ -69,8 +77,7 @@ class SessionKNN(EvidenceRecommender):
 
         They are among the newest of each code they have, so the index, which keeps no others, misses none of them.
         """
-        sharing = index.neighbors(visits, weight)
-        return most_similar(sharing, sharing.session.astype(np.float64), self.config.newest, index.n_sessions)[0]
+        return newest(index.neighbors(visits, weight), self.config.newest)
 
 
 class VSKNNConfig(SessionKNNConfig):
@@ -126,7 +133,7 @@ class VSKNN(SessionKNN):
         similarity = neighbors.similarity
         if config.cosine:
             similarity = similarity / np.sqrt(np.diff(index.offsets)[neighbors.session])
-        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors, index.n_sessions)
+        neighbors, similarity = most_similar(neighbors, similarity, config.neighbors)
         pair, code, _ = index.entries(neighbors)
         value = similarity * decayed(neighbors.back, config.item_decay, config.span)
         counted = value[pair] * (1 + config.idf_weight * rarity[code])
