@@ -49,3 +49,13 @@ def invoke():
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
     return run
+
+
+@pytest.fixture
+def ask(folder, invoke):
+    """Recommend for sessions of the dataset in a test's own `folder`, by a model there."""
+
+    def ask(*arguments: object, model: str = "model") -> Result:
+        return invoke("recommend", folder / model, "--dataset", folder / "dataset", *arguments)
+
+    return ask

@@ -40,14 +40,6 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def ask(folder, invoke):
-    def ask(*arguments: object, model: str = "model"):
-        return invoke("recommend", folder / model, "--dataset", folder / "dataset", *arguments)
-
-    return ask
-
-
 def user_of(folder: Path) -> str:
     return Dataset.open(folder / "dataset").users[0].as_py()
 

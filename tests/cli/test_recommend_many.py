@@ -35,14 +35,6 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def ask(folder, invoke):
-    def ask(*arguments: object, model: str = "model"):
-        return invoke("recommend", folder / model, "--dataset", folder / "dataset", *arguments)
-
-    return ask
-
-
 def rows_of(path: Path) -> list[dict]:
     return pq.read_table(path).to_pylist()
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hup.cli.console import console, error_console, grid_watcher, note
+from hup.cli.console import grid_watcher, note
+from hup.cli.documents import FiguresFile, figures_written
 from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
 
 
@@ -48,9 +49,7 @@ def compare(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     at: AtOption = None,
     metrics: MetricsOption = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
-    ] = None,
+    json: FiguresFile = None,
 ) -> None:
     """Train and judge many models under one protocol, with significance.
 
@@ -79,20 +78,15 @@ def compare(
             at=further,
             metrics=names,
         )
-    to_standard_output = json is not None and str(json) == "-"
-    shown = error_console if to_standard_output else console
-    for table in grid_tables(results):
-        shown.print(table)
-        shown.print()
-    shown.print(
-        "Figures in %, means over seeds, with 95 % bootstrap intervals over sessions; bold: the best; * better than "
-        "every other row (two-sided paired t-test, p < 0.01 after Holm).",
-        highlight=False,
-    )
-    if to_standard_output:
-        typer.echo(results.to_json(), nl=False)
-    elif json is not None:
-        results.write_json(json)
+    with figures_written(results, json) as shown:
+        for table in grid_tables(results):
+            shown.print(table)
+            shown.print()
+        shown.print(
+            "Figures in %, means over seeds, with 95 % bootstrap intervals over sessions; bold: the best; * better "
+            "than every other row (two-sided paired t-test, p < 0.01 after Holm).",
+            highlight=False,
+        )
     failed = [row for row in results.rows if row.failed is not None]
     for row in failed:
         note(f"{row.row} has no figures: {row.failed}")

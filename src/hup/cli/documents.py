@@ -1,19 +1,31 @@
-"""What ``--json`` prints: one document on standard output, and nothing else there."""
+"""What ``--json`` prints or writes: one document, and on standard output nothing else beside it."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hup.cli.console import console, error_console
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hup.data.dataset import Dataset
     from hup.data.manifest import SplitName
+    from hup.evaluation import Evaluation
+    from hup.experiment import Results
     from hup.proposing.propose import Proposal
+
+FiguresFile = Annotated[
+    Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
+]
 
 
 def print_json(content: Any) -> None:
@@ -23,6 +35,22 @@ def print_json(content: Any) -> None:
     has_all_letters = (sys.stdout.encoding or "").lower().startswith("utf")
     finite = to_jsonable_python(content, inf_nan_mode="null")
     typer.echo(json.dumps(finite, indent=2, ensure_ascii=not has_all_letters, allow_nan=False))
+
+
+@contextmanager
+def figures_written(result: Evaluation | Results, path: Path | None) -> Iterator[Console]:
+    """Write the figures where they are wanted, and give the console for the tables.
+
+    A file comes before the tables: whoever reads these may go away, as with ``| head``.
+    """
+    if path is None:
+        yield console
+    elif str(path) == "-":
+        yield error_console
+        typer.echo(result.to_json(), nl=False)
+    else:
+        result.write_json(path)
+        yield console
 
 
 def dataset_document(dataset: Dataset) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hup.cli.console import console, error_console, note, progress
+from hup.cli.console import error_console, note, progress
+from hup.cli.documents import FiguresFile, figures_written
 from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
 from hup.errors import HupError
 
@@ -46,9 +47,7 @@ def evaluate(
     dataset: Annotated[
         Path, typer.Argument(help="Dataset folder that the model was trained on, or that --append made of it.")
     ],
-    json: Annotated[
-        Path | None, typer.Option(help="Write the figures to this file, too; - is standard output.", dir_okay=False)
-    ] = None,
+    json: FiguresFile = None,
     split: Annotated[SplitChoice, typer.Option(help="Whose sessions to rank.")] = SplitChoice.TEST,
     candidates: Annotated[
         CandidatesChoice,
@@ -100,16 +99,11 @@ def evaluate(
             f"The model was trained on an earlier state of this dataset ({trained_on[:12]}): what is new in training "
             f"since then is ranked last, while recency and popularity know it."
         )
-    to_standard_output = json is not None and str(json) == "-"
-    # Files first: whoever reads the tables may go away, as with `| head`.
-    if json is not None and not to_standard_output:
-        evaluation.write_json(json)
     kept = model / "evaluation" / f"{opened.fingerprint[:12]}-{split}-{candidates}-{last_interval}.json"
-    what_became = _keep(evaluation, kept)
-    _show(evaluation, split, error_console if to_standard_output else console)
-    _warn(evaluation, recommender.name)
-    if to_standard_output:
-        typer.echo(evaluation.to_json(), nl=False)
+    with figures_written(evaluation, json) as out:
+        what_became = _keep(evaluation, kept)
+        _show(evaluation, split, out)
+        _warn(evaluation, recommender.name)
     note(what_became)
 
 

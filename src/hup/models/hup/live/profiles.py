@@ -62,6 +62,12 @@ class LiveProfiles:
         return SessionReader(self.vocabulary)
 
     @cached_property
+    def ends(self) -> tuple[list[float], list[float]]:
+        """Upper edges of the buckets of intervals, and of dwells, in milliseconds."""
+        interval, dwell = ([edge * 1000 for edge in edges] for edges in (self.buckets.interval, self.buckets.dwell))
+        return interval, dwell
+
+    @cached_property
     def pyramid(self) -> SinglePyramid:
         """The network's twin for one user at a time."""
         return SinglePyramid(self.network)
@@ -173,16 +179,16 @@ class LiveProfiles:
 
     def _codes(self, state: ProfileState, run: OpenRun, times: Sequence[int], dwell: Sequence[int]) -> Run:
         """Give the open run in codes; times in milliseconds."""
-        seen = state.items[run.first.item]
+        seen, (of_interval, of_dwell) = state.items[run.first.item], self.ends
         return Run(
             seen.code,
             seen.path,
             np.array([self.reader.behavior(event) for event in run.events]),
-            np.array([_bucket(time, self.buckets.interval) for time in times]),
-            [_bucket(time, self.buckets.dwell) for time in dwell],
+            np.array([_bucket(time, of_interval) for time in times]),
+            [_bucket(time, of_dwell) for time in dwell],
         )
 
 
-def _bucket(time: int, edges: Sequence[float]) -> int:
+def _bucket(time: int, ends: Sequence[float]) -> int:
     """Give the bucket of milliseconds its number, as :func:`hup.sessions.levels.number_of_bucket` does."""
-    return 0 if time == UNKNOWN else bisect_left([edge * 1000 for edge in edges], time) + 1
+    return 0 if time == UNKNOWN else bisect_left(ends, time) + 1
