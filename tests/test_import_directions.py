@@ -37,9 +37,10 @@ MAY_IMPORT = {
         *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
         "experiment",
     },
+    "serving": {"errors", "files", "config", "simulator", "data", "sessions", "recommender", "models"},
     "cli": {
         *("errors", "files", "config", "simulator", "data", "proposing", "sessions", "recommender", "evaluation"),
-        *("training", "models", "experiment", "report"),
+        *("training", "models", "experiment", "report", "serving"),
     },
 }
 
