@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.data.taxonomy import NO_CATEGORY
-from hup.recommender.recommendations import origin_of, own_candidates, popular, rank, reasons
+from hup.recommender.recommendations import origins_of, own_candidates, popular, rank, reasons
 from hup.recommender.vocabulary import SessionReader, Vocabulary
 from hup.sessions.events import Event
 
@@ -120,7 +121,7 @@ def test_reasons_are_the_sums_of_what_visits_weigh(level, weights):
 def test_an_origin_shares_a_probability_out(repeat, memory, popularity, profile):
     visited = ["b", "a", "d", "b", "newer"]
     score = sum(repeat) + sum(memory) + popularity + profile
-    found = origin_of(items_of(visited), visited, "item", score, repeat, memory, profile)
+    [found] = origins_of(items_of(visited), visited, "item", *map(np.asarray, ([score], [repeat], [memory], [profile])))
     shares = [part / score for part in (sum(repeat), sum(memory), popularity, profile)]
     assert [found.repeat, found.memory, found.popularity, found.profile] == pytest.approx(shares, abs=1e-9)
     by_visit = [(one + other) / score for one, other in zip(repeat, memory, strict=True)]
@@ -130,7 +131,8 @@ def test_an_origin_shares_a_probability_out(repeat, memory, popularity, profile)
 
 def test_an_origin_of_more_than_the_probability_is_all_there_is():
     """What repeat, memory and profile bring was rounded up; popularity has nothing left."""
-    found = origin_of(items_of(["b"]), ["b"], "item", 0.5, [0.3], [0.15], 0.15)
+    found, nothing = origins_of(
+        items_of(["b"]), ["b"], "item", *map(np.asarray, ([0.5, 0.0], [[0.3], [0.0]], [[0.15], [0.0]], [0.15, 0.0]))
+    )
     assert (found.repeat, found.memory, found.popularity, found.profile) == (0.5, 0.25, 0, 0.25)
-    nothing = origin_of(items_of(["b"]), ["b"], "item", 0.0, [0.0], [0.0], 0.0)
     assert (nothing.repeat, nothing.memory, nothing.runs) == (0, 0, ())

@@ -66,8 +66,17 @@ class Mixed:
     memory: Tensor
 
 
-class _Attention(nn.Module):
-    """Scores of visits: a linear rule that is there from the start, and a two-layer network that starts as nothing."""
+class Attention(nn.Module):
+    """Scores of visits: a linear rule that is there from the start, and a two-layer network that starts as nothing.
+
+    Parameters
+    ----------
+    n_signals : int
+    hidden : int
+    n_scores : int
+    start : float
+        Of the rule: what the first signal counts.
+    """
 
     def __init__(self, n_signals: int, hidden: int, n_scores: int, start: float) -> None:
         super().__init__()
@@ -79,6 +88,7 @@ class _Attention(nn.Module):
         self.rule.weight.data[:, 0] = start
 
     def forward(self, signals: Tensor) -> Tensor:
+        """Score visits with signals ``(P, F)``: ``(P, n_scores)``."""
         scores: Tensor = self.rule(signals) + self.score(torch.tanh(self.signals(signals)))
         return scores
 
@@ -102,8 +112,8 @@ class Mixture(nn.Module):
     ) -> None:
         super().__init__()
         self.has = (repeat, memory, True, True)
-        self.pointer = _Attention(n_signals, hidden, 1, -_RECENCY)
-        self.neighbors = _Attention(n_signals + N_RELATIONS, hidden, N_RELATIONS, -1.0)
+        self.pointer = Attention(n_signals, hidden, 1, -_RECENCY)
+        self.neighbors = Attention(n_signals + N_RELATIONS, hidden, N_RELATIONS, -1.0)
         self.context = nn.Linear(n_context + 1, hidden)
         self.part = nn.Linear(hidden, len(_START))
         nn.init.zeros_(self.part.weight)

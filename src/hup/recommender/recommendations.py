@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.item_columns import check_shown, titles
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 10
+_RUNS_SHOWN = 3  # of what an origin came from
+
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -316,41 +320,59 @@ def reasons(
         Whose names to give: ``"item"`` or ``"category_k"``.
     weights : sequence of float
     """
+    of_level = Level(level)
     shares: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
     for item, weight in zip(visited, weights, strict=True):
-        names = _names(items[item], Level(level))
-        shares[names[-1] if Level(level).is_category else item, names] += weight
+        shares[_named(items[item], item, of_level)] += weight
     most_first = sorted(shares.items(), key=lambda share: -share[1])
     return tuple(Reason(name, weight, path) for (name, path), weight in most_first)
 
 
-def origin_of(
+def origins_of(
     items: Mapping[str, Seen],
     visited: Sequence[str],
     level: str,
-    score: float,
-    repeat: Sequence[float],
-    memory: Sequence[float],
-    profile: float,
-) -> Origin:
-    """Sum up what brings a probability about.
+    score: Floats,
+    repeat: Floats,
+    memory: Floats,
+    profile: Floats,
+) -> list[Origin]:
+    """Sum up what brings the probabilities of ``C`` codes about.
 
     Parameters
     ----------
     items, visited, level
         As for :func:`reasons`.
-    score : float
-        The probability.
-    repeat, memory : sequence of float
-        What each visit brings to it.
-    profile : float
-        What the profile brings to it; the rest is popularity's.
+    score : ndarray
+        ``(C,)``, the probabilities.
+    repeat, memory : ndarray
+        ``(C, P)``, what each visit brings to them.
+    profile : ndarray
+        ``(C,)``, what the profile brings to them; the rest is popularity's.
     """
-    total = max(score, sum(repeat) + sum(memory) + profile, 1e-30)
-    shares = [(one + other) / total for one, other in zip(repeat, memory, strict=True)]
-    runs = tuple(run for run in reasons(items, visited, level, shares)[:3] if run.weight > 0)
-    again, near, fits = sum(repeat) / total, sum(memory) / total, profile / total
-    return Origin(again, near, max(0.0, 1 - again - near - fits), fits, runs)
+    again, near = repeat.sum(axis=1), memory.sum(axis=1)
+    total = np.maximum(np.maximum(score, again + near + profile), 1e-30)
+    again, near, fits = again / total, near / total, profile / total
+    rest = np.maximum(0, 1 - again - near - fits)
+    named = [_named(items[item], item, Level(level)) for item in visited]
+    number = {name: place for place, name in enumerate(dict.fromkeys(named))}  # visits may be of one name
+    names = list(number)
+    shares = np.zeros((len(score), len(number)))
+    np.add.at(shares.T, [number[name] for name in named], ((repeat + memory) / total[:, None]).T)
+    most = np.argsort(-shares, axis=1, kind="stable")[:, :_RUNS_SHOWN]
+    of_most = zip(most.tolist(), np.take_along_axis(shares, most, axis=1).tolist(), strict=True)
+    runs = [
+        tuple(Reason(names[place][0], share, names[place][1]) for place, share in zip(*of_code, strict=True) if share)
+        for of_code in of_most
+    ]
+    parts = (again.tolist(), near.tolist(), rest.tolist(), fits.tolist(), runs)
+    return [Origin(*of_code) for of_code in zip(*parts, strict=True)]
+
+
+def _named(seen: Seen, item: str, level: Level) -> tuple[str, tuple[str, ...]]:
+    """Name of an item, or of its category of a level, with its path of names."""
+    names = _names(seen, level)
+    return names[-1] if level.is_category else item, names
 
 
 def _code(seen: Seen, level: Level) -> int:

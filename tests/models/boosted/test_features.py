@@ -8,7 +8,7 @@ import pytest
 from hup.models.boosted.candidates import Candidates, candidates_of
 from hup.models.boosted.counted import shares_of
 from hup.models.boosted.features import features
-from hup.models.hup.mixture.visits import SIGNALS
+from hup.models.hup.mixture.visit_signals import SIGNALS
 from hup.sessions.levels import ITEM
 
 

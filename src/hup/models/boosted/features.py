@@ -13,7 +13,7 @@ from hup.models.boosted.counted import Counted, coarser
 from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
-from hup.models.hup.mixture.visits import CONTEXT, SIGNALS
+from hup.models.hup.mixture.visit_signals import CONTEXT, SIGNALS
 from hup.sessions.levels import ITEM, Level
 
 Ints = NDArray[np.int64]

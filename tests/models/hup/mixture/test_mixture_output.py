@@ -199,12 +199,11 @@ def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, de
     output_of(model).network.weights.data[:] = torch.tensor([dense, 0.0, 0.0, 1.0, 1.0])
     output_of(model).network.weights.data[0, 1] = similar
     events = live_events(dataset, int(dataset.sessions("test")[0]))
-    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test"))[:1])
-    asked = output_of(model).ask(histories)
+    output = output_of(model)
+    asked, _ = output.asked(model.state(events), None)
     for level in map(Level, model.levels):
-        with torch.inference_mode():
-            counted = asked.counted(level)
-            made = asked.contributions(level, [*range(counted.known.shape[1]), *counted.code.tolist()])
+        counted = asked.levels[level].counted
+        made = asked.levels[level].contributions([*range(len(counted.known)), *counted.code.tolist()])
         share = dense + similar * (level == "item")
         assert float(made.profile.sum()) == pytest.approx(share * float(counted.mass), abs=1e-4)
         assert float(made.total.sum()) == pytest.approx(float(counted.mass), abs=1e-4)

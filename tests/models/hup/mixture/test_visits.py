@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hup.models.hup.mixture.visits import CONTEXT, SIGNALS, joined, last_runs, run_table, spread, visit_sizes, visits_of
+from hup.models.hup.mixture.visit_signals import CONTEXT, SIGNALS, visit_sizes
+from hup.models.hup.mixture.visits import joined, last_runs, run_table, spread, visits_of
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level
 

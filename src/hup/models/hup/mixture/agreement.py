@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hup.sessions.levels import Level
 
-_LEAST = 1e-12
+LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def agreed(
     for finer, level in reversed(list(pairwise(made))):
         mass = made[finer].mass
         shared = shared_out(made[finer], parents[finer], made[level])
-        made[finer] = shared.times(mass / shared.mass.clamp(min=_LEAST))
+        made[finer] = shared.times(mass / shared.mass.clamp(min=LEAST))
     return made
 
 
@@ -110,10 +110,10 @@ def pooled(own: Distribution, said: Distribution, trust: float) -> Distribution:
     """
 
     def pool(first: Tensor, second: Tensor) -> Tensor:
-        return torch.exp((1 - trust) * first.clamp(min=_LEAST).log() + trust * second.clamp(min=_LEAST).log())
+        return torch.exp((1 - trust) * first.clamp(min=LEAST).log() + trust * second.clamp(min=LEAST).log())
 
     both = replace(own, known=pool(own.known, said.known), probability=pool(own.probability, said.probability))
-    return both.times(own.mass / both.mass.clamp(min=_LEAST))
+    return both.times(own.mass / both.mass.clamp(min=LEAST))
 
 
 def without_current(items: Distribution, current: Tensor) -> Distribution:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hup.models.hup.mixture.visits import EARLIER, RunTable, run_table
+from hup.models.hup.mixture.visit_signals import EARLIER
+from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.sessions.batches import Histories
 from hup.sessions.earlier import earlier_sessions
 

@@ -17,7 +17,8 @@ from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.own_counts import OwnCoVisits
 from hup.models.hup.mixture.reranking import SIGNALS
 from hup.models.hup.mixture.similar import SimilarProfiles
-from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visit_sizes, visits_of
+from hup.models.hup.mixture.visit_signals import visit_sizes
+from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visits_of
 from hup.nn.mixture import Look, Mixture
 from hup.nn.pyramid import Pyramid
 from hup.nn.reranker import Reranker

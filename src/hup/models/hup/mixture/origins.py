@@ -1,6 +1,6 @@
 """Where the probabilities of many codes come from, for many users at once.
 
-:meth:`Probabilities.contributions` tells the same of a single user, visit by visit.
+The live answer (:mod:`hup.models.hup.mixture.single`) tells the same of a single user, visit by visit.
 """
 
 from __future__ import annotations

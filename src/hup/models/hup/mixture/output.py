@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hup.config import Config
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.models.hup.live.profiles import LiveProfiles
-from hup.models.hup.live.state import EarlierRun, ItemRun, ProfileState
+from hup.models.hup.live.state import EarlierRun, ProfileState
 from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
-from hup.models.hup.mixture.earlier import before_sessions
 from hup.models.hup.mixture.likelihood import mixture_losses
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.origins import origin_shares
 from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.similar import Kept
+from hup.models.hup.mixture.single.answer import SingleAnswer, SingleMixture
+from hup.models.hup.mixture.single.runs import live_table
 from hup.models.hup.mixture.teaching import teach
 from hup.models.hup.mixture.visits import RunTable, run_table
 from hup.models.hup.mixture.weights import tune_weights
@@ -30,10 +32,10 @@ from hup.models.hup.output import COUNTED, LiveAnswer
 from hup.nn.mixture import log_popularity
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import LevelScores, Scores
-from hup.recommender.recommendations import Origin, OwnCandidate, origin_of
+from hup.recommender.recommendations import Origin, OwnCandidate, origins_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.levels import ITEM, MICRO, UNKNOWN, Level, pyramid_steps, ranked_levels
+from hup.sessions.levels import ITEM, MICRO, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
 from hup.training.trained import LevelLoss
 
@@ -66,6 +68,7 @@ class MixtureOutput:
             for prefix in (f"{COUNTED}{level}.",)
         }
         following = counts[_FOLLOWING] if _keeps_profiles(config) else None
+        self._latest: tuple[ProfileState, float | None, SingleAnswer, list[str]] | None = None
         self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits, following)
         self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
         self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
@@ -132,6 +135,7 @@ class MixtureOutput:
 
         That is chosen at every level by the likelihood of the validation split.
         """
+        self._latest = None
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)
@@ -181,63 +185,41 @@ class MixtureOutput:
 
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by probability; the reasons are the shares of visits in repeat and memory."""
-        table = self._run_table(state)
-        with torch.inference_mode():
-            answers = self.network.answers(table)
-            profiles: dict[Level, Tensor] = {}
-            if self.network.has_profile:
-                made = self.live.profiles(state, now)
-                profiles = {of: torch.from_numpy(made[of])[None] for of in self.network.ranked}
-            asked = Probabilities(self.network, answers, profiles, torch.from_numpy(table.item[-1:]))
-            final = asked.of(level)
+        asked, visited_items = self.asked(state, now)
+        final, answer = asked.agreed[level], asked.levels[level]
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
-        own_scores = final.known.new_tensor([by_code.get(candidate.code, 0.0) for candidate in own])
-        past = self._earlier(state)
-        runs = (*(one.run.item for one in past), *(run.item for run in state.runs), state.current)
-        visited = [runs[run] for run in answers[level].visits.run.tolist()]
+        own_scores = torch.tensor([by_code.get(candidate.code, 0.0) for candidate in own])
+        visited = [visited_items[run] for run in answer.visits.run.tolist()]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
-            with torch.inference_mode():
-                made = asked.contributions(level, chosen)
-            parts = (part.tolist() for part in (made.total, made.repeat, made.memory, made.profile))
-            return [origin_of(state.met, visited, level, *part) for part in zip(*parts, strict=True)]
+            made = answer.contributions(chosen)
+            return origins_of(state.met, visited, level, made.total, made.repeat, made.memory, made.profile)
 
-        return LiveAnswer(final.known[0].clone(), own_scores, visited, answers[level].shares(), origins)
+        return LiveAnswer(torch.from_numpy(final.known.copy()), own_scores, visited, answer.parts.shares(), origins)
 
-    def _run_table(self, state: ProfileState) -> RunTable:
-        """List the item runs of a live session that are remembered, the open one last, after those of earlier ones."""
-        run = state.begun
-        now = ItemRun(state.current, state.items[state.current], run.n_events, UNKNOWN, run.behaviors)
-        table = self._table((*state.runs, now))
-        if not self.network.most_earlier:
-            return table
-        past = self._earlier(state)
-        ages = [0 if state.began is None or one.ended is None else state.began - one.ended for one in past]
-        return before_sessions(
-            table,
-            self._table([one.run for one in past]),
-            np.zeros(len(past), dtype=np.int64),
-            np.asarray([(one.ago, age) for one, age in zip(past, ages, strict=True)]).reshape(-1, 2),
-        )
+    def asked(self, state: ProfileState, now: float | None) -> tuple[SingleAnswer, list[str]]:
+        """Answer a state at all levels, and list the items of the runs that are looked at; kept for the next level."""
+        latest = self._latest
+        if latest is None or latest[0] is not state or latest[1] != now:
+            past = self._earlier(state)
+            vocabulary = self.live.vocabulary
+            earlier = past if self.network.most_earlier else None
+            table = live_table(state, vocabulary.levels, self.network.n_behaviors, earlier)
+            profiles: dict[Level, NDArray[np.float32]] = {}
+            if self.network.has_profile:
+                profiles = {Level(of): vector for of, vector in self.live.profiles(state, now).items()}
+            items = [*(one.run.item for one in past), *(run.item for run in state.runs), state.current]
+            self._latest = latest = state, now, self._single.answer(table, profiles), items
+        return latest[2:]
+
+    @cached_property
+    def _single(self) -> SingleMixture:
+        return SingleMixture(self.network)
 
     def _earlier(self, state: ProfileState) -> Sequence[EarlierRun]:
         """Give the runs of earlier sessions that are looked at: the newest ones, of known items."""
         most, n_items = self.network.most_earlier, len(self.live.vocabulary.items)
         return [one for one in state.earlier[-most:] if one.run.seen.code < n_items] if most else []
-
-    def _table(self, runs: Sequence[ItemRun]) -> RunTable:
-        """Lay out item runs as a table of one session."""
-        behaviors = np.asarray([run.behaviors for run in runs], dtype=np.float32)
-        return RunTable(
-            offsets=np.asarray([0, len(runs)]),
-            item=np.asarray([run.seen.code for run in runs], dtype=np.int64),
-            categories=np.asarray([run.seen.path for run in runs], dtype=np.int64).reshape(
-                -1, self.live.vocabulary.levels
-            ),
-            events=np.asarray([run.events for run in runs], dtype=np.float32),
-            dwell=np.maximum(np.asarray([run.dwell for run in runs]) / 1000, 0).astype(np.float32),
-            behaviors=behaviors.reshape(-1, self.network.n_behaviors),
-        )
 
 
 def _keeps_profiles(config: Config) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hup.models.hup.mixture.agreement import Distribution, agreed, without_current
 from hup.models.hup.mixture.answer import Answer
-from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.reranking import Candidates
@@ -21,28 +19,7 @@ from hup.nn.mixture import log_popularity
 from hup.nn.pooling import Pool
 from hup.sessions.levels import ITEM, Level
 
-_LEAST = 1e-30
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """What brings about the probabilities of ``C`` codes, before the profile raises all parts of each alike.
-
-    Attributes
-    ----------
-    total : Tensor
-        ``(C,)``; what is missing to it is popularity's.
-    repeat, memory : Tensor
-        ``(C, P)``, of every visit.
-    profile : Tensor
-        ``(C,)``.
-    """
-
-    total: Tensor
-    repeat: Tensor
-    memory: Tensor
-    profile: Tensor
 
 
 @dataclass(frozen=True)
@@ -167,27 +144,6 @@ class Probabilities:
             beside(bias, nobody, -torch.inf),
             similar,
         )
-
-    def contributions(self, level: Level, codes: Sequence[int]) -> Contributions:
-        """Tell what a level itself says of some codes to a single query, and what it is made of."""
-        answer, counted, plain = self.answers[level], self.counted(level), self.mixed(level)
-        visits, mixed = answer.visits, answer.mixed
-        asked = np.asarray(codes, dtype=np.int64)
-        n_known, n_visits = counted.known.shape[1], len(visits.code)
-        columns = [code if code < n_known else n_known + counted.code.tolist().index(code) for code in codes]
-        base, profile, rest = torch.cat([counted.known[0], counted.probability])[columns], torch.zeros(len(codes)), 1.0
-        if self.profiles:
-            weights, pool = self.network.weights_of(level), self.pool(level)
-            profile = weights.dense * pool.dense[0, columns] + weights.similar * pool.similar[0, columns]
-            rest = 1 - weights.dense - weights.similar
-        repeat = torch.from_numpy(visits.code == asked[:, None]) * mixed.repeat * mixed.weights[0, 0]
-        before = torch.cat([plain.known[0], plain.probability])[columns]
-        raised = torch.where(before > 0, base / before.clamp(min=_LEAST), 1).unsqueeze(1)  # of all parts alike
-        counts = answer.counts.co_visits.looked_up(np.tile(visits.code, len(asked)), np.repeat(asked, n_visits))
-        counts = counts.reshape(len(asked), n_visits, len(RELATIONS))
-        share_of = np.divide(counts, answer.support, out=np.zeros_like(counts), where=answer.support > 0)
-        memory = (mixed.memory * torch.from_numpy(share_of.astype(np.float32))).sum(dim=2) * mixed.weights[0, 1]
-        return Contributions(rest * base + profile, rest * raised * repeat, rest * raised * memory, profile)
 
 
 def _once(made: dict[Level, Made], level: Level, make: Callable[[Level], Made]) -> Made:

@@ -21,7 +21,7 @@ from hup.nn.mixture import log_popularity
 from hup.nn.reranker import Reranker
 
 LATEST = 20  # visits whose neighbours are looked at
-_LEAST_PROBABILITY, _LEAST_REPEAT, _LEAST_SHARE = 1e-9, 1e-3, 1e-4
+LEAST_PROBABILITY, LEAST_REPEAT, LEAST_SHARE = 1e-9, 1e-3, 1e-4
 
 #: What is seen of a candidate, besides the signals of the visit that it is, or 0, and the context of the query.
 SIGNALS = (
@@ -76,11 +76,11 @@ class Candidates:
         visit = _visits_on(answer, code)
         context = torch.from_numpy(answer.visits.context).unsqueeze(1).expand(-1, code.shape[1], -1)
         columns = [
-            probability.clamp(min=_LEAST_PROBABILITY).log(),
+            probability.clamp(min=LEAST_PROBABILITY).log(),
             log_popularity(answer.counts.popularity)[code],
             *_of_repeat(answer, visit),
             *_of_neighbors(answer, code.numpy()),
-            *answer.mixed.weights.clamp(min=_LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
+            *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
         ]
         signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
         return cls(code, probability, torch.cat(signals, dim=2))
@@ -100,7 +100,7 @@ class Candidates:
 
     def logits(self, reranker: Reranker, strength: float) -> Tensor:
         """Score the candidates, ``(Q, M)``: with strength 0 as they were, with 1 as the network says."""
-        logits: Tensor = self.probability.clamp(min=_LEAST_PROBABILITY).log() + strength * reranker(self.signals)
+        logits: Tensor = self.probability.clamp(min=LEAST_PROBABILITY).log() + strength * reranker(self.signals)
         return logits
 
     def reranked(self, known: Tensor, reranker: Reranker, strength: float) -> Tensor:
@@ -121,7 +121,7 @@ def _visits_on(answer: Answer, code: Tensor) -> Tensor:
 def _of_repeat(answer: Answer, visit: Tensor) -> tuple[Tensor, Tensor]:
     """Share that repeat gives each candidate, its logarithm, and whether it is a visit."""
     repeat = torch.where(visit >= 0, answer.mixed.repeat[visit.clamp(min=0)], 0)
-    return (repeat + _LEAST_REPEAT).log(), (visit >= 0).float()
+    return (repeat + LEAST_REPEAT).log(), (visit >= 0).float()
 
 
 def _of_visits(answer: Answer, visit: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[Tensor]:
         for weight in WEIGHTS
         for relation in RELATIONS
     }
-    columns = [np.log(share + _LEAST_SHARE) for share in of_all.values()]
+    columns = [np.log(share + LEAST_SHARE) for share in of_all.values()]
     supports = shares.support.T[:, :, None]
     near = [of_all["current", relation] for relation in RELATIONS]
     columns += [np.log1p(share * support) for share, support in zip(near, supports, strict=True)]

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hup.models.hup.mixture.visit_signals import VisitFacts, context_of
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level, ragged_arange
 from hup.sessions.runs import runs_of
@@ -20,28 +21,6 @@ from hup.sessions.runs import runs_of
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-#: What is known of a visit besides its behaviors and categories; logarithms, scaled to about one.
-SIGNALS = (
-    "distinct codes since",
-    "runs since",
-    "runs on it",
-    "events on it",
-    "seconds on it",
-    "seconds at its last run",
-    "followed the current code the last time",
-    "came before the current code the last time",
-    "is current",
-    "is the one before",
-    "is the second before",
-    "events of its last run",
-    "runs of the session",
-    "distinct codes of the session",
-)
-#: Of a query, besides behaviors.
-CONTEXT = ("runs", "distinct codes", "share of new ones", "events of the open run", "constant")
-#: Of a visit in an earlier session, where such are looked at; 0 in the session itself.
-EARLIER = ("sessions ago", "age")
-_MOST = 3.0  # events of one behavior that are told apart
 _NONE = -(1 << 40)  # equals no code
 
 
@@ -118,12 +97,11 @@ class Visits:
     is_current : ndarray
         ``(P,)`` bool, the code is the one that the user is on.
     signals : ndarray
-        ``(P, F)`` float32: :data:`SIGNALS`, events by behavior, and for every category level whether it is the
-        current one's.
+        ``(P, F)`` float32, :meth:`~hup.models.hup.mixture.visit_signals.VisitFacts.signals`.
     query_run : ndarray
         ``(Q,)`` int64.
     context : ndarray
-        ``(Q, G)`` float32: :data:`CONTEXT`, and the behaviors of the open run.
+        ``(Q, G)`` float32, :func:`~hup.models.hup.mixture.visit_signals.context_of`.
     """
 
     run: Ints
@@ -140,11 +118,6 @@ class Visits:
         """Distinct codes since each visit, ``(P,)``; 0 = it is the current one."""
         ends: Ints = np.searchsorted(self.query, self.query, side="right")
         return ends - 1 - np.arange(len(self.query))
-
-
-def visit_sizes(n_behaviors: int, levels: int, *, earlier: bool) -> tuple[int, int]:
-    """Columns of :attr:`Visits.signals`, with earlier sessions or without, and of :attr:`Visits.context`."""
-    return len(SIGNALS) + n_behaviors + levels + earlier * len(EARLIER), len(CONTEXT) + n_behaviors
 
 
 def run_table(histories: Histories, n_behaviors: int) -> RunTable:
@@ -234,43 +207,25 @@ def visits_of(table: RunTable, level: Level, queries: Ints | None = None, *, mos
     preceded = np.where(before > begin[at], codes[np.maximum(inside - 1, 0)], _NONE) == codes[run]
     first = groups.first_from(run, begin[at])
     dwell_so_far = groups.between(table.dwell[:, None], first, run)[:, 0] - np.where(is_open, table.dwell[run], 0)
-    position = at - begin_now[at] + 1
-    columns = (
-        np.log1p(since),
-        np.log1p(at - run),
-        np.log1p(groups.place[run] - groups.place[first]),
-        np.log1p(groups.between(table.events[:, None], first, run)[:, 0]),
-        np.log1p(np.maximum(dwell_so_far, 0)) / 5,
-        np.where(is_open, 0, np.log1p(table.dwell[run])) / 5,
-        followed,
-        preceded,
-        since == 0,
-        since == 1,
-        since == 2,
-        np.log1p(table.events[run]),
-        np.log(position) / 3,
-        np.log(n_distinct[query]) / 3,
+    facts = VisitFacts(
+        since=since,
+        runs_since=at - run,
+        runs=groups.place[run] - groups.place[first] + 1,
+        events=groups.between(table.events[:, None], first, run)[:, 0],
+        dwell=dwell_so_far,
+        last_events=table.events[run],
+        last_dwell=np.where(is_open, 0, table.dwell[run]),
+        followed=followed,
+        preceded=preceded,
+        session_runs=at - begin_now[at] + 1,
+        session_codes=n_distinct[query],
+        behaviors=groups.between(table.behaviors, first, run),
+        alike=table.categories[run] == table.categories[at],
+        earlier=None if table.earlier is None else table.earlier[run],
     )
-    behaviors = np.minimum(groups.between(table.behaviors, first, run), _MOST) / 2
-    alike = table.categories[run] == table.categories[at]
-    earlier = () if table.earlier is None else (np.log1p(table.earlier[run]) / (1, 10)).T
-    signals = np.empty((len(run), len(columns) + behaviors.shape[1] + alike.shape[1] + len(earlier)), dtype=np.float32)
-    for place, column in enumerate((*columns, *behaviors.T, *alike.T, *earlier)):
-        signals[:, place] = column
-
     runs_so_far = query_run - begin_now[query_run] + 1
-    context = np.stack(
-        (
-            np.log(runs_so_far),
-            np.log(n_distinct),
-            np.log(n_distinct / runs_so_far),
-            np.log(table.events[query_run]),
-            np.ones(len(query_run)),
-        ),
-        axis=1,
-    )
-    context = np.concatenate([context, np.minimum(table.behaviors[query_run], _MOST) / 2], axis=1).astype(np.float32)
-    return Visits(run, query, codes[run], is_open, since == 0, signals, query_run, context)
+    context = context_of(runs_so_far, n_distinct, table.events[query_run], table.behaviors[query_run])
+    return Visits(run, query, codes[run], is_open, since == 0, facts.signals(), query_run, context)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,211 @@
+"""What the mixture answers one user, at all levels: :class:`~hup.models.hup.mixture.probabilities.Probabilities`.
+
+A live answer goes over a handful of visits, where the machinery around each operation on tensors would cost more than
+the operation. Tests hold both equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hup.models.hup.mixture.network import MixtureNetwork, Weights
+from hup.models.hup.mixture.single.agreement import One, Tree
+from hup.models.hup.mixture.single.counted import CountedLevel, Parts, array, softmax
+from hup.models.hup.mixture.single.reranking import SingleReranker
+from hup.models.hup.mixture.single.runs import visits_at_end
+from hup.models.hup.mixture.visits import RunTable, Visits
+from hup.nn.mixture import log_popularity
+from hup.sessions.levels import ITEM, Level
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_TINY = np.float32(1e-30)
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What brings about the probabilities of ``C`` codes at a level, as the level says them by itself.
+
+    Attributes
+    ----------
+    total : ndarray
+        ``(C,)``; what is missing to it is popularity's.
+    repeat, memory : ndarray
+        ``(C, P)``, of every visit.
+    profile : ndarray
+        ``(C,)``.
+    """
+
+    total: Floats
+    repeat: Floats
+    memory: Floats
+    profile: Floats
+
+
+@dataclass(frozen=True)
+class LevelAnswer:
+    """What one level says by itself, and what that is made of.
+
+    Attributes
+    ----------
+    visits : Visits
+    parts : Parts
+    counted : One
+        By what was counted, the likeliest items ranked anew.
+    alone : One
+        That, pooled with the profile.
+    profile : ndarray
+        ``(n + U,)``, what the profile brings in: its shares of ``dense`` and ``similar``.
+    rest : float
+        Weight of what was counted beside it.
+    """
+
+    visits: Visits
+    parts: Parts
+    counted: One
+    alone: One
+    profile: Floats
+    rest: float
+
+    def contributions(self, codes: Sequence[int]) -> Contributions:
+        """Tell what brings about the probabilities of some codes."""
+        n_known, outside = len(self.counted.known), self.counted.code.tolist()
+        columns = [code if code < n_known else n_known + outside.index(code) for code in codes]
+        base = np.concatenate([self.counted.known, self.counted.probability])[columns]
+        before = np.concatenate([self.parts.known, self.counted.probability])[columns]
+        raised = np.where(before > 0, base / np.maximum(before, _TINY), np.float32(1))[:, None]  # of all parts alike
+        parts, asked = self.parts, np.asarray(codes, dtype=np.int64)
+        repeat = (self.visits.code == asked[:, None]) * (parts.repeat * parts.weights[0])
+        slot = np.full(n_known, -1)
+        inside = np.flatnonzero(asked < n_known)
+        slot[asked[inside]] = inside
+        memory = np.zeros(repeat.shape, dtype=np.float32)
+        for relation, near in enumerate(parts.near):
+            place = slot[near.code]
+            there = np.flatnonzero(place >= 0)
+            visit = near.visit[there]
+            memory[place[there], visit] += parts.memory[visit, relation] * near.share[there]
+        profile = self.profile[columns] if len(self.profile) else np.zeros(len(codes), dtype=np.float32)
+        scale = np.float32(self.rest) * raised
+        return Contributions(
+            np.float32(self.rest) * base + profile, scale * repeat, scale * (memory * parts.weights[1]), profile
+        )
+
+
+class SingleMixture:
+    """A mixture network's twin for one user.
+
+    Parameters
+    ----------
+    network : MixtureNetwork
+        Its weights are shared: what is changed in place is seen.
+    """
+
+    def __init__(self, network: MixtureNetwork) -> None:
+        self.network = network
+        self.levels = {
+            level: CountedLevel(level, network.mixture(level), network.counts(level)) for level in network.ranked
+        }
+        parents = network.parents()
+        self.tree = Tree([parents[level].numpy() for level in network.ranked[:-1]])
+        self.reranker = None
+        if network.reranker is not None:
+            self.reranker = SingleReranker(network.reranker, self.levels[ITEM], network.n_reranked)
+
+    def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> SingleAnswer:
+        """Mix for the end of a session.
+
+        Parameters
+        ----------
+        table : RunTable
+            Of one session, not empty.
+        profiles : mapping of Level to ndarray
+            ``(d,)`` profile vectors; empty where the pyramid takes no part.
+        """
+        return SingleAnswer(self, table, profiles)
+
+    def level(self, level: Level, table: RunTable, profile: Floats | None) -> LevelAnswer:
+        """Tell what a level says by itself."""
+        counts, current = self.levels[level], int(table.item[-1])
+        visits = visits_at_end(table, level, most=self.network.most_visits)
+        parts, weights = counts.parts(visits, current), self.network.weights_of(level)
+        n_known = len(parts.known)
+        outside = np.flatnonzero(visits.code >= n_known)
+        run, repeated = visits.run[outside], parts.weights[0] * parts.repeat[outside]
+        known = parts.known
+        if level == ITEM and self.reranker is not None:
+            known = self.reranker.rerank(visits, parts, current, weights.reranking)
+        counted = One(known, visits.code[outside], repeated, table.parents(level)[run])
+        if profile is None:
+            return LevelAnswer(visits, parts, counted, counted, np.zeros(0, dtype=np.float32), 1.0)
+        path = table.categories[run]
+        said, brought = self._pooled(level, counted, path, profile, current, weights)
+        alone = One(said[:n_known], counted.code, said[n_known:], counted.parent)
+        return LevelAnswer(visits, parts, counted, alone, brought, 1 - weights.dense - weights.similar)
+
+    def _pooled(
+        self, level: Level, counted: One, path: Ints, profile: Floats, current: int, weights: Weights
+    ) -> tuple[Floats, Floats]:
+        """Pool what was counted with what the profile says, as :class:`~hup.nn.pooling.Pool` does, ``(n + U,)``.
+
+        Returns
+        -------
+        said, brought : ndarray
+            The probabilities, and what the profile itself brings in to them.
+        """
+        table, similar = self.network.pyramid.target_table(level), self.network.similar
+        with torch.inference_mode():
+            liking = array(table.vectors()) @ profile
+        bias, base, n_known = self.levels[level].log_popularity, counted.known, len(counted.known)
+        if len(counted.code):
+            ancestors = torch.from_numpy(path[:, : len(table.n_ancestors)])
+            with torch.inference_mode():
+                own = array(table(torch.from_numpy(counted.code), ancestors)) @ profile
+                nobody = array(log_popularity(torch.zeros(len(own))))
+            liking, bias = np.concatenate([liking, own]), np.concatenate([bias, nobody])
+            base = np.concatenate([base, counted.probability])
+        logits = liking + bias
+        if not level.is_category and 0 <= current < n_known:
+            logits[current] = -np.inf
+        mass = base.sum()
+        brought = softmax(logits) if np.isfinite(logits).any() else np.zeros_like(logits)
+        brought *= np.float32(weights.dense) * mass
+        if level == ITEM and similar is not None:
+            codes, followed = similar.followed_one(profile, current)
+            np.add.at(brought, codes, followed * (np.float32(weights.similar) * mass))
+        mixed = base * np.float32(1 - weights.dense - weights.similar) + brought
+        liking *= np.float32(weights.strength)
+        liking -= liking.max()
+        mixed *= np.exp(liking, out=liking)
+        mixed *= mass / np.maximum(mixed.sum(), _TINY)
+        return mixed, brought
+
+
+class SingleAnswer:
+    """What the mixture answers at the end of one session.
+
+    Parameters
+    ----------
+    mixture : SingleMixture
+    table : RunTable
+    profiles : mapping of Level to ndarray
+    """
+
+    def __init__(self, mixture: SingleMixture, table: RunTable, profiles: Mapping[Level, Floats]) -> None:
+        self.mixture = mixture
+        self.levels = {level: mixture.level(level, table, profiles.get(level)) for level in mixture.network.ranked}
+        self._current = int(table.item[-1])
+
+    @cached_property
+    def agreed(self) -> dict[Level, One]:
+        """Probabilities of all levels, marginals of one distribution."""
+        alone = {level: answer.alone for level, answer in self.levels.items()}
+        trust = {level: self.mixture.network.weights_of(level).trust for level in alone}
+        return self.mixture.tree.agreed(alone | {ITEM: alone[ITEM].without(self._current)}, trust)
