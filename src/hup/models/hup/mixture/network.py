@@ -113,7 +113,11 @@ class MixtureNetwork(nn.Module):
 
     def weights_of(self, level: Level) -> Weights:
         """Give the weights of a level."""
-        return Weights(*self.weights[self.ranked.index(level)].tolist())
+        return self.all_weights()[level]
+
+    def all_weights(self) -> dict[Level, Weights]:
+        """Give the weights of every level."""
+        return {level: Weights(*row) for level, row in zip(self.ranked, self.weights.tolist(), strict=True)}
 
     def mixture(self, level: str) -> Mixture:
         """Give the mixture of a level."""

@@ -131,11 +131,11 @@ class SingleMixture:
         """
         return SingleAnswer(self, table, profiles)
 
-    def level(self, level: Level, table: RunTable, profile: Floats | None) -> LevelAnswer:
+    def level(self, level: Level, table: RunTable, profile: Floats | None, weights: Weights) -> LevelAnswer:
         """Tell what a level says by itself."""
         counts, current = self.levels[level], int(table.item[-1])
         visits = visits_at_end(table, level, most=self.network.most_visits)
-        parts, weights = counts.parts(visits, current), self.network.weights_of(level)
+        parts = counts.parts(visits, current)
         n_known = len(parts.known)
         outside = np.flatnonzero(visits.code >= n_known)
         run, repeated = visits.run[outside], parts.weights[0] * parts.repeat[outside]
@@ -199,13 +199,15 @@ class SingleAnswer:
     """
 
     def __init__(self, mixture: SingleMixture, table: RunTable, profiles: Mapping[Level, Floats]) -> None:
-        self.mixture = mixture
-        self.levels = {level: mixture.level(level, table, profiles.get(level)) for level in mixture.network.ranked}
+        self.mixture, self._weights = mixture, mixture.network.all_weights()
+        self.levels = {
+            level: mixture.level(level, table, profiles.get(level), weights) for level, weights in self._weights.items()
+        }
         self._current = int(table.item[-1])
 
     @cached_property
     def agreed(self) -> dict[Level, One]:
         """Probabilities of all levels, marginals of one distribution."""
         alone = {level: answer.alone for level, answer in self.levels.items()}
-        trust = {level: self.mixture.network.weights_of(level).trust for level in alone}
+        trust = {level: weights.trust for level, weights in self._weights.items()}
         return self.mixture.tree.agreed(alone | {ITEM: alone[ITEM].without(self._current)}, trust)
