@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as LostConnection
 
 from hup.errors import HupError
 from hup.serving.stores import redis_scripts as scripts
+from hup.serving.stores.batcher import Batcher
 from hup.serving.stores.names import name_bytes, text_bytes
 from hup.serving.stores.redis_errors import plain_errors, what_may_be_lost
 from hup.serving.stores.store import REVISION_BYTES, Change, ItemRows, Kept
@@ -31,6 +32,9 @@ _ROWS_AT_ONCE = 1000
 
 #: Milliseconds that a sorted set keeps exactly; about the year 287,000.
 _LAST_MOMENT = 2**53 - 1
+
+#: A change with its user's name as bytes, and the revision that it makes.
+_Named = tuple[bytes, bytes, Change]
 
 _Element = TypeVar("_Element")
 
@@ -52,6 +56,9 @@ class RedisStore:
     def __init__(self, client: Redis, address: str) -> None:
         self._client = client
         self._address = address
+        # A command of Python's client costs more than the server's part, so what comes at the same time shares one.
+        self._reads = Batcher(self._read_some)
+        self._writes = Batcher(self._write_some)
         self._write = client.register_script(scripts.WRITE)
         self._forget = client.register_script(scripts.FORGET)
         self._sweep = client.register_script(scripts.SWEEP)
@@ -88,23 +95,12 @@ class RedisStore:
 
     async def read(self, user: str) -> Kept | None:
         """Give a user's record."""
-        key = scripts.RECORD + name_bytes(user)
-        with plain_errors(self._address):
-            value = cast("bytes | None", await self._client.get(key))
-        return None if value is None else Kept(value[:REVISION_BYTES], value[REVISION_BYTES:])
+        return await self._reads.ask(scripts.RECORD + name_bytes(user))
 
     async def write(self, changes: Sequence[Change]) -> list[bytes | None]:
         """Write records of users, each one unless another one was quicker."""
         keyed = [(name_bytes(change.user), os.urandom(REVISION_BYTES), change) for change in changes]
-        done: list[int] = []
-        with plain_errors(self._address):
-            for some in _cut(keyed, _RECORDS_AT_ONCE):
-                keys, arguments = [scripts.USERS, scripts.EXPIRING], list[bytes | int]()
-                for name, revision, change in some:
-                    keys.append(scripts.RECORD + name)
-                    arguments += name, change.expected or b"", revision + change.data, _milliseconds(change.expires)
-                done += await self._write(keys, arguments)
-        return [revision if won else None for (_, revision, _), won in zip(keyed, done, strict=True)]
+        return await self._writes.ask(keyed) if keyed else []
 
     async def forget(self, user: str) -> bool:
         """Remove all that is kept of a user."""
@@ -163,11 +159,34 @@ class RedisStore:
 
     async def close(self) -> None:
         """Let go of it."""
+        await self._reads.close()
+        await self._writes.close()
         with plain_errors(self._address):
             await self._client.aclose()
 
+    async def _read_some(self, keys: Sequence[bytes]) -> list[Kept | None]:
+        with plain_errors(self._address):
+            values = cast("list[bytes | None]", await self._client.mget(keys))
+        return [_kept(value) for value in values]
+
+    async def _write_some(self, writes: Sequence[Sequence[_Named]]) -> list[list[bytes | None]]:
+        done: list[int] = []
+        with plain_errors(self._address):
+            for some in _cut([change for changes in writes for change in changes], _RECORDS_AT_ONCE):
+                keys, arguments = [scripts.USERS, scripts.EXPIRING], list[bytes | int]()
+                for name, revision, change in some:
+                    keys.append(scripts.RECORD + name)
+                    arguments += name, change.expected or b"", revision + change.data, _milliseconds(change.expires)
+                done += await self._write(keys, arguments)
+        won = iter(done)
+        return [[revision if next(won) else None for _, revision, _ in changes] for changes in writes]
+
     async def _item_revision(self) -> int:
         return int(await self._client.get(scripts.ITEM_REVISION) or 0)
+
+
+def _kept(value: bytes | None) -> Kept | None:
+    return None if value is None else Kept(value[:REVISION_BYTES], value[REVISION_BYTES:])
 
 
 def _pool(url: str, address: str) -> BlockingConnectionPool:
