@@ -1,7 +1,8 @@
 """What one user costs live: an event folded in, a profile, a recommendation, a state as bytes and back.
 
-Run ``python benchmarks/live.py [--sessions N] [--items N] [--threads N]`` on a made-up shop, or ``--model FOLDER
---dataset FOLDER`` on a real one. The session-kNN that serves shops (`vsknn`) answers the same sessions in the same run.
+Run ``python benchmarks/live.py [--sessions N] [--items N] [--untrained] [--threads N]`` on a made-up shop, or ``--model
+FOLDER --dataset FOLDER`` on a real one. An untrained model of many items takes as long for an answer as a trained one.
+The session-kNN that serves shops (`vsknn`) answers the same sessions in the same run.
 Times are those of the process, so another program on the machine costs them little.
 """
 
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from recommend_many import untrained
 
 import hup
 from hup.data.dataset import Dataset
@@ -78,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=3_000, help="of the made-up shop")
     parser.add_argument("--items", type=int, default=2_000)
+    parser.add_argument("--untrained", action="store_true", help="random weights: nothing is learned before")
     parser.add_argument("--asked", type=int, default=200, help="test sessions that are answered")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", type=Path, help="a trained HUP instead of one fitted here for an epoch")
@@ -89,7 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
             dataset = made_up_shop(Path(folder), given.sessions, given.items)
-            model = hup.HUP(hup.Config.preset("best", ["training.epochs=1"])).fit(dataset)
+            made = untrained("best", dataset) if given.untrained else None
+            model = made or hup.HUP(hup.Config.preset("best", ["training.epochs=1"])).fit(dataset)
         else:
             dataset, opened = Dataset.open(given.dataset), load(given.model)
             assert isinstance(opened, hup.HUP), "expected a folder of HUP"
