@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,39 +14,22 @@ import torch
 from torch import Tensor
 
 from hup.data.item_columns import ItemColumns, titles
-from hup.data.items import items_alone
-from hup.data.manifest import ItemColumnsInfo
 from hup.errors import HupError
 from hup.recommender.restriction import Restriction
 from hup.recommender.table_formats import json_value
 from hup.recommender.vocabulary import Vocabulary
+from hup.serving.items_table import open_items
 from hup.serving.names import checked_name
 from hup.serving.served import Served
 from hup.serving.stores.store import Store
 from hup.sessions.levels import ITEM, Level
 
 STOCK: Final = "in_stock"
-_INFO = "items.json"
 _ROWS = 65_536  # rows of the table that are kept in memory
 _COLUMNS = 64  # of an item that is put
 _TEXT = 4_096  # bytes of a value
 
 Row = dict[str, Any]
-
-
-@contextmanager
-def prepare_items(items: Sequence[Path]) -> Iterator[Path]:
-    """Read a table of items into a folder that goes with the block; for :attr:`ServeOptions.items`."""
-    with tempfile.TemporaryDirectory(prefix="hup-items-") as name:
-        folder = Path(name)
-        info = items_alone(items, folder)
-        (folder / _INFO).write_text(info.model_dump_json(), encoding="utf-8")
-        yield folder
-
-
-def _open_items(folder: Path) -> ItemColumns | None:
-    info = ItemColumnsInfo.model_validate_json((folder / _INFO).read_text(encoding="utf-8"))
-    return ItemColumns.open(folder, info)
 
 
 class Catalog:
@@ -79,7 +60,7 @@ class Catalog:
     @classmethod
     def of(cls, served: Served, items: Path | None) -> Catalog:
         """Open the table that is given, or else the model's."""
-        columns = served.item_columns if items is None else _open_items(items)
+        columns = served.item_columns if items is None else open_items(items)
         return cls(served.model.vocabulary, columns)
 
     def take_over(self, before: Catalog) -> None:
@@ -90,6 +71,9 @@ class Catalog:
     async def renew(self, store: Store) -> None:
         """Look for what was put since the last time, by whomever."""
         found = await store.items_since(self._revision)
+        if found.revision < self._revision:  # another store has taken the place of the one before
+            self._take({item: {} for item in self._put})
+            self._put.clear()
         if found.revision != self._revision:
             self._take({item: msgspec.json.decode(row, type=dict) for item, row in found.rows.items()})
             self._revision = found.revision
@@ -191,7 +175,7 @@ class InStock(Restriction):
         As for :class:`Restriction`.
     """
 
-    def __init__(self, catalog: Catalog, *, within: str = "", new_only: bool = False, seen: Sequence[str] = ()) -> None:
+    def __init__(self, catalog: Catalog, *, within: str = "", new_only: bool = False, seen: Iterable[str] = ()) -> None:
         super().__init__(within=within, new_only=new_only, seen=seen)
         self._catalog = catalog
 

@@ -69,12 +69,8 @@ def fold(
 
 def rebuilt(record: Record, served: Served) -> Record:
     """Make the record of another model from the events that are kept."""
-    offset, cuts, session = record.offset, 0, None
-    for before, kept in zip((None, *record.events), record.events, strict=False):
-        begins = _begins(served, kept, before and before.timestamp, session)
-        cuts += begins and before is not None
-        session = kept.session if begins else session
-    number = max(1, record.now.session.number - cuts)
+    offset, n_sessions = record.offset, sum(1 for _ in _sessions(record.events, served))
+    number = max(1, record.now.session.number - n_sessions + 1)
     start = Snapshot(offset, Session(number, offset, None), None, None)
     empty = Record(served.state_digest, (), start, start, start)
     return _folded(empty, list(record.events), offset, offset, served)

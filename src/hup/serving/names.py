@@ -6,11 +6,12 @@ import re
 from typing import Final
 
 from hup.errors import HupError
+from hup.serving.stores.names import LONGEST_NAME
 
-#: Most bytes, in UTF-8, of a user's name; LMDB has keys of at most 511.
+#: Most bytes, in UTF-8, of the name of a user.
 USER_BYTES: Final = 256
 #: Most bytes of any other name: item, behavior, category, session, event id.
-NAME_BYTES: Final = 512
+NAME_BYTES: Final = LONGEST_NAME
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -17,7 +17,7 @@ class ServeOptions:
     store : str
         As :func:`hup.serving.stores.open_store.open_store` takes it.
     items : Path or None
-        Folder with a table of items in place of the model's; see :func:`hup.serving.catalog.prepare_items`.
+        Folder with a table of items in place of the model's; see :func:`hup.serving.items_table.prepared_items`.
     keys : tuple of str
         API keys, any of which opens; none = no key is asked for.
     late_seconds : float
@@ -32,8 +32,6 @@ class ServeOptions:
         Most bytes of a request's body.
     events : int
         Most events of a request.
-    most : int
-        Most recommendations of a level.
     verbose : bool
         Whether log lines of level debug are written, which name users.
     """
@@ -48,5 +46,4 @@ class ServeOptions:
     idle_gap_minutes: float | None = None
     body_bytes: int = 10 * 2**20
     events: int = 10_000
-    most: int = 1_000
     verbose: bool = False

@@ -1,4 +1,4 @@
-"""What goes wrong, as the service says it: a status, a title, and what to do (RFC 9457, ``application/problem+json``)."""
+"""What goes wrong, as the service says it: a status, a title, and what to do (RFC 9457, problem+json)."""
 
 from __future__ import annotations
 

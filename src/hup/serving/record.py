@@ -28,6 +28,10 @@ _HEAD = struct.Struct("<4sBI")  # what it is, version, CRC-32 of the rest
 _MAGIC = b"HUPr"
 
 
+class DamagedRecordError(HupError):
+    """What is kept of a user does not read."""
+
+
 class _Event(msgspec.Struct, array_like=True, frozen=True):
     event_id: str | None
     session: str | None
@@ -178,7 +182,9 @@ class Record:
 
 def record_bytes(record: Record, states: tuple[bytes, bytes, bytes]) -> bytes:
     """Give a record as bytes; ``states`` are those of its snapshots, empty where there is none."""
-    snapshots = [_packed(one, state) for one, state in zip((record.base, record.middle, record.now), states, strict=True)]
+    snapshots = [
+        _packed(one, state) for one, state in zip((record.base, record.middle, record.now), states, strict=True)
+    ]
     data = _encode([record.model, [kept.packed for kept in record.events], *snapshots])
     return _HEAD.pack(_MAGIC, VERSION, zlib.crc32(data)) + data
 
@@ -193,26 +199,26 @@ def read_record(data: bytes) -> Record:
 
     Raises
     ------
-    HupError
+    DamagedRecordError
         It is none, of another version, or damaged.
     """
     if len(data) < _HEAD.size or data[: len(_MAGIC)] != _MAGIC:
-        raise HupError("What is kept of the user is no record of this service.")
+        raise DamagedRecordError("What is kept of the user is no record of this service.")
     _, version, checksum = _HEAD.unpack_from(data)
     if version != VERSION:
-        raise HupError(f"What is kept of the user is of version {version}; this service reads {VERSION}.")
+        raise DamagedRecordError(f"What is kept of the user is of version {version}; this service reads {VERSION}.")
     body = memoryview(data)[_HEAD.size :]
     if zlib.crc32(body) != checksum:
-        raise HupError("What is kept of the user is damaged: its checksum is another one.")
+        raise DamagedRecordError("What is kept of the user is damaged: its checksum is another one.")
     try:
         made = _decode(body)
         events = tuple(map(_event, made.events))
         base, middle, now = map(_snapshot, (made.base, made.middle, made.now))
     except (msgspec.MsgspecError, HupError) as error:
-        raise HupError(f"What is kept of the user is damaged ({error}).") from None
+        raise DamagedRecordError(f"What is kept of the user is damaged ({error}).") from None
     record = Record(made.model, events, base, middle, now)
     if not record.offset <= base.folded <= middle.folded <= now.folded or record.offset < 0:
-        raise HupError("What is kept of the user is damaged: its counts do not fit together.")
+        raise DamagedRecordError("What is kept of the user is damaged: its counts do not fit together.")
     return record
 
 

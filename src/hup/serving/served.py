@@ -14,10 +14,14 @@ from hup.models.hup.model import HUP
 from hup.recommender.base import Recommender
 from hup.recommender.kinds import load
 from hup.recommender.model_folder import CONFIG
+from hup.recommender.recommendations import Recommendations
+from hup.recommender.restriction import Restriction
 from hup.serving.sessions import SessionRule
 from hup.sessions.events import Event
 
 State = ProfileState | bytes | None
+#: What a model is asked with: a state, where it makes any, or the events of a session.
+Asked = ProfileState | Sequence[Event]
 
 
 class Served:
@@ -95,6 +99,15 @@ class Served:
         if isinstance(state, bytes):
             return self.hup.state(state)
         return state
+
+    def recommend(
+        self, session: Asked, level: str, k: int, now: float | None, restriction: Restriction
+    ) -> Recommendations:
+        """Ask the model; see :meth:`hup.recommender.base.Recommender.recommend`."""
+        if self._hup is not None:
+            return self._hup.recommend(session, level, k, now, restriction)
+        assert not isinstance(session, ProfileState), "only HUP has states"
+        return self.model.recommend(session, level, k, now, restriction)
 
     def stored(self, state: State) -> bytes:
         """Give a state as bytes, without the events that the record has anyway; empty where there is none."""

@@ -14,13 +14,14 @@ from typing import TypeVar
 from hup.errors import HupError, StoreError
 from hup.serving.catalog import Catalog
 from hup.serving.folding import fold, rebuilt
+from hup.serving.logs import LOGGER
 from hup.serving.options import ServeOptions
 from hup.serving.posted import Posted, Verdict
-from hup.serving.record import Record, read_record, record_bytes
+from hup.serving.record import DamagedRecordError, Record, read_record, record_bytes
 from hup.serving.served import Served
 from hup.serving.stores.store import Change, Store
 
-log = logging.getLogger("hup.serving")
+log = logging.getLogger(LOGGER)
 
 #: Records that are kept open in memory.
 _OPENED = 4096
@@ -137,7 +138,12 @@ class Service:
         expires = now + self.options.ttl_days * _DAY
         served = self.served
         for user in users:
-            kept = await self._read(user, served)
+            try:
+                kept = await self._read(user, served)
+            except DamagedRecordError as error:
+                for at in places[user]:
+                    verdicts[at] = Verdict("refused", posted[at].event_id, str(error))
+                continue
             before = None if kept is None else kept.record
             record = before
             for part in _parts(places[user], _AT_ONCE):
@@ -203,12 +209,10 @@ class Service:
             return opened
         try:
             record = _openable(read_record(kept.data), served)
-        except StoreError:
-            raise
         except HupError as error:
             log.error("a record is damaged", extra={"detail": str(error)})
             log.debug("a record is damaged", extra={"user": user})
-            raise StoreError(f"{error} DELETE the user to begin anew.") from None
+            raise DamagedRecordError(f"{error} DELETE the user to begin anew.") from None
         opened = _Opened(kept.revision, record)
         self._keep(user, opened, served)
         return opened
@@ -228,7 +232,7 @@ class Service:
 
     def _release(self, user: str, lock: asyncio.Lock) -> None:
         lock.release()
-        if not lock.locked() and not lock._waiters:  # type: ignore[attr-defined]
+        if not lock.locked() and not lock._waiters:
             self._locks.pop(user, None)
 
     # ------------------------------------------------------------------ the model
@@ -269,8 +273,3 @@ def _openable(record: Record, served: Served) -> Record:
     if served.has_profiles and record.now.state is not None:
         return replace(record, now=replace(record.now, state=served.opened(record.now.state)))
     return record
-
-
-def names_of(record: Record) -> set[str]:
-    """Items that the user has been on, as far as events are kept."""
-    return {kept.event.item for kept in record.events}
