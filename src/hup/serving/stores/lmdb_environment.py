@@ -153,11 +153,14 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def _advice(error: lmdb.Error | OSError) -> str:
     """Say what to do about an error."""
-    code = error.errno if isinstance(error, OSError) else error.code
+    # Errors that were raised here have no number.
+    code = error.errno if isinstance(error, OSError) else getattr(error, "code", None)
     if isinstance(error, _DAMAGES):
         return "It is damaged, or not a store of this version of HUP. Move it aside, and put a copy there, or none."
-    if code in _FULL:
+    if code in _FULL or isinstance(error, lmdb.DiskError):
         return "Make room on its disk; nothing that was kept is lost."
+    if code == errno.EIO:  # also what LMDB says where only a part of a page could be written
+        return "Its disk is full, or fails. Make room on its disk, or see what the system's log says."
     if code in _FORBIDDEN or isinstance(error, lmdb.ReadonlyError):
         return "Give the service the right to write there, or choose another folder."
     if isinstance(error, FileNotFoundError):

@@ -7,12 +7,13 @@ import os
 import struct
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from hup.serving.stores.group_commit import GroupCommit
+from hup.serving.stores.batcher import Batcher
 from hup.serving.stores.lmdb_environment import LmdbEnvironment, Reader
 from hup.serving.stores.names import LONGEST_NAME, name_bytes, text_bytes
 from hup.serving.stores.store import REVISION_BYTES, Change, ItemRows, Kept
@@ -53,7 +54,8 @@ class LmdbStore:
 
     def __init__(self, folder: Path) -> None:
         self._environment = LmdbEnvironment(folder)
-        self._writes: GroupCommit[Reader[Any]] = GroupCommit(self._environment.write)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._writes = Batcher(self._commit)
 
     async def read(self, user: str) -> Kept | None:
         """Give a user's record."""
@@ -66,12 +68,12 @@ class LmdbStore:
         if not changes:
             return []
         keyed = [(name_bytes(change.user), change) for change in changes]
-        revisions = await self._writes.submit(partial(self._write, keyed))
+        revisions = await self._writes.ask(partial(self._write, keyed))
         return cast("list[bytes | None]", revisions)
 
     async def forget(self, user: str) -> bool:
         """Remove all that is kept of a user."""
-        return bool(await self._writes.submit(partial(self._remove, name_bytes(user))))
+        return bool(await self._writes.ask(partial(self._remove, name_bytes(user))))
 
     async def users(self, prefix: str, after: str, limit: int) -> list[str]:
         """List users by the beginning of their names."""
@@ -92,14 +94,14 @@ class LmdbStore:
 
     async def sweep(self, now: float, limit: int) -> int:
         """Remove expired records."""
-        return int(await self._writes.submit(partial(self._sweep, now, limit)))
+        return int(await self._writes.ask(partial(self._sweep, now, limit)))
 
     async def put_items(self, rows: Mapping[str, bytes]) -> int:
         """Put rows of items."""
         keyed = {name_bytes(item): row for item, row in rows.items()}
         if not keyed:
             return self._environment.read(self._item_revision)
-        return int(await self._writes.submit(partial(self._put_items, keyed)))
+        return int(await self._writes.ask(partial(self._put_items, keyed)))
 
     async def items_since(self, revision: int) -> ItemRows:
         """Give the rows that were put after a revision."""
@@ -119,12 +121,17 @@ class LmdbStore:
     async def check(self) -> None:
         """Find out whether the store can be read and written."""
         environment = self._environment
-        await self._writes.submit(lambda transaction: transaction.put(b"checked", b"", db=environment.about))
+        await self._writes.ask(lambda transaction: transaction.put(b"checked", b"", db=environment.about))
 
     async def close(self) -> None:
         """Let go of it."""
         await self._writes.close()
+        self._thread.shutdown()
         self._environment.close()
+
+    async def _commit(self, writers: Sequence[Reader[Any]]) -> list[Any]:
+        """Call all with one transaction, beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._environment.write, writers)
 
     def _write(self, changes: Sequence[tuple[bytes, Change]], transaction: Transaction) -> list[bytes | None]:
         return [self._write_one(key, change, transaction) for key, change in changes]

@@ -29,6 +29,10 @@ async def open_store(address: str) -> Store:
         from hup.serving.stores.lmdb_store import LmdbStore
 
         return LmdbStore(Path(rest))
+    if scheme in ("redis", "rediss"):
+        from hup.serving.stores.redis_store import RedisStore
+
+        return await RedisStore.open(address)
     if address == "memory:":
         from hup.serving.stores.memory_store import MemoryStore
 
