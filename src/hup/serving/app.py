@@ -42,7 +42,6 @@ def make_app(service: Service, reload: Callable[[], None] | None = None) -> ASGI
         redirect_slashes=False,
     )
     metrics = Metrics()
-    metrics.loaded(service.served.loaded)
     app.state.service, app.state.metrics = service, metrics
     app.state.reload = reload or _here(service)
     for part in (routes_events, routes_users, routes_sessions, routes_items, routes_model):

@@ -62,4 +62,5 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Give figures for Prometheus, of all workers together."""
     figures: Metrics = request.app.state.metrics
+    figures.loaded(service_of(request).served.loaded)
     return Response(figures.text(), headers={"content-type": CONTENT_TYPE})

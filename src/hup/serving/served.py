@@ -61,7 +61,14 @@ class Served:
         self._hup = self.model if isinstance(self.model, HUP) else None
         self.state_digest = self.digest if self._hup is None else self._hup.output.live.digest
         self.looks_back = self._hup is not None and self._hup.config.mixture.earlier > 0
-        self.model.recommend([])  # what is made once is made before the first request
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Answer once, since what is made once takes a while: no user is to wait for it."""
+        behavior = self.model.vocabulary.behaviors[0].code
+        visits = [Event(item, behavior, float(at)) for at, item in enumerate(self.model.vocabulary.items[:2])]
+        for level in self.model.levels:
+            self.model.recommend(visits, level)
 
     @property
     def has_profiles(self) -> bool:
