@@ -28,7 +28,7 @@ TINY = ["network.hidden=8", "training.epochs=1", "embeddings.skipgram_epochs=1",
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Dataset:
-    return returning_users(tmp_path_factory.mktemp("returning"))
+    return returning_users(tmp_path_factory.mktemp("returning"), overlapping=0)
 
 
 @pytest.fixture(scope="session")

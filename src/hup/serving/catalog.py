@@ -28,6 +28,7 @@ STOCK: Final = "in_stock"
 _ROWS = 65_536  # rows of the table that are kept in memory
 _COLUMNS = 64  # of an item that is put
 _TEXT = 4_096  # bytes of a value
+_STOCK_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 Row = dict[str, Any]
 
@@ -99,7 +100,8 @@ class Catalog:
     def _read_row(self, item: str) -> Row:
         if self._columns is None:
             return {}
-        return {name: _plain(value) for name, value in self._columns.of(item).items()}
+        row = {name: _plain(value) for name, value in self._columns.of(item).items()}
+        return {**row, STOCK: _in_stock(row[STOCK])} if STOCK in row else row
 
     def _take(self, rows: Mapping[str, Row]) -> None:
         for item, row in rows.items():
@@ -154,11 +156,21 @@ def _check_text(value: str, item: str, column: str) -> None:
 
 
 def _out_of_stock(columns: ItemColumns | None) -> list[str]:
-    if columns is None or STOCK not in columns.names or not pa.types.is_boolean(columns.schema.field(STOCK).type):
+    if columns is None or STOCK not in columns.names:
         return []
-    is_out = np.flatnonzero(columns.table.column(STOCK).to_numpy(zero_copy_only=False) == False)  # noqa: E712  (null is neither)
-    names: list[str] = columns.table.column(0).take(pa.array(is_out)).to_pylist()
+    told = columns.table.column(STOCK).to_pylist()
+    places = [place for place, value in enumerate(told) if _in_stock(value) is False]
+    names: list[str] = columns.table.column(0).take(pa.array(places, pa.int64())).to_pylist()
     return names
+
+
+def _in_stock(value: object) -> bool | None:
+    """Read what a table says of the stock: text, as of CSV, a number of pieces, or true and false."""
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, int | float):
+        return value > 0
+    return _STOCK_WORDS.get(str(value).strip().lower())
 
 
 def _plain(value: object) -> object:
