@@ -53,13 +53,16 @@ class Running:
 
     def workers(self) -> list[int]:
         """Process ids of the workers: children that have the model."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "-o", "args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return [int(line.split()[0]) for line in found.stdout.splitlines() if "spawn_main" in line]
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+                command = (stat.parent / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has ended
+            if parent == self.process.pid and b"spawn_main" in command:
+                found.append(int(stat.parent.name))
+        return found
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
