@@ -39,7 +39,7 @@ class Running:
 
     def wait_for(self, message: str, n: int = 1) -> dict[str, Any]:
         """Wait for the n-th line of the log with a message."""
-        until = time.monotonic() + 90
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             found = [line for line in self.lines() if line.get("message") == message]
             if len(found) >= n:

@@ -47,7 +47,7 @@ def test_a_service_lives(model_folder, tmp_path):
         workers = service.workers()
         assert len(workers) == 2
         os.kill(workers[0], signal.SIGKILL)
-        service.wait_for("a worker ended; another one takes its place")
+        service.wait_for("a worker ended, and another one takes its place")
         until = time.monotonic() + 60
         while len(service.workers()) < 2:
             assert time.monotonic() < until
