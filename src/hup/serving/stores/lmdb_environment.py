@@ -47,45 +47,53 @@ class LmdbEnvironment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Whoever maps the file anew must be alone: a transaction that reads meanwhile would read unmapped memory.
-        self._mapped = threading.RLock()
+        # Whoever maps the file anew must be alone: a transaction, or the beginning of one, would use what is unmapped.
+        self._writing, self._reading = threading.RLock(), threading.RLock()
         with self._plain_errors("be opened"):
             self._open()
 
     def read(self, reader: Reader[Made]) -> Made:
         """Call with a transaction that sees one moment; only for what takes microseconds."""
-        with self._plain_errors("be read"), self._mapped:
+        with self._plain_errors("be read"):
             while True:
                 try:
-                    with self._environment.begin() as transaction:
+                    with self._reading, self._environment.begin() as transaction:
                         return reader(transaction)
                 except lmdb.MapResizedError:  # another process let it grow
-                    self._environment.set_mapsize(0)
+                    self._map(0)
 
     def write(self, writers: Sequence[Reader[Any]]) -> list[Any]:
         """Call all with one transaction; when it returns, what they have written is durable, and none of it if not."""
-        with self._plain_errors("be written"):
+        with self._plain_errors("be written"), self._writing:
             while True:
                 try:
                     with self._environment.begin(write=True) as transaction:
                         return [writer(transaction) for writer in writers]
                 except lmdb.MapFullError:
-                    with self._mapped:
-                        self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+                    self._map(2 * self._environment.info()["map_size"])
                 except lmdb.MapResizedError:
-                    with self._mapped:
-                        self._environment.set_mapsize(0)
+                    self._map(0)
                 except lmdb.PanicError:
                     # The disk failed where LMDB must not be interrupted: it refuses all from now on, until reopened.
-                    with self._mapped:
+                    with self._alone():
                         self._environment.close()
                         self._open()
                     raise
 
     def close(self) -> None:
         """Let go of the files."""
-        with self._mapped:
+        with self._alone():
             self._environment.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._writing, self._reading:
+            yield
+
+    def _map(self, size: int) -> None:
+        """Map so many bytes of the file; 0 = as many as the latest writer has mapped."""
+        with self._alone():
+            self._environment.set_mapsize(size)
 
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
