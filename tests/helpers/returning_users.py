@@ -10,8 +10,10 @@ import hup
 from hup.data.dataset import Dataset
 
 
-def returning_users(folder: Path, *, users: int = 12, sessions: int = 8, seed: int = 3) -> Dataset:
-    """Prepare a log in which every user has several sessions; two of them overlap now and then."""
+def returning_users(
+    folder: Path, *, users: int = 12, sessions: int = 8, seed: int = 3, overlapping: float = 0.2
+) -> Dataset:
+    """Prepare a log in which every user has several sessions; a share of them overlaps with the next."""
     rng = np.random.default_rng(seed)
     lines = ["user,session,timestamp,item,behavior,dwell,category_1,category_2"]
     for user in range(users):
@@ -25,8 +27,8 @@ def returning_users(folder: Path, *, users: int = 12, sessions: int = 8, seed: i
                 row = (f"u{user}", f"u{user}-{number}", 1_700_000_000 + clock, f"i{item}", behavior, dwell)
                 lines.append(",".join(map(str, (*row, f"c{item % 3}", f"c{item % 9}"))))
                 clock += dwell
-            # Every fifth session begins while the one before goes on.
-            clock = begin + 5 if rng.random() < 0.2 else clock + int(rng.integers(1000, 100_000))
+            # Every fifth session, or as is asked for, begins while the one before goes on.
+            clock = begin + 5 if rng.random() < overlapping else clock + int(rng.integers(1000, 100_000))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
     return hup.prepare(folder / "log.csv", format="events", out=folder / "dataset")
