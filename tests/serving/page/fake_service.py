@@ -18,7 +18,10 @@ HOSTILE = '<img src=x onerror="window.hacked=1">'
 # Item -> what people call it, and its categories, coarsest first.
 SHOP: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "100": ("Glass kettle", ("home", "kitchen", "kettles")),
-    "101": ("Steel kettle with a very long name that no list has the room for, whatever the width", ("home", "kitchen", "kettles")),  # noqa: E501
+    "101": (
+        "Steel kettle with a very long name that no list has the room for, whatever the width",
+        ("home", "kitchen", "kettles"),
+    ),  # noqa: E501
     "102": ("Toaster", ("home", "kitchen", "toasters")),
     "103": ("Yogurt maker", ("home", "kitchen", "makers")),
     "104": (HOSTILE, ("home", "kitchen", "<b>bold</b>")),
@@ -64,7 +67,9 @@ def _recommended(events: list[dict[str, Any]], level: str, now: float) -> list[d
     near = {_code(event, "category_2") for event in events}
     current = _code(events[-1], level) if events else None
     fading = math.exp(-(now - events[-1]["timestamp"]) / 600) if events else 0.0
-    things = {_code({"item": item}, level): item for item in SHOP} | {_code(event, level): event["item"] for event in events}
+    things = {_code({"item": item}, level): item for item in SHOP} | {
+        _code(event, level): event["item"] for event in events
+    }
     ranked = []
     for place, (code, item) in enumerate(things.items()):
         again, close = met[code] * fading, (_code({"item": item}, "category_2") in near) * 0.5 * fading

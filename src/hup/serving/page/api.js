@@ -19,6 +19,7 @@ export function onKeyNeeded(ask) {
 async function newKey() {
   asking ??= askForKey(key !== null).finally(() => (asking = null));
   key = await asking;
+  if (key === null) throw new Problem(401, "The service asks for its API key.");
 }
 
 export async function call(method, path, body) {

@@ -85,8 +85,8 @@ export class Lanes {
       if (place === level.runs.length - 1) block.dataset.newest = "";
       else delete block.dataset.newest;
     });
-    const stop = track.querySelector('[tabindex="0"]') ?? track.lastElementChild;
-    for (const block of track.children) block.tabIndex = block === stop ? 0 : -1;
+    const stop = [...track.children].find((block) => block === document.activeElement || this.isChosen(block));
+    for (const block of track.children) block.tabIndex = block === (stop ?? track.lastElementChild) ? 0 : -1;
   }
 
   label(level, run) {
@@ -120,13 +120,17 @@ export class Lanes {
     this.light(block);
   }
 
-  find({ level, key }) {
-    return [...document.querySelectorAll(".block")].find((one) => one.level === level && one.dataset.key === key);
+  isChosen(block) {
+    return block.level === this.chosen?.level && block.dataset.key === this.chosen.key;
+  }
+
+  chosenBlock() {
+    return [...document.querySelectorAll(".block")].find((one) => this.isChosen(one));
   }
 
   /** Say in words what the chosen block stands for. */
   tell() {
-    const block = this.chosen && this.find(this.chosen);
+    const block = this.chosenBlock();
     for (const one of document.querySelectorAll(".block[aria-current]")) {
       if (one !== block) one.removeAttribute("aria-current");
     }
@@ -153,7 +157,7 @@ export class Lanes {
 
   /** Light up what the other levels have of the same events. */
   light(block) {
-    const shown = block ?? (this.chosen && this.find(this.chosen));
+    const shown = block ?? this.chosenBlock();
     for (const other of document.querySelectorAll(".block")) {
       const kin = shown && other !== shown && Number(other.dataset.first) <= Number(shown.dataset.last)
         && Number(other.dataset.last) >= Number(shown.dataset.first);

@@ -65,7 +65,7 @@ function forget(next) {
   $("nobody").hidden = true;
   $("somebody").hidden = false;
   $("replay").hidden = !next.replay;
-  $("sample-from-user").disabled = true;
+  say($("sample-fill"), "Example");
 }
 
 // Replay of the sample
@@ -156,7 +156,7 @@ function took(answer) {
   showFacts(answer, latest);
   showLog(answer.events);
   showClock();
-  $("sample-from-user").disabled = !answer.events.length;
+  if (answer.events.length && subject.user) say($("sample-fill"), "Copy from user");
   if (isNew && before) {
     const event = answer.events.at(-1);
     const what = event ? `${words.behavior(event.behavior)} on ${words.item(event.item)}.` : "";
@@ -241,9 +241,13 @@ $("sample-form").addEventListener("submit", (sent) => {
     say($("sample-problem"), problem.message);
   }
 });
-$("sample-from-user").addEventListener("click", () => {
-  if (shown) $("sample").value = textOf(shown.events);
-  $("sample").focus();
+$("sample-fill").addEventListener("click", async () => {
+  try {
+    $("sample").value = textOf(subject?.user && shown?.events.length ? shown.events : await example());
+    $("sample").focus();
+  } catch (problem) {
+    failed(problem);
+  }
 });
 $("pace").addEventListener("change", () => {
   const replay = subject?.replay;
@@ -261,6 +265,20 @@ $("replay-toggle").addEventListener("click", () => {
 });
 $("replay-step").addEventListener("click", () => subject?.replay?.show(subject.replay.at + 1));
 $("replay-at").addEventListener("input", () => subject?.replay?.show(Number($("replay-at").value)));
+
+/** A session of what is popular, in the model's own behaviors. */
+async function example() {
+  const answer = await api.explanationOf([], null);
+  const popular = answer.levels.find(({ level }) => level === "item")?.recommended ?? [];
+  const codes = [...$("behavior").options].map(({ value }) => value);
+  const item = (place) => popular[place % popular.length];
+  return [0, 0, 1, 1, 1, 0, 2, 2, 3].slice(0, popular.length ? 9 : 0).map((place, step) => ({
+    item: item(place).name,
+    behavior: codes[step % codes.length],
+    timestamp: step * 15 + place * 20,
+    categories: item(place).path,
+  }));
+}
 
 // Connection, key and model
 
