@@ -21,7 +21,7 @@ SHOP: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "101": (
         "Steel kettle with a very long name that no list has the room for, whatever the width",
         ("home", "kitchen", "kettles"),
-    ),  # noqa: E501
+    ),
     "102": ("Toaster", ("home", "kitchen", "toasters")),
     "103": ("Yogurt maker", ("home", "kitchen", "makers")),
     "104": (HOSTILE, ("home", "kitchen", "<b>bold</b>")),
@@ -148,7 +148,10 @@ def fake_service(key: str | None = None) -> FastAPI:
     def of_user(user: str, now: float | None = None) -> Any:
         if user not in users:
             return problem(404, "Not Found", "There is no such user.")
-        return {"user": user, **explanation(users[user], now)}
+        answer = explanation(users[user], now)
+        if user == "no-attention":
+            answer["levels"][0]["runs"] = [run | {"share": None} for run in answer["levels"][0]["runs"]]
+        return {"user": user, **answer}
 
     @app.post("/v1/explanation")
     async def of_session(request: Request) -> Any:
@@ -179,8 +182,7 @@ def fake_service(key: str | None = None) -> FastAPI:
 
 def shopping(began: float) -> list[dict[str, Any]]:
     """Twelve events of a session, as the paper's Figure 5 has."""
-    steps = [
-        ("100", "1", 0), ("100", "2", 20), ("101", "1", 50), ("200", "1", 86), ("100", "1", 200), ("102", "1", 260),
-        ("102", "2", 270), ("102", "3", 300), ("104", "1", 330), ("300", "1", 400), ("300", "5", 420), ("103", "1", 430),
-    ]  # fmt: skip
+    items = ["100", "100", "101", "200", "100", "102", "102", "102", "104", "300", "300", "103"]
+    afters = (0, 20, 50, 86, 200, 260, 270, 300, 330, 400, 420, 430)
+    steps = zip(items, "121111231151", afters, strict=True)
     return [{"item": item, "behavior": behavior, "timestamp": began + after} for item, behavior, after in steps]

@@ -71,7 +71,7 @@ export class Lanes {
     const note = levelNote(level.level, levels.map((one) => one.level));
     say(track.parentElement.querySelector(".runs"), note ? `${note}, ${runs}` : runs);
     reconcile(track, level.runs, (run) => `${run.began ?? run.first} ${run.name}`, newBlock, (block, run, place) => {
-      const shade = SHADES.filter((least) => (run.share ?? 0) >= least).length;
+      const shade = known(run.share) ? SHADES.filter((least) => run.share >= least).length : "none";
       block.className = `block shade-${shade}`;
       block.style.gridColumn = `${run.first + 1} / ${run.last + 2}`;
       Object.assign(block, { run, level: level.level });
@@ -81,7 +81,7 @@ export class Lanes {
       say(block.firstChild, text);
       const said = this.sentence(level.level, run);
       if (block.getAttribute("aria-label") !== said) block.setAttribute("aria-label", said);
-      block.title = `${text}, ${percent(run.share ?? 0)}`;
+      block.title = known(run.share) ? `${text}, ${percent(run.share)}` : text;
       if (place === level.runs.length - 1) block.dataset.newest = "";
       else delete block.dataset.newest;
     });
@@ -98,8 +98,8 @@ export class Lanes {
     const events = this.given.events;
     const which = run.first === run.last ? `event ${run.first + 1}` : `events ${run.first + 1} to ${run.last + 1}`;
     const on = level === "micro" ? ` on ${this.words.item(events[run.first]?.item ?? run.name)}` : "";
-    return `${levelName(level)}: ${this.label(level, run)}${on}, ${which}, `
-      + `${percent(run.share ?? 0)} of attention`;
+    const share = known(run.share) ? `, ${percent(run.share)} of attention` : "";
+    return `${levelName(level)}: ${this.label(level, run)}${on}, ${which}${share}`;
   }
 
   ticks(track, events) {
@@ -191,6 +191,9 @@ export class Lanes {
     }
   }
 }
+
+/** A level, or a model, without attention has no shares. */
+const known = (share) => share !== null && share !== undefined;
 
 function newBlock() {
   return el("button", { type: "button" }, el("span", { dir: "auto" }));

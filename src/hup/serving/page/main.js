@@ -29,7 +29,7 @@ let questions = 0;
 const words = { item: (name) => titles.get(name) ?? name, behavior: (code) => behaviors.get(code) ?? code };
 const lanes = new Lanes(words);
 const lists = new Lists((item) => form.take(item));
-const form = new EventForm(() => subject, () => refresh(), failed);
+const form = new EventForm(() => subject, posted, failed);
 const users = new Users(open, failed);
 
 // Whose profile
@@ -113,10 +113,11 @@ async function ask() {
   const whose = subject;
   if (!whose) return;
   const now = clock.now();
+  if (whose.isUnknown && shown && questions % USERS_EACH) return;
   const question = JSON.stringify([whose.replay?.at, whose.replay?.events.length, now]);
   if (whose.replay && question === asked && shown) return;
   try {
-    const answer = whose.replay ? await api.explanationOf(whose.replay.shown, now) : await ofUser(whose.user, now);
+    const answer = whose.replay ? await api.explanationOf(whose.replay.shown, now) : await ofUser(whose, now);
     if (subject !== whose) return;
     asked = question;
     connected();
@@ -131,14 +132,23 @@ async function ask() {
   }
 }
 
-async function ofUser(user, now) {
+async function ofUser(subject, now) {
+  const user = subject.user;
   try {
-    return await api.explanation(user, now);
+    const answer = await api.explanation(user, now);
+    subject.isUnknown = false;
+    return answer;
   } catch (problem) {
     if (problem.status !== 404) throw problem;
+    subject.isUnknown = true;
     if (shown && !shown.events.length) return shown;
     return api.explanationOf([], null); // nothing is known of this user: what the model says to anybody
   }
+}
+
+function posted() {
+  subject.isUnknown = false;
+  refresh();
 }
 
 function took(answer) {
