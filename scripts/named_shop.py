@@ -17,8 +17,8 @@ from urllib.parse import quote
 DEPARTMENTS = "Home Garden Sports Office Travel Toys Music Health"
 MATERIALS = "Steel Oak Wool Glass Cotton Copper Bamboo Linen Clay Leather Paper Stone Silk Pine Brass Cork"
 GOODS = (
-    "Kettles Lamps Chairs Bowls Clocks Shelves Blankets Mirrors Baskets Pans Vases Rugs Bottles Hooks Trays Stools "
-    "Brushes Jars Desks Cups Boxes Fans Scales Plates Spades Tents Drums Bags Mats Kites"
+    "Kettles Lamps Chairs Bowls Clocks Racks Blankets Mirrors Baskets Pans Vases Rugs Bottles Hooks Trays Stools "
+    "Combs Jars Desks Cups Crates Fans Scales Plates Spades Tents Drums Bags Mats Kites"
 )
 MODELS = "Alma Birk Cora Dahl Elin Finn Gard Hilda Ivar Jona Kaja Lund Mira Nord Odin Pia Runa Saga Tove Vidar"
 

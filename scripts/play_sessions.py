@@ -111,7 +111,8 @@ def play(service: str, sessions: list[list[Event]], at_once: int, longest_wait: 
     now, posted = time.time(), []
     before = [event for session in sessions[:at_once] for event in begun(session, now)]
     post(service, before)
-    print(f"{len({event['user'] for event in before})} users are in the shop. Live events follow.", flush=True)
+    users = len({event["user"] for event in before})
+    print(f"\n  {service}/\n\n{users} users are in the shop, and more will come.", flush=True)
     for wait, event in itertools.islice(live(sessions, at_once, longest_wait), most):
         time.sleep(wait)
         posted.append(event | {"timestamp": time.time()})

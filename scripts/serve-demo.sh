@@ -35,28 +35,22 @@ stop() {
 trap stop EXIT
 trap 'stop; exit 130' INT TERM
 
+echo "The shop, its users and their names are SIMULATED. Nothing is kept when this ends. Ctrl-C stops all."
 # A job in the background ignores Ctrl-C unless it has a process group of its own.
 set -m
 hup serve model --store memory: --port "$port" 2>service.log &
 started+=($!)
-set +m
-echo
-echo "  $address"
-echo
-echo "The shop, its users and their names are SIMULATED. Nothing is kept when this ends. Ctrl-C stops all."
-
 play=(python "$scripts/play_sessions.py" clicks.csv dataset --service "$address")
-if [ -n "$check" ]; then
-    "${play[@]}" --events 10 --longest-wait 0.3
-    exit
-fi
-set -m
+if [ -n "$check" ]; then play+=(--events 10 --longest-wait 0.3); fi
 "${play[@]}" &
 started+=($!)
 set +m
+
 # Whichever of the two ends first, all ends.
 status=0
 wait -n || status=$?
-echo "One part has ended with code $status. What the service said last ($folder/service.log):" >&2
-tail -n 5 service.log >&2
-exit "$status"
+if [ -z "$check" ] || [ "$status" != 0 ]; then
+    echo "One part has ended, with code $status. What the service said last, in $PWD/service.log:" >&2
+    tail -n 5 service.log >&2
+    exit $((status ? status : 1))
+fi
