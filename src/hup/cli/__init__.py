@@ -20,6 +20,7 @@ from hup.cli import (
     profiles,
     recommend,
     report,
+    serve,
     similar,
     simulate,
     sweep,
@@ -92,6 +93,10 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     similar.similar: ("hup similar model 42", "hup similar model 'lamps > desk' --level category_2 -k 5"),
     profiles.profiles: ("hup profiles model --dataset dataset --users all --out profiles.parquet",),
+    serve.serve: (
+        "hup serve model --store lmdb:users --workers 2",
+        "hup serve model --store redis://redis:6379/0 --host 0.0.0.0 --api-key-file keys.txt --items items.csv",
+    ),
 }
 
 app = typer.Typer(

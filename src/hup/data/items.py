@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from hup.data.dataset import EVENTS, ITEMS, MANIFEST, REJECTS, SESSIONS, TAXONOMY, Dataset
 from hup.data.dataset_writer import DatasetPlan, added_rejects
 from hup.data.engines.duckdb_engine import DuckDBEngine
+from hup.data.log_source import Sources
+from hup.data.manifest import ItemColumnsInfo
 from hup.data.progress import Progress
 from hup.data.rejects import write_rejects
 from hup.data.session_log import SessionLog
-from hup.data.tables.items_given import GivenItems, ItemsSource, coverage, joined_rejects, read_items
+from hup.data.tables.items_given import GivenItems, ItemsSource, coverage, find_items, joined_rejects, read_items
 from hup.data.tables.mapping import Mapping
+from hup.errors import HupError
 
 
 def with_items(log: SessionLog, plan: DatasetPlan, given: GivenItems | None) -> tuple[SessionLog, DatasetPlan]:
@@ -61,6 +65,22 @@ def renew_items(
     manifest = base.manifest.model_copy(update=changed)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return given
+
+
+def items_alone(source: Sources, folder: Path) -> ItemColumnsInfo:
+    """Write the columns of a table of items into a folder that has no dataset; for those who only show them.
+
+    Raises
+    ------
+    HupError
+        If the table does not read, or no column has the ids.
+    """
+    progress = Progress()
+    found = find_items(source, None, folder, "duckdb", progress.note)
+    if found is None:
+        raise HupError("No table of items is named.")
+    with tempfile.TemporaryDirectory() as work, DuckDBEngine(Path(work)) as engine:
+        return read_items(found, None, engine, folder, None, progress).info
 
 
 def _same_file(there: Path, here: Path) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+#: Drawn anew for every write.
+REVISION_BYTES: Final = 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ class Store(Protocol):
     Raises
     ------
     hup.errors.StoreError
-        By every method: the store is not to be reached, is full, or is damaged. Nothing is half-written then.
+        By every method: the store is not to be reached, is full, or is damaged. No record is half-written then; whether
+        a whole one was written is not known where the answer of a server was lost.
+    hup.errors.HupError
+        By every method that is given names, if one of them is empty, longer than 500 bytes of UTF-8, or no text.
     """
 
     async def read(self, user: str) -> Kept | None:
@@ -88,16 +94,23 @@ class Store(Protocol):
         """Remove all that is kept of a user, durably; say whether there was anything."""
 
     async def users(self, prefix: str, after: str, limit: int) -> list[str]:
-        """List users whose name begins so, in order, from the one after a name on; expired ones may be among them."""
+        """List users whose name begins so, by code points, from the one after a name on.
+
+        Expired ones may be among them. Where the last name of one list is `after` of the next, nobody is listed twice,
+        and nobody is left out who was there all the while. `prefix` and `after` need not be names; both may be empty.
+        """
 
     async def sweep(self, now: float, limit: int) -> int:
-        """Remove expired records, at most so many; say how many. A store that does so itself does nothing here."""
+        """Remove all that is kept of users whose records expire by a moment, at most so many; say how many."""
 
     async def put_items(self, rows: Mapping[str, bytes]) -> int:
         """Put rows of items in place of those that were there, durably; give the new revision."""
 
     async def items_since(self, revision: int) -> ItemRows:
-        """Give the rows that were put after a revision; cheap where there are none."""
+        """Give the rows that were put after a revision; cheap where there are none.
+
+        All of them, where the revision is newer than any that there is: the store has been emptied since.
+        """
 
     async def check(self) -> None:
         """Find out whether the store can be read and written."""

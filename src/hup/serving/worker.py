@@ -1,0 +1,110 @@
+"""A worker process: model, store and HTTP server around a socket that it shares with others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Final
+
+import torch
+import uvicorn
+import uvloop
+
+from hup.errors import StoreError
+from hup.serving.app import make_app
+from hup.serving.logs import LOGGER, log_to_stderr
+from hup.serving.options import ServeOptions
+from hup.serving.served import Served
+from hup.serving.service import Service
+from hup.serving.stores.open_store import open_store
+from hup.serving.workers import GRACE, READY, RELOAD
+
+log = logging.getLogger(LOGGER)
+
+_SWEEP_SECONDS: Final = 60.0
+_SWEPT_AT_ONCE: Final = 1_000
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to its worker."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_worker(options: ServeOptions, sock: socket.socket, pipe: Connection) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone.
+
+    Raises
+    ------
+    HupError
+        Model or store cannot be opened.
+    """
+    log_to_stderr(verbose=options.verbose)
+    torch.set_num_threads(1)  # requests are answered one after the other; more threads would wait for each other
+    served = Served(options.model, options.idle_gap_minutes)
+    uvloop.run(_serve(options, served, sock, pipe))
+
+
+async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pipe: Connection) -> None:
+    service = Service(await open_store(options.store), served, options)
+    app = make_app(service, reload=lambda: pipe.send((RELOAD, "")))
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(GRACE),
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def gone() -> None:
+        """Stop, since the supervisor has closed its end: no one would replace this worker, or end it."""
+        loop.remove_reader(pipe.fileno())
+        stop()
+
+    tasks: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(service.reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_reader(pipe.fileno(), gone)
+    sweeping = loop.create_task(_sweep(service))
+    pipe.send((READY, ""))
+    try:
+        await server.serve([sock])
+    finally:
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping
+        await service.close()
+
+
+async def _sweep(service: Service) -> None:
+    """Remove users whose time is over, now and then."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        try:
+            while await service.store.sweep(time.time(), _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
+                await asyncio.sleep(0)
+        except StoreError as error:
+            log.warning("users whose time is over could not be removed", extra={"detail": str(error)})
