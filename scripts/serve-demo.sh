@@ -26,10 +26,10 @@ port=${PORT:-8000}
 if [ -n "$check" ]; then port=$(free_port); fi
 address=http://127.0.0.1:$port
 
-started=()
+started=() # the last one first
 stop() {
     trap - EXIT INT TERM
-    for id in "${started[@]}"; do kill -INT "$id" 2>/dev/null || true; done
+    for id in "${started[@]}"; do kill -TERM "$id" 2>/dev/null || true; done
     for id in "${started[@]}"; do wait "$id" 2>/dev/null || true; done
 }
 trap stop EXIT
@@ -39,11 +39,11 @@ echo "The shop, its users and their names are SIMULATED. Nothing is kept when th
 # A job in the background ignores Ctrl-C unless it has a process group of its own.
 set -m
 hup serve model --store memory: --port "$port" 2>service.log &
-started+=($!)
+started=("$!" "${started[@]}")
 play=(python "$scripts/play_sessions.py" clicks.csv dataset --service "$address")
 if [ -n "$check" ]; then play+=(--events 10 --longest-wait 0.3); fi
 "${play[@]}" &
-started+=($!)
+started=("$!" "${started[@]}")
 set +m
 
 # Whichever of the two ends first, all ends.

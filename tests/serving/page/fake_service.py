@@ -137,7 +137,14 @@ def fake_service(key: str | None = None) -> FastAPI:
     @app.get("/v1/model")
     def model() -> dict[str, Any]:
         behaviors = [{"code": str(code), "name": name} for code, name in enumerate(BEHAVIORS, 1)]
-        return {"digest": "0123456789abcdef", "kind": "hup", "levels": LEVELS[1:], "behaviors": behaviors, "items": 9}
+        return {
+            "model": "0123456789abcdef",
+            "kind": "hup",
+            "name": "HUP",
+            "levels": LEVELS[1:],
+            "behaviors": behaviors,
+            "items": 9,
+        }
 
     @app.get("/v1/users")
     def names(prefix: str = "", after: str = "", limit: int = 100) -> dict[str, Any]:

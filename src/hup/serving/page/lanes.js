@@ -69,7 +69,9 @@ export class Lanes {
   blocks(track, level, levels) {
     const runs = `${level.runs.length} ${level.runs.length === 1 ? "run" : "runs"}`;
     const note = levelNote(level.level, levels.map((one) => one.level));
-    say(track.parentElement.querySelector(".runs"), note ? `${note}, ${runs}` : runs);
+    const isSilent = level.runs.length > 0 && !level.runs.some((run) => known(run.share));
+    const what = isSilent ? "no attention here" : runs;
+    say(track.parentElement.querySelector(".runs"), note ? `${note}, ${what}` : what);
     reconcile(track, level.runs, (run) => `${run.began ?? run.first} ${run.name}`, newBlock, (block, run, place) => {
       const shade = known(run.share) ? SHADES.filter((least) => run.share >= least).length : "none";
       block.className = `block shade-${shade}`;
@@ -106,9 +108,9 @@ export class Lanes {
     const width = $("lanes").clientWidth / (events.length || 1);
     const step = Math.max(1, Math.ceil(TICK / Math.max(width, NARROWEST[this.axis])));
     const marks = events.map((event, place) => ({ event, place })).filter(({ place }) => place % step === 0);
-    reconcile(track, marks, ({ place }) => place, () => el("span", { className: "tick" }), (tick, { event, place }) => {
+    reconcile(track, marks, ({ place }) => place, () => el("div", { className: "tick" }, el("span")), (tick, { event, place }) => {
       tick.style.gridColumn = `${place + 1} / ${Math.min(place + step, events.length) + 1}`;
-      say(tick, moment(event.timestamp));
+      say(tick.firstChild, moment(event.timestamp));
     });
   }
 

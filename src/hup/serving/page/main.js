@@ -12,6 +12,7 @@ import { Users } from "./users.js";
 import { duration, moment, titleOf } from "./words.js";
 
 const EACH = 1000; // milliseconds between two questions
+const REST = 4; // times that an answer took are waited before the next question, so that a page costs a service little
 const USERS_EACH = 5; // questions between two looks for new users
 const LOG = 200; // events in the table
 
@@ -347,7 +348,8 @@ function showModel(model) {
   }
   form.behaviors(known);
   const items = typeof model.items === "number" ? `${model.items.toLocaleString("en")} items` : "";
-  say($("model"), ["Model", model.kind, String(model.digest ?? "").slice(0, 12), items].filter((one) => one).join(" · "));
+  const parts = [`Model ${model.name ?? model.kind}`, String(model.model ?? "").slice(0, 12), items];
+  say($("model"), parts.filter((one) => one).join(" · "));
   const list = known.map(({ name }) => name).join(", ");
   say($("behaviors-said"), `The behaviors are those of the served model, ${known.length} of them: ${list}.`);
   const example = known[0]?.code ?? "view";
@@ -356,6 +358,7 @@ function showModel(model) {
 }
 
 async function each() {
+  const began = performance.now();
   if (!document.hidden && !needsKey) {
     questions += 1;
     showClock();
@@ -363,7 +366,7 @@ async function each() {
     if (questions % USERS_EACH === 0) users.again();
     await refresh();
   }
-  setTimeout(each, EACH);
+  setTimeout(each, Math.max(EACH, REST * (performance.now() - began)));
 }
 
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
