@@ -31,7 +31,7 @@ def _served(app: FastAPI) -> Iterator[str]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while the driver runs, other tests' asyncio.run() is refused
 def browser() -> Iterator[Browser]:
     """The system's Chromium; nothing is downloaded."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -99,7 +99,6 @@ def explanation(events: list[dict[str, Any]], now: float | None) -> dict[str, An
         for event in events
     ]
     return {
-        "model": "fake",
         "began": events[0]["timestamp"] if events else None,
         "latest": latest if events else None,
         "events": told,
@@ -123,7 +122,7 @@ def fake_service(key: str | None = None) -> FastAPI:
     app = FastAPI()
     users: dict[str, list[dict[str, Any]]] = {}
     seen: set[str] = set()
-    app.state.users, app.state.asked = users, Counter()
+    app.state.users, app.state.asked, app.state.model = users, Counter(), "0123456789abcdef"
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
@@ -138,7 +137,7 @@ def fake_service(key: str | None = None) -> FastAPI:
     def model() -> dict[str, Any]:
         behaviors = [{"code": str(code), "name": name} for code, name in enumerate(BEHAVIORS, 1)]
         return {
-            "model": "0123456789abcdef",
+            "model": app.state.model,
             "kind": "hup",
             "name": "HUP",
             "levels": LEVELS[1:],
@@ -158,7 +157,7 @@ def fake_service(key: str | None = None) -> FastAPI:
         answer = explanation(users[user], now)
         if user == "no-attention":
             answer["levels"][0]["runs"] = [run | {"share": None} for run in answer["levels"][0]["runs"]]
-        return {"user": user, **answer}
+        return {"user": user, "model": app.state.model, **answer}
 
     @app.post("/v1/explanation")
     async def of_session(request: Request) -> Any:
@@ -166,7 +165,7 @@ def fake_service(key: str | None = None) -> FastAPI:
         for event in body["session"]:
             if event["item"] == "refused":
                 return problem(422, "Unprocessable", "event: key 'item' is 'refused', expected another.")
-        return explanation(body["session"], body.get("now"))
+        return {"model": app.state.model, **explanation(body["session"], body.get("now"))}
 
     @app.post("/v1/events")
     async def post(request: Request) -> Any:

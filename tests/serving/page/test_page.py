@@ -356,6 +356,18 @@ def test_a_level_without_attention_has_no_shares(opened, shop):
     assert said == "Micro: SearchList2Product on Glass kettle, event 1"
 
 
+def test_another_model_is_noticed(opened, shop):
+    page = opened(shop, "/#user=ann")
+    settled(page, 12)
+    page.select_option("#behavior", label="Cart")
+    assert "0123456789ab" in page.locator("#model").inner_text()
+    shop.state.model = "fedcba9876543210"
+    page.wait_for_selector("text=fedcba987654")
+    assert page.input_value("#behavior") == "3", "what was chosen stays"
+    page.wait_for_timeout(1200)
+    assert shop.state.asked["/v1/model"] == 2
+
+
 def test_what_a_screen_reader_walks(opened, shop):
     page = opened(shop, "/#user=ann")
     settled(page, 12)

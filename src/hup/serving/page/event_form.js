@@ -15,7 +15,9 @@ export class EventForm {
   }
 
   behaviors(known) {
+    const chosen = $("behavior").value;
     $("behavior").replaceChildren(...known.map(({ code, name }) => el("option", { value: code }, name)));
+    if (known.some(({ code }) => code === chosen)) $("behavior").value = chosen;
   }
 
   items(known) {

@@ -24,6 +24,7 @@ let shown = null; // the explanation on the page
 let asked = ""; // what the service was asked last
 let isAsking = false;
 let isWanted = false;
+let model = ""; // digest of the model whose behaviors the form has
 let needsKey = false;
 let questions = 0;
 
@@ -156,6 +157,7 @@ function took(answer) {
   const isNew = !shown || answer.latest !== shown.latest || answer.events.length !== shown.events.length;
   const before = shown;
   shown = answer;
+  if (answer.model !== model) api.model().then(showModel, failed); // another one has taken its place
   for (const event of answer.events) if (event.name) titles.set(event.item, event.name);
   const items = answer.levels.find(({ level }) => level === "item");
   for (const entry of items?.recommended ?? []) titles.set(entry.name, titleOf(entry));
@@ -256,6 +258,8 @@ $("sample-fill").addEventListener("click", async () => {
   try {
     $("sample").value = textOf(subject?.user && shown?.events.length ? shown.events : await example());
     $("sample").focus();
+    $("sample").setSelectionRange(0, 0);
+    $("sample").scrollTo(0, 0);
   } catch (problem) {
     failed(problem);
   }
@@ -286,7 +290,7 @@ async function example() {
   return [0, 0, 1, 1, 1, 0, 2, 2, 3].slice(0, popular.length ? 9 : 0).map((place, step) => ({
     item: item(place).name,
     behavior: codes[step % codes.length],
-    timestamp: step * 15 + place * 20,
+    timestamp: step * 25,
     categories: item(place).path,
   }));
 }
@@ -326,9 +330,8 @@ $("key-form").addEventListener("submit", (sent) => {
 async function begin() {
   needsKey = false;
   try {
-    const model = await api.model();
+    showModel(await api.model());
     connected();
-    showModel(model);
   } catch (problem) {
     failed(problem);
     if (problem.status !== 401) setTimeout(begin, 2 * EACH);
@@ -340,16 +343,16 @@ async function begin() {
   else if (picked) open(picked);
 }
 
-function showModel(model) {
-  const known = model.behaviors.map((one) => (typeof one === "string" ? { code: one, name: one } : one));
+function showModel(told) {
+  model = told.model;
+  const known = told.behaviors;
   for (const { code, name } of known) {
     behaviors.set(code, name);
     behaviors.set(name, name);
   }
   form.behaviors(known);
-  const items = typeof model.items === "number" ? `${model.items.toLocaleString("en")} items` : "";
-  const parts = [`Model ${model.name ?? model.kind}`, String(model.model ?? "").slice(0, 12), items];
-  say($("model"), parts.filter((one) => one).join(" · "));
+  const items = `${told.items.toLocaleString("en")} items`;
+  say($("model"), [`Model ${told.name}`, told.model.slice(0, 12), items].join(" · "));
   const list = known.map(({ name }) => name).join(", ");
   say($("behaviors-said"), `The behaviors are those of the served model, ${known.length} of them: ${list}.`);
   const example = known[0]?.code ?? "view";
