@@ -37,7 +37,7 @@ def serve(
     ahead_seconds: Annotated[
         float, typer.Option(min=0, help="How far ahead of the server's clock an event may be.")
     ] = 300,
-    ttl_days: Annotated[float, typer.Option(min=0.001, help="Users are forgotten so long after their last event.")] = 90,
+    ttl_days: Annotated[float, typer.Option(min=0.001, help="So long after the last event a user is forgotten.")] = 90,
     idle_gap: Annotated[
         float | None,
         typer.Option(min=0.001, metavar="MINUTES", help="A pause that ends a session.", show_default="as the log's"),

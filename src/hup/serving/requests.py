@@ -91,6 +91,4 @@ def check_count(values: list[Any], most: int, what: str) -> None:
         Too many.
     """
     if len(values) > most:
-        raise ServiceError(
-            413, f"{len(values):,} {what} in one request; send {most:,} at a time at most."
-        )
+        raise ServiceError(413, f"{len(values):,} {what} in one request; send {most:,} at a time at most.")

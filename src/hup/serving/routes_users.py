@@ -125,9 +125,7 @@ async def _asked(request: Request, part: str) -> tuple[str, Record, Answers]:
     record = await service.record(user)
     await service.catalog.renew(service.store)
     if record is None:
-        raise ServiceError(
-            404, f"Nothing is kept of the user {user!r}. POST an event first."
-        )
+        raise ServiceError(404, f"Nothing is kept of the user {user!r}. POST an event first.")
     if record.model != service.served.state_digest:  # the model was swapped between two lines of this
         return await _asked(request, part)
     return user, record, Answers(service.served, service.catalog)

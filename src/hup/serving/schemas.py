@@ -195,8 +195,10 @@ class StatusAnswer(BaseModel):
 def answers(model: type[BaseModel], *problems: int, status: int = 200) -> dict[int | str, Schema]:
     """List the answers of a route: the one that is asked for, and what may be wrong."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    wrong: dict[int | str, Schema] = {code: {"description": _WRONG[code], "content": content} for code in (*problems, 401, 403, 500)}
-    return {status: {"model": model, "description": (model.__doc__ or "").strip()}, **wrong}
+    made: dict[int | str, Schema] = {status: {"model": model, "description": (model.__doc__ or "").strip()}}
+    for code in (*problems, 401, 403, 500):
+        made[code] = {"description": _WRONG[code], "content": content}
+    return made
 
 
 _WRONG: Final = {

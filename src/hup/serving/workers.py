@@ -51,7 +51,9 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind(address)
         sock.listen(2048)
     except OSError as error:
-        raise HupError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another --port.") from None
+        raise HupError(
+            f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another --port."
+        ) from None
     sock.setblocking(False)
     return sock
 
@@ -167,7 +169,9 @@ class Supervisor:
             code = worker.process.exitcode
             if not self._told:
                 raise HupError(f"A worker ended with {code} while it began; the lines above say why.")
-            log.error("a worker ended, and another one takes its place", extra={"exit": code, "pid": worker.process.pid})
+            log.error(
+                "a worker ended, and another one takes its place", extra={"exit": code, "pid": worker.process.pid}
+            )
             _forget_figures(worker.process.pid)
             if not worker.is_ready:
                 self._failures += 1
@@ -239,7 +243,7 @@ def _forget_figures(pid: int | None) -> None:
     """Drop a dead worker's gauges; what it has counted counts on."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(pid)
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it has none
 
 
 def _begin(options: ServeOptions, sock: socket.socket, pipe: Connection) -> None:
