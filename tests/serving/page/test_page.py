@@ -295,6 +295,7 @@ def test_hostile_names_are_text_and_do_not_widen_the_page(opened, shop, width):
     page.click("[aria-labelledby='lane-item'] .block >> nth=-2")
     assert HOSTILE in blocks(page, "item")
     assert HOSTILE in page.locator("#users").inner_text()
+    assert "\u202e" not in page.locator("#block").inner_text(), "a name does not turn the sentence around it"
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src='x']").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,7 +1,7 @@
 // The pyramid as lanes: a level a lane, a run a block, its share of attention as shade and as text.
 
 import { $, el, reconcile, say } from "./dom.js";
-import { duration, fromTheTop, levelName, levelNote, moment, pathSaid, percent } from "./words.js";
+import { duration, fromTheTop, inWords, levelName, levelNote, moment, pathSaid, percent } from "./words.js";
 
 const SHADES = [0.01, 0.03, 0.06, 0.12, 0.25, 0.5]; // the least share of the next shade
 const NARROWEST = { events: 16, time: 10 }; // pixels of an event
@@ -93,7 +93,7 @@ export class Lanes {
 
   label(level, run) {
     if (level === "micro") return this.words.behavior(this.given.events[run.first]?.behavior ?? run.name);
-    return level === "item" ? this.words.item(run.name) : run.name;
+    return level === "item" ? this.words.item(run.name) : inWords(run.name);
   }
 
   sentence(level, run) {

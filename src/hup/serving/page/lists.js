@@ -1,7 +1,7 @@
 // What comes next on every level: ranked lists that move as events arrive and time passes.
 
 import { $, el, reconcile, say } from "./dom.js";
-import { levelName, levelNote, mark, pathSaid, percent, pictureOf, score, titleOf } from "./words.js";
+import { inWords, levelName, levelNote, mark, pathSaid, percent, pictureOf, score, titleOf } from "./words.js";
 
 const MOST = 10;
 const PARTS = [["repeat", "again"], ["memory", "near"], ["popularity", "popular"], ["profile", "new"]];
@@ -38,7 +38,7 @@ export class Lists {
       list.querySelector(".none").hidden = entries.length > 0;
       const first = entries[0];
       const old = this.ranks.get(level.level);
-      if (first && old?.size && old.get(keyOf(first)) !== 0) firsts.push([level.level, titleOf(first)]);
+      if (first && old?.size && old.get(keyOf(first)) !== 0) firsts.push([level.level, inWords(titleOf(first))]);
     });
     this.ranks = ranks;
     slide(places);

@@ -9,7 +9,7 @@ import { Lists } from "./lists.js";
 import { Replay } from "./replay.js";
 import { sessionOf, textOf } from "./session_text.js";
 import { Users } from "./users.js";
-import { duration, moment, titleOf } from "./words.js";
+import { duration, inWords, moment, titleOf } from "./words.js";
 
 const EACH = 1000; // milliseconds between two questions
 const REST = 4; // times that an answer took are waited before the next question, so that a page costs a service little
@@ -28,7 +28,10 @@ let model = ""; // digest of the model whose behaviors the form has
 let needsKey = false;
 let questions = 0;
 
-const words = { item: (name) => titles.get(name) ?? name, behavior: (code) => behaviors.get(code) ?? code };
+const words = {
+  item: (name) => inWords(titles.get(name) ?? name),
+  behavior: (code) => inWords(behaviors.get(code) ?? code),
+};
 const lanes = new Lanes(words);
 const lists = new Lists((item) => form.take(item));
 const form = new EventForm(() => subject, posted, failed);

@@ -45,7 +45,10 @@ export function moment(seconds, withDay = false) {
   return withDay ? `${date.toLocaleDateString("en-CA")} ${time}` : time;
 }
 
-export const pathSaid = (path) => (path ?? []).join(" > ");
+/** A name within a sentence, without marks that turn the direction of what follows. */
+export const inWords = (name) => name.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+
+export const pathSaid = (path) => (path ?? []).map(inWords).join(" > ");
 
 /** Again: the session was on it; near: others were, near what the session has been on; new: all else. */
 export function mark(entry) {
