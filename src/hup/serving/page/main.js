@@ -2,6 +2,8 @@
 
 import * as api from "./api.js";
 import { Clock } from "./clock.js";
+import { ClockControls } from "./clock_controls.js";
+import { Connection } from "./connection.js";
 import { $, el, reconcile, say } from "./dom.js";
 import { EventForm } from "./event_form.js";
 import { Lanes } from "./lanes.js";
@@ -17,6 +19,9 @@ const USERS_EACH = 5; // questions between two looks for new users
 const LOG = 200; // events in the table
 
 const clock = new Clock();
+const controls = new ClockControls(clock, () => refresh());
+const connection = new Connection(begin);
+const failed = (problem) => connection.failed(problem);
 const behaviors = new Map(); // code, and name -> name
 const titles = new Map(); // item -> what a person calls it
 let subject = null; // {user} or {replay, add}
@@ -25,7 +30,6 @@ let asked = ""; // what the service was asked last
 let isAsking = false;
 let isWanted = false;
 let model = ""; // digest of the model whose behaviors the form has
-let needsKey = false;
 let questions = 0;
 
 const words = {
@@ -107,7 +111,7 @@ async function refresh() {
   isWanted = true;
   if (isAsking) return;
   isAsking = true;
-  while (isWanted && !needsKey) {
+  while (isWanted && !connection.needsKey) {
     isWanted = false;
     await ask();
   }
@@ -125,7 +129,7 @@ async function ask() {
     const answer = whose.replay ? await api.explanationOf(whose.replay.shown, now) : await ofUser(whose, now);
     if (subject !== whose) return;
     asked = question;
-    connected();
+    connection.isLive();
     took(answer);
   } catch (problem) {
     if (subject !== whose) return;
@@ -171,7 +175,7 @@ function took(answer) {
   form.items(knownItems(answer, items));
   showFacts(answer, latest);
   showLog(answer.events);
-  showClock();
+  controls.show();
   if (answer.events.length && subject.user) say($("sample-fill"), "Copy from user");
   if (isNew && before) {
     const event = answer.events.at(-1);
@@ -207,44 +211,6 @@ function showLog(events) {
       el("td", { dir: "auto", className: "thing" })),
     (row, { event }) => say(row.lastChild, words.item(event.item)));
 }
-
-// The clock of the answers
-
-function showClock() {
-  say($("elapsed"), clock.elapsed === null ? "-" : duration(clock.elapsed));
-  for (const button of document.querySelectorAll("[data-clock]")) {
-    const mode = button.dataset.clock;
-    button.setAttribute("aria-pressed", String(mode === clock.mode));
-    button.disabled = clock.latest === null && mode !== "last";
-    if (mode === "run") say(button, clock.mode === "run" ? "Stop" : "Run");
-  }
-  for (const button of document.querySelectorAll("[data-skip]")) button.disabled = clock.latest === null;
-}
-
-function moved() {
-  showClock();
-  refresh();
-}
-
-for (const button of document.querySelectorAll("[data-clock]")) {
-  button.addEventListener("click", () => {
-    if (button.dataset.clock === "last") clock.atLast();
-    else if (button.dataset.clock === "real") clock.inReal();
-    else if (clock.mode === "run") clock.hold();
-    else clock.run(Number($("speed").value));
-    moved();
-  });
-}
-for (const button of document.querySelectorAll("[data-skip]")) {
-  button.addEventListener("click", () => {
-    clock.skip(Number(button.dataset.skip));
-    moved();
-  });
-}
-$("speed").addEventListener("change", () => {
-  if (clock.mode === "run") clock.run(Number($("speed").value));
-  moved();
-});
 
 // The sample's form and controls
 
@@ -298,43 +264,13 @@ async function example() {
   }));
 }
 
-// Connection, key and model
-
-function connected() {
-  $("connection").dataset.state = "live";
-  say($("connection"), "Live");
-}
-
-function failed(problem) {
-  $("connection").dataset.state = problem.status ? "problem" : "lost";
-  if (problem.status === 401) {
-    needsKey = true;
-    $("connection").replaceChildren(el("button", { type: "button", onclick: begin }, "Give the API key"));
-  } else say($("connection"), problem.status ? problem.message : "The service does not answer; trying again");
-}
-
-api.onKeyNeeded((wasRefused) => new Promise((resolve) => {
-  const dialog = $("key-dialog");
-  $("key").value = "";
-  say($("key-problem"), wasRefused ? "The service refuses this key." : "");
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => {
-    const key = $("key").value;
-    $("key").value = "";
-    resolve(dialog.returnValue === "given" && key ? key : null);
-  }, { once: true });
-  dialog.showModal();
-}));
-$("key-form").addEventListener("submit", (sent) => {
-  sent.preventDefault();
-  $("key-dialog").close("given");
-});
+// The model, and the beginning
 
 async function begin() {
-  needsKey = false;
+  connection.needsKey = false;
   try {
     showModel(await api.model());
-    connected();
+    connection.isLive();
   } catch (problem) {
     failed(problem);
     if (problem.status !== 401) setTimeout(begin, 2 * EACH);
@@ -365,9 +301,9 @@ function showModel(told) {
 
 async function each() {
   const began = performance.now();
-  if (!document.hidden && !needsKey) {
+  if (!document.hidden && !connection.needsKey) {
     questions += 1;
-    showClock();
+    controls.show();
     showReplay();
     if (questions % USERS_EACH === 0) users.again();
     await refresh();
