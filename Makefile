@@ -27,7 +27,7 @@ ifneq ($(filter-out $(shell sed -n 2p $(INSTALLED) 2>/dev/null),$(EXTRAS)),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help venv demo report test test-slow mutants lint format types docs notebooks bench clean
+.PHONY: help venv demo serve-demo report test test-slow mutants lint format types docs notebooks bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -42,6 +42,9 @@ $(INSTALLED): pyproject.toml scripts/venv.sh
 
 demo: $(INSTALLED) ## the main job end to end on simulated data: prepare, train, evaluate, recommend
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/demo.sh demo
+
+serve-demo: $(INSTALLED) ## the simulated shop, live: the service, its page, and users that shop in it (Ctrl-C stops)
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/serve-demo.sh demo/live
 
 report: $(INSTALLED) ## every model on the JD samples in DATA and on a simulated shop, as report/report.html (hours)
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/report.sh report $(DATA)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from hup.errors import HupError, StoreError
-from hup.serving import routes_events, routes_items, routes_model, routes_sessions, routes_users
+from hup.serving import page_files, routes_events, routes_items, routes_model, routes_sessions, routes_users
 from hup.serving.access import Access
 from hup.serving.edge import Edge
 from hup.serving.metrics import Metrics
@@ -44,7 +44,7 @@ def make_app(service: Service, reload: Callable[[], None] | None = None) -> ASGI
     metrics = Metrics()
     app.state.service, app.state.metrics = service, metrics
     app.state.reload = reload or _here(service)
-    for part in (routes_events, routes_users, routes_sessions, routes_items, routes_model):
+    for part in (routes_events, routes_users, routes_sessions, routes_items, routes_model, page_files):
         app.include_router(part.router)
     for kind in (HupError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
