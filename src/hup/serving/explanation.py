@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from hup.errors import HupError
-from hup.recommender.attention import AttentionColumn, HasAttention
+from hup.recommender.attention import AttentionColumn
+from hup.recommender.recommendations import Reason
 from hup.recommender.vocabulary import Seen, SessionReader
 from hup.serving.answers import TOP, Answer, Answers, Question
 from hup.serving.served import Asked
@@ -35,15 +35,16 @@ def explanation(answers: Answers, asked: Asked, events: Sequence[Event], now: fl
     """
     model = answers.served.model
     items = SessionReader(model.vocabulary).items(events)
-    shares = _shares(answers, events, now)
+    attention = _attention(answers, events, now)
     finest_first = [level for level in model.levels if level != ITEM]
     levels = []
     for level in (MICRO, ITEM, *finest_first):
         runs = list(_runs(events, level, items))
         told = [_run(events, level, items, first, last) for first, last in runs]
-        for run, share in zip(told, _share_of(runs, shares.get(level)), strict=True):
-            run["share"] = share
-        recommended = _recommended(answers, asked, level, now)
+        recommended, reasons = _recommended(answers, asked, level, now)
+        shares = _share_of(runs, attention.get(level)) or _share_of_names(told, reasons)
+        for number, run in enumerate(told):
+            run["share"] = None if shares is None else shares[number]
         levels.append({"level": str(level), "runs": told, "recommended": recommended})
     return {
         "began": events[0].timestamp if events else None,
@@ -53,12 +54,14 @@ def explanation(answers: Answers, asked: Asked, events: Sequence[Event], now: fl
     }
 
 
-def _recommended(answers: Answers, asked: Asked, level: str, now: float | None) -> list[Answer]:
+def _recommended(
+    answers: Answers, asked: Asked, level: str, now: float | None
+) -> tuple[list[Answer], Sequence[Reason]]:
+    """Give the best of a level, and what of the session they rest on; nothing is recommended of micro-behaviors."""
     if level == MICRO:
-        return []
+        return [], ()
     found = answers.recommendations(asked, frozenset(), Question(str(level), TOP, now=now))
-    ranked: list[Answer] = found["ranked"]
-    return ranked
+    return found["ranked"], found["reasons"]
 
 
 def _event(answers: Answers, event: Event) -> Answer:
@@ -99,25 +102,32 @@ def _run(events: Sequence[Event], level: str, items: dict[str, Seen], first: int
     }
 
 
-def _shares(answers: Answers, events: Sequence[Event], now: float | None) -> dict[str, AttentionColumn]:
-    """Give what the model has looked at, by level; empty where it does not say."""
-    model = answers.served.model
-    if not events or not isinstance(model, HasAttention):
+def _attention(answers: Answers, events: Sequence[Event], now: float | None) -> dict[str, AttentionColumn]:
+    """Give the attention of a pyramid that has it (Eq. 5), by level, that of micro-behaviors among them."""
+    served = answers.served
+    if not events or not served.has_profiles or not served.hup.config.network.attention:
         return {}
-    histories = SessionReader(answers.served.model.vocabulary).histories([events], [now])
-    try:
-        columns = model.attention(histories)
-    except HupError:
-        return {}
-    return {str(column.level): column for column in columns if column.trained}
+    histories = SessionReader(served.model.vocabulary).histories([events], [now])
+    return {str(column.level): column for column in served.hup.attention(histories) if column.trained}
 
 
-def _share_of(runs: Sequence[tuple[int, int]], column: AttentionColumn | None) -> list[float | None]:
-    """Sum up the weights of each run; None where nothing is known of the level."""
+def _share_of(runs: Sequence[tuple[int, int]], column: AttentionColumn | None) -> list[float] | None:
+    """Sum up the attention on each run; None where the level has none."""
     if column is None:
-        return [None] * len(runs)
+        return None
     shares = [0.0] * len(runs)
     run_of = {place: number for number, (first, last) in enumerate(runs) for place in range(first, last + 1)}
     for weight, last in zip(column.weights.tolist(), column.last.tolist(), strict=True):
         shares[run_of[last]] += weight
-    return list(shares)
+    return shares
+
+
+def _share_of_names(runs: Sequence[Answer], reasons: Sequence[Reason]) -> list[float] | None:
+    """Give what recommendations rest on to the last run of each name; None where they say nothing."""
+    last = {(run["name"], run["path"]): number for number, run in enumerate(runs)}
+    shares = [0.0] * len(runs)
+    for reason in reasons:
+        number = last.get((reason.name, reason.path))
+        if number is not None:  # else it is of before the events that are kept
+            shares[number] = reason.weight
+    return shares if reasons else None
