@@ -1,9 +1,9 @@
 """What the service does a second, and how long one waits: posting an event, and reading recommendations, over HTTP.
 
 Run ``python benchmarks/serve.py [--users N] [--items N] [--workers N] [--rate N]`` on a made-up shop, or ``--model
-FOLDER --dataset FOLDER`` on a real one. The service runs on loopback, once for each store; a second process asks it over
-connections that are kept. At a rate, requests are sent when they are due, whether or not answers have come, and a wait
-counts from then on; at saturation each connection asks again as soon as it has its answer.
+FOLDER --dataset FOLDER`` on a real one. The service runs on loopback, once for each store; a second process asks it
+over connections that are kept. At a rate, requests are sent when they are due, whether or not answers have come, and
+a wait counts from then on; at saturation each connection asks again as soon as it has its answer.
 """
 
 from __future__ import annotations
