@@ -27,6 +27,7 @@ PAGES = {
     "docs/jd-lines.md": ("dataset/manifest.json", "model/model.safetensors"),
     "docs/recommending.md": ("recommendations.parquet", "profiles.parquet", "in-stock.jsonl"),
     "docs/scripts.md": ("report.json", "dataset.json", "model.json", "metrics.json", "tables.txt"),
+    "docs/serving.md": ("users/data.mdb", "next-model/model.safetensors"),
     "docs/simulator.md": ("clicks.txt.gz",),
 }
 TESTED_ELSEWHERE = {"docs/architecture.md", "docs/best.md", "docs/model.md"}
