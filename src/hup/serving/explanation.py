@@ -56,7 +56,7 @@ def explanation(answers: Answers, asked: Asked, events: Sequence[Event], now: fl
 def _recommended(answers: Answers, asked: Asked, level: str, now: float | None) -> list[Answer]:
     if level == MICRO:
         return []
-    found = answers.recommendations(asked, frozenset(), Question(str(level), TOP, now=now))
+    found = answers.recommendations(asked, (), Question(str(level), TOP, now=now))
     ranked: list[Answer] = found["ranked"]
     return ranked
 
