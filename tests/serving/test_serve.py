@@ -38,6 +38,10 @@ def test_a_service_lives(model_folder, tmp_path):
         profile = service.ask("GET", "/v1/users/ann/profile").json()
         assert profile["events"] == 8
 
+        port = service.address.rsplit(":", 1)[1]
+        second = CliRunner().invoke(app, ["serve", str(folder), "--port", port])
+        assert (second.exit_code, "in use" in second.output) == (1, True), "it would take half of the connections"
+
         service.process.send_signal(signal.SIGHUP)
         service.wait_for("the model was loaded", 2)
         assert service.ask("POST", "/v1/model").status_code == 202
@@ -189,7 +193,7 @@ def test_what_was_acknowledged_outlives_a_kill(model_folder, make_service, tmp_p
 @pytest.mark.slow
 def test_what_was_acknowledged_outlives_twenty_kills(model_folder, make_service, tmp_path):
     acknowledged = killed_and_restarted(model_folder, tmp_path, 20)
-    assert len(acknowledged) > 1_000
+    assert len(acknowledged) > 200
     assert_nothing_is_lost(make_service, tmp_path, acknowledged)
 
 

@@ -60,7 +60,7 @@ def serve(
     from hup.serving.access import is_loopback, read_keys
     from hup.serving.logs import log_to_stderr
     from hup.serving.options import ServeOptions
-    from hup.serving.workers import Supervisor, listen
+    from hup.serving.workers import Supervisor, take_port
 
     keys = () if api_key_file is None else read_keys(api_key_file)
     if not keys and not is_loopback(host):
@@ -89,4 +89,4 @@ def serve(
             events=events,
             verbose=verbose,
         )
-        Supervisor(options, listen(host, port), workers).run()
+        Supervisor(options, take_port(host, port), workers).run()

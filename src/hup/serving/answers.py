@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,22 +59,22 @@ class Answers:
 
     # ------------------------------------------------------------------ who is asked for
 
-    def of_user(self, record: Record) -> tuple[Asked, frozenset[str]]:
-        """Give what the model is asked with for a user, and all items that the user has been on."""
-        seen = frozenset(kept.event.item for kept in record.events)
+    def of_user(self, record: Record) -> tuple[Asked, Iterable[str]]:
+        """Give what the model is asked with for a user, and the items they have been on, to be read once."""
+        seen = (kept.event.item for kept in record.events)
         if not self.served.has_profiles:
             return record.session_events, seen
         state = self.served.opened(record.now.state)
         return self.served.hup.state(None) if state is None else state, seen
 
-    def of_session(self, events: Sequence[Event]) -> tuple[Asked, frozenset[str]]:
+    def of_session(self, events: Sequence[Event]) -> tuple[Asked, Iterable[str]]:
         """Give what the model is asked with for a session that is not kept."""
-        seen = frozenset(event.item for event in events)
+        seen = (event.item for event in events)
         return self.served.hup.state(events) if self.served.has_profiles else events, seen
 
     # ------------------------------------------------------------------ answers
 
-    def recommendations(self, asked: Asked, seen: frozenset[str], question: Question) -> Answer:
+    def recommendations(self, asked: Asked, seen: Iterable[str], question: Question) -> Answer:
         """Rank one level, or all of them under ``levels``."""
         levels = self.served.model.levels if question.level == "all" else (self._level(question.level),)
         restriction = self._restriction(question, seen)
@@ -85,7 +85,7 @@ class Answers:
         """Give vector and best recommendations of every level, bottom first."""
         made = self._profile(asked, now)
         question = Question(k=TOP, now=now)
-        restriction = self._restriction(question, frozenset())
+        restriction = self._restriction(question, ())
         answer: Answer = {}
         for level, vector in made.items():
             part = {"vector": vector.tolist()} if vectors else {}
@@ -96,7 +96,7 @@ class Answers:
         """List what is most like an item, or a category."""
         model = self.served.model
         of_level = self._level(level)
-        restriction = self._restriction(Question(), frozenset())
+        restriction = self._restriction(Question(), ())
         try:
             found = model.similar(item, of_level, k, restriction)
         except HupError as error:
@@ -111,7 +111,7 @@ class Answers:
             raise ServiceError(404, f"The model has no level {level!r:.80}; it has: all, {', '.join(levels)}.")
         return Level(level)
 
-    def _restriction(self, question: Question, seen: frozenset[str]) -> InStock:
+    def _restriction(self, question: Question, seen: Iterable[str]) -> InStock:
         restriction = InStock(self.catalog, within=question.within, new_only=question.new_only, seen=seen)
         if restriction.within and restriction.within not in self.served.model.vocabulary.category_codes:
             raise ServiceError(

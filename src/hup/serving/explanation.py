@@ -60,7 +60,7 @@ def _recommended(
     """Give the best of a level, and what of the session they rest on; nothing is recommended of micro-behaviors."""
     if level == MICRO:
         return [], ()
-    found = answers.recommendations(asked, frozenset(), Question(str(level), TOP, now=now))
+    found = answers.recommendations(asked, (), Question(str(level), TOP, now=now))
     return found["ranked"], found["reasons"]
 
 

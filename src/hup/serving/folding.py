@@ -41,7 +41,8 @@ def fold(
         In the order of ``posted``.
     """
     made = record or Record(served.state_digest)
-    ids, events = set(made.event_ids), list(made.events)
+    events = list(made.events)
+    ids = {kept.event_id for kept in events}
     times = [kept.timestamp for kept in events]
     offset, first_new = made.offset, len(events)
     verdicts: list[Verdict] = [Verdict("accepted", one.event_id) for one in posted]

@@ -174,11 +174,6 @@ class Record:
         first = max(self.now.session.first - self.offset, 0)
         return [kept.event for kept in self.events[first:]]
 
-    @cached_property
-    def event_ids(self) -> frozenset[str]:
-        """Ids of the events that are kept."""
-        return frozenset(kept.event_id for kept in self.events if kept.event_id is not None)
-
 
 def record_bytes(record: Record, states: tuple[bytes, bytes, bytes]) -> bytes:
     """Give a record as bytes; ``states`` are those of its snapshots, empty where there is none."""

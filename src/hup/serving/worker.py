@@ -1,4 +1,4 @@
-"""A worker process: model, store and HTTP server around a socket that it shares with others."""
+"""A worker process: model, store and HTTP server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Final
@@ -32,7 +32,15 @@ _SWEPT_AT_ONCE: Final = 1_000
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to its worker."""
+    """A server that leaves signals to its worker, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,7 +75,7 @@ async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pip
         server_header=False,
         timeout_graceful_shutdown=int(GRACE),
     )
-    server = _Server(config)
+    server = _Server(config, ready=lambda: pipe.send((READY, "")))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -89,7 +97,6 @@ async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pip
     loop.add_signal_handler(signal.SIGHUP, reload)
     loop.add_reader(pipe.fileno(), gone)
     sweeping = loop.create_task(_sweep(service))
-    pipe.send((READY, ""))
     try:
         await server.serve([sock])
     finally:

@@ -1,7 +1,9 @@
-"""Worker processes around one listening socket: started by spawn, replaced when they die, stopped when they are done.
+"""Worker processes around one port: started by spawn, replaced when they die, stopped when they are done.
 
 A forked child of a process that has used torch hangs in it, so each is started anew. The supervisor itself imports
-neither torch nor a web framework.
+neither torch nor a web framework. Each worker listens on a socket of its own, between which the system deals out
+connections: of one that all share, the first to wake would take most of them, and keep them. A worker listens once it
+is ready, and when it dies its socket goes with it, so no connection waits for one that is not there.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ _BACKOFF: Final = 0.5  # seconds before a worker that was never ready is started
 READY, FAILED, RELOAD = "ready", "failed", "reload"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket that all workers listen on.
+def take_port(host: str, port: int) -> socket.socket:
+    """Take an address that nobody listens on yet; it is kept as long as the socket, which does not listen itself.
 
     Raises
     ------
@@ -45,15 +47,26 @@ def listen(host: str, port: int) -> socket.socket:
         The address cannot be taken.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(2048)
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with _bound(address[0], address[4], shared=False) as alone:  # a shared one would join a service that runs there
+            alone.listen()
+            taken = alone.getsockname()
+        return _bound(address[0], taken, shared=True)
     except OSError as error:
-        raise HupError(
-            f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another --port."
-        ) from None
+        why = error.strerror or error
+        raise HupError(f"Cannot listen on {host} port {port}: {why}. Choose another --port.") from None
+
+
+def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 
@@ -83,7 +96,7 @@ class Supervisor:
     ----------
     options : ServeOptions
     sock : socket
-        That they listen on.
+        From :func:`take_port`.
     workers : int
     """
 
@@ -125,8 +138,9 @@ class Supervisor:
         while len(self._running) < self.workers and time.monotonic() >= self._not_before:
             ours, theirs = multiprocessing.Pipe()
             context = multiprocessing.get_context("spawn")
-            process = context.Process(target=_begin, args=(self.options, self.sock, theirs), name="hup-serve-worker")
-            process.start()
+            with _bound(self.sock.family, self.sock.getsockname(), shared=True) as sock:
+                process = context.Process(target=_begin, args=(self.options, sock, theirs), name="hup-serve-worker")
+                process.start()
             theirs.close()
             self._running.append(_Worker(process, ours))
 
