@@ -80,10 +80,10 @@ class Running:
 
 
 @contextmanager
-def serving(model: Path, folder: Path, *options: object) -> Iterator[Running]:
-    """Start a service whose users are in a folder, and end it whatever happens."""
+def serving(model: Path, folder: Path, *options: object, store: str = "") -> Iterator[Running]:
+    """Start a service whose users are in a folder, or in another store, and end it whatever happens."""
     log = folder / f"serve-{len(list(folder.glob('serve-*')))}.log"
-    service = Running(model, "--store", f"lmdb:{folder / 'users'}", *options, log=log)
+    service = Running(model, "--store", store or f"lmdb:{folder / 'users'}", *options, log=log)
     try:
         yield service
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hup.serving.service import Service
 from hup.serving.stores.memory_store import MemoryStore
 from hup.serving.stores.store import Store
 
+from ..helpers.redis_servers import REDIS, RedisServer
 from ..helpers.returning_users import returning_users
 
 TINY = ["network.hidden=8", "training.epochs=1", "embeddings.skipgram_epochs=1", "mixture.hidden=4"]
@@ -42,6 +43,22 @@ def model_folder(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def served(model_folder) -> Served:
     return Served(model_folder)
+
+
+@pytest.fixture(scope="session")
+def redis_folder(tmp_path_factory) -> Path:
+    """A folder for a server, which is not there for those who have none."""
+    if REDIS is None:
+        pytest.skip("redis-server is not installed")
+    return tmp_path_factory.mktemp("redis")
+
+
+@pytest.fixture
+def own_redis(redis_folder, tmp_path) -> Iterator[RedisServer]:
+    """A server that a test may stop, hang and hinder."""
+    server = RedisServer(tmp_path / "own redis")
+    yield server
+    server.stop()
 
 
 class Clock:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from hup.serving.stores.open_store import open_store
 from hup.serving.stores.store import Store
 
-from ...helpers.redis_servers import REDIS, RedisServer
+from ...helpers.redis_servers import RedisServer
 
 #: A number of a database of the shared server for each that asks for an empty one.
 NUMBERS = itertools.count()
@@ -25,25 +24,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_folder(tmp_path_factory) -> Path:
-    """A folder for a server, which is not there for those who have none."""
-    if REDIS is None:
-        pytest.skip("redis-server is not installed")
-    return tmp_path_factory.mktemp("redis")
-
-
-@pytest.fixture(scope="session")
 def redis_server(redis_folder) -> Iterator[RedisServer]:
     options = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--databases", str(DATABASES))
     server = RedisServer(redis_folder, *options)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def own_redis(redis_folder, tmp_path) -> Iterator[RedisServer]:
-    """A server that a test may stop, hang and hinder."""
-    server = RedisServer(tmp_path / "own redis")
     yield server
     server.stop()
 
