@@ -20,12 +20,16 @@ from ....helpers.mixtures import mixture, output_of
 
 
 def log_likelihood(dataset: Dataset, model, level, said_of) -> float:
-    """Of the known targets of all validation sessions."""
+    """Of all targets of validation sessions that are candidates: known ones, and those that the session was on."""
     histories, targets = histories_and_targets(dataset, np.asarray(dataset.sessions("validation")))
     with torch.inference_mode():
-        said = said_of(output_of(model).ask(histories), level).known
-    codes = targets.codes(level).tolist()
-    return sum(math.log(max(float(said[row, c]), 1e-12)) for row, c in enumerate(codes) if 0 <= c < said.shape[1])
+        said = said_of(output_of(model).ask(histories), level)
+    own = dict(zip(zip(said.query.tolist(), said.code.tolist(), strict=True), said.probability.tolist(), strict=True))
+    total = 0.0
+    for row, code in enumerate(targets.codes(level).tolist()):
+        found = float(said.known[row, code]) if 0 <= code < said.known.shape[1] else own.get((row, code))
+        total += 0 if found is None else math.log(max(found, 1e-12))
+    return total
 
 
 def mean_of(tried: dict) -> list[float]:

@@ -45,6 +45,14 @@ class Distribution:
         """Sum over all codes, ``(B,)``; what is missing to 1 is the probability of something unseen."""
         return self.known.sum(dim=1).index_add(0, self.query, self.probability)
 
+    def of_codes(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the probability of one code of each query, and whether it has one: ``(B,)`` each."""
+        inside = (code >= 0) & (code < self.known.shape[1])
+        probability = self.known.gather(1, torch.where(inside, code, 0).unsqueeze(1)).squeeze(1) * inside
+        own = self.code == code.index_select(0, self.query)
+        has = torch.zeros_like(probability).index_add(0, self.query, own.to(probability.dtype)) > 0
+        return probability.index_add(0, self.query, self.probability * own), inside | has
+
     def times(self, factor: Tensor) -> Distribution:
         """Scale every query's probabilities by a factor, ``(B,)``."""
         probability = self.probability * factor.index_select(0, self.query)

@@ -65,7 +65,7 @@ class Probabilities:
         weights = self.network.weights_of(level)
         said = self.pool(level).probabilities(weights.dense, weights.similar, weights.strength)
         n_known = counted.known.shape[1]
-        outside = said[:, n_known:][counted.query, _column(counted.query, len(said))]
+        outside = said[:, n_known:][counted.query, own_column(counted.query, len(said))]
         return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
 
     def counted(self, level: Level) -> Distribution:
@@ -126,7 +126,7 @@ class Probabilities:
         if not level.is_category:
             row = ((self.current >= 0) & (self.current < bias.shape[1])).nonzero().squeeze(1)
             bias[row, self.current[row]] = -torch.inf
-        place = counted.query, _column(counted.query, len(profile))
+        place = counted.query, own_column(counted.query, len(profile))
         n_own = int(place[1].max()) + 1 if len(counted.query) else 0
 
         def beside(values: Tensor, others: Tensor, fill: float) -> Tensor:
@@ -153,7 +153,7 @@ def _once(made: dict[Level, Made], level: Level, make: Callable[[Level], Made]) 
     return made[level]
 
 
-def _column(query: Tensor, n_queries: int) -> Tensor:
-    """Count the rows of each query from 0; they stand one after the other."""
+def own_column(query: Tensor, n_queries: int) -> Tensor:
+    """Count what each session has beyond the vocabulary from 0, ``(U,)``; queries stand one after the other."""
     counts = torch.bincount(query, minlength=n_queries)
     return torch.arange(len(query)) - (counts.cumsum(0) - counts).index_select(0, query)

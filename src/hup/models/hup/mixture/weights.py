@@ -3,6 +3,9 @@
 Training cannot tell: the profile has learned the training sessions themselves, while what a session has put into the
 counts is taken away where it asks. So on training sessions the profile looks better than it is.
 
+Targets that training never saw count where the session has been on them: with a short log these are most, and a
+profile that knows the vocabulary alone takes from them.
+
 The mean of what is tried is taken, weighed by its likelihood: many sessions tell one value from all others, few leave
 it near the middle of those that are about as good.
 """
@@ -19,7 +22,7 @@ from torch import Tensor
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.agreement import Distribution, by_items, pooled
 from hup.models.hup.mixture.network import MixtureNetwork
-from hup.models.hup.mixture.probabilities import Probabilities
+from hup.models.hup.mixture.probabilities import Probabilities, own_column
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 from hup.sessions.levels import ITEM, Level
 
@@ -91,7 +94,7 @@ def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[flo
 
 
 def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
-    """Sum the logarithms of the probability of known targets by level, shares and strength."""
+    """Sum the logarithms of the probability of targets by level, shares and strength."""
     network = asked.network
     ranked = network.ranked
     sums = np.zeros((len(ranked), len(DENSE), len(SIMILAR), len(STRENGTHS)))
@@ -99,11 +102,11 @@ def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
     weights = torch.stack([(1 - dense - similar).clamp(min=0), dense, similar]).flatten(1)
     impossible = (dense + similar > 1 + 1e-6).numpy()
     for place, level in enumerate(ranked):
-        pool, (code, known) = asked.pool(level), _known(targets, level, asked.counted(level))
+        pool, (column, there) = asked.pool(level), _columns(targets, level, asked.counted(level))
         for number, strength in enumerate(STRENGTHS):
-            of_target, of_all = pool.sums(strength, code)
+            of_target, of_all = pool.sums(strength, column)
             said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
-            logarithms = torch.log(said.clamp(min=_LEAST))[known].double().sum(dim=0).view(dense.shape).numpy()
+            logarithms = torch.log(said.clamp(min=_LEAST))[there].double().sum(dim=0).view(dense.shape).numpy()
             sums[place, :, :, number] = np.where(impossible, -np.inf, logarithms)
         if level != ITEM or network.similar is None:
             sums[place, :, 1:] = -np.inf
@@ -124,19 +127,29 @@ def _of_rerankings(asked: Probabilities, targets: Targets) -> NDArray[np.float64
 
 
 def _of_trusts(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
-    """Sum the logarithms of the probability of known targets by category level and trust."""
+    """Sum the logarithms of the probability of targets by category level and trust."""
     alone, parents = asked.all_alone(), asked.network.parents()
     sums = np.zeros((len(alone) - 1, len(TRUSTS)))
     for place, (level, said) in enumerate(by_items(alone, parents).items()):
-        code, known = _known(targets, level, said)
         for number, trust in enumerate(TRUSTS):
-            both = pooled(alone[level], said, trust).known.gather(1, code.unsqueeze(1)).squeeze(1)
-            sums[place, number] = float(torch.log(both.clamp(min=_LEAST))[known].double().sum())
+            both, there = pooled(alone[level], said, trust).of_codes(targets.codes(level))
+            sums[place, number] = float(torch.log(both.clamp(min=_LEAST))[there].double().sum())
     return sums
 
 
-def _known(targets: Targets, level: Level, said: Distribution) -> tuple[Tensor, Tensor]:
-    """Give the code of every target, 0 where the vocabulary lacks it, and whether it has it."""
-    code = targets.codes(level)
-    known = (code >= 0) & (code < said.known.shape[1])
-    return torch.where(known, code, 0), known
+def _columns(targets: Targets, level: Level, said: Distribution) -> tuple[Tensor, Tensor]:
+    """Find the targets among the vocabulary and what the sessions have beyond it.
+
+    Returns
+    -------
+    column, there : Tensor
+        ``(Q,)``, place in a :class:`~hup.nn.pooling.Pool`; 0 where there is none.
+    """
+    code, n_known = targets.codes(level), said.known.shape[1]
+    known = (code >= 0) & (code < n_known)
+    column, there = torch.where(known, code, 0), known.clone()
+    own = (said.code == code.index_select(0, said.query)).nonzero().squeeze(1)
+    query = said.query[own]
+    column[query] = n_known + own_column(said.query, len(code))[own]
+    there[query] = True
+    return column, there
