@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from hup.config import Config, preset_names
+from hup.config import Config, Training, preset_names
 from hup.errors import HupError
 
 
@@ -129,3 +129,13 @@ def test_batches_of_best_grow_with_the_log(sessions, expected):
     size, rate = Config.preset("best").training.grown(sessions)
     assert (size, round(rate, 6)) == expected
     assert Config.preset("paper").training.grown(sessions) == (128, Config.preset("paper").training.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("patience", "steps", "sessions", "epochs"),
+    [(6, 0, 100, 6), (6, 128, 100, 32), (6, 128, 700, 6), (6, 128, 30_000, 6), (3, 10, 32, 10)],
+)
+def test_a_small_log_gets_its_steps_before_training_stops(patience, steps, sessions, epochs):
+    training = Training(batch_size=32, patience=patience, patience_steps=steps)
+    assert [training.has_waited(n, sessions) for n in (epochs - 1, epochs)] == [False, True]
+    assert not Training(patience=0).has_waited(1000, sessions)

@@ -207,6 +207,10 @@ class Training(Section):
         "with the square root; 0 = never",
     )
     patience: NonNegativeInt = Field(10, description="stop after so many epochs without a better validation; 0 = never")
+    patience_steps: NonNegativeInt = Field(
+        0,
+        description="stop no sooner than after so many steps without a better validation: a small log has few an epoch",
+    )
     validation_sessions: NonNegativeInt = Field(
         20_000, description="most validation sessions ranked after an epoch, evenly spaced; 0 = all"
     )
@@ -219,6 +223,11 @@ class Training(Section):
         """
         factor = min(max(n_sessions // self.grow_from, 1), 4) if self.grow_from else 1
         return self.batch_size * factor, self.learning_rate * math.sqrt(factor)
+
+    def has_waited(self, epochs: int, n_sessions: int) -> bool:
+        """Tell whether training on so many sessions ends after so many epochs without a better validation."""
+        steps = epochs * math.ceil(n_sessions / self.grown(n_sessions)[0])
+        return self.patience > 0 and epochs >= self.patience and steps >= self.patience_steps
 
 
 class TrainedConfig(Section):

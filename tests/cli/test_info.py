@@ -19,6 +19,7 @@ from hup.cli.info import _moment
 from hup.data.columns import write_batch
 from hup.data.prepare import prepare
 from hup.data.taxonomy import CodedItems, FirstAppearance, coded_items
+from hup.recommender.model_folder import FORMAT_VERSION
 
 
 def coded(paths) -> CodedItems:
@@ -220,7 +221,7 @@ def test_json_of_the_tree(dataset):
     assert [root | {"children": []} for root in found["categories"]] == shallow["categories"]
 
 
-MODEL = {"format_version": 4, "model": "hup"}
+MODEL = {"format_version": FORMAT_VERSION, "model": "hup"}
 
 
 def test_model_folder(tmp_path):

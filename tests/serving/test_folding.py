@@ -81,6 +81,7 @@ def test_any_order_within_the_window_is_the_same(served, data, n, seed):
     assert_same(served, record, post(served, posted))
 
 
+@pytest.mark.slow
 def test_events_come_late_after_many(served):
     """Back to the older snapshot, and over what has left the record meanwhile."""
     posted = visits(700, pause=3)

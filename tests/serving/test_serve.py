@@ -184,12 +184,6 @@ def assert_nothing_is_lost(make_service, folder: Path, acknowledged: list[tuple[
     asyncio.run(look())
 
 
-def test_what_was_acknowledged_outlives_a_kill(model_folder, make_service, tmp_path):
-    acknowledged = killed_and_restarted(model_folder, tmp_path, 1)
-    assert len(acknowledged) > 20
-    assert_nothing_is_lost(make_service, tmp_path, acknowledged)
-
-
 @pytest.mark.slow
 def test_what_was_acknowledged_outlives_twenty_kills(model_folder, make_service, tmp_path):
     acknowledged = killed_and_restarted(model_folder, tmp_path, 20)

@@ -211,9 +211,7 @@ class _Run:
         gains = record.get("gains", {}) if WHOLE not in parts else {WHOLE: record.get("selection")}
         better = self.state.take({part: gain for part, gain in gains.items() if gain is not None}, parts)
         self.best |= {name: weights[name].detach().clone() for part in better for name in parts[part]}
-        patience = self.config.training.patience
-        if patience and self.state.waiting >= patience:
-            self.state.stopped = True
+        self.state.stopped |= self.config.training.has_waited(self.state.waiting, len(self.sessions))
         if self.folder is not None:
             # The best one first: a run killed in between does this epoch again, to the same end.
             if better:

@@ -20,6 +20,7 @@ from hup.data.taxonomy import NO_CATEGORY, extended_path
 from hup.errors import HupError
 from hup.models.hup.model import HUP
 from hup.recommender.kinds import load
+from hup.recommender.model_folder import FORMAT_VERSION
 from hup.recommender.recommendations import Recommendations
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.events import Event
@@ -517,7 +518,7 @@ DAMAGE = {
     ),
     "another format": (
         lambda folder: edit_config(folder, format_version=99),
-        "format_version 99; this version .* reads 4",
+        f"format_version 99; this version .* reads {FORMAT_VERSION}",
     ),
     "another model": (lambda folder: edit_config(folder, model="pop"), "is of a model 'pop', expected 'hup'"),
     "no buckets": (
