@@ -25,6 +25,7 @@ from hup.sessions.runs import training_runs
 
 FILE = re.compile(r"`([a-z_]+(?:/[a-z_0-9]+)*\.py)`")
 NAMED = re.compile(FILE.pattern + r"\s+\((`[A-Za-z_.]+`(?:,\s+`[A-Za-z_.]+`)*)\)")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STEP = re.compile(r"^\d+\. .*?(?=^\d+\. |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -41,10 +42,10 @@ def definitions(path: Path) -> set[str]:
     """Names at the top of a module, and ``Class.method``."""
     names: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             names.add(node.name)
         if isinstance(node, ast.ClassDef):
-            names |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+            names |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, FUNCTIONS)}
         if isinstance(node, ast.AnnAssign | ast.Assign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
@@ -68,9 +69,9 @@ def test_every_function_is_in_its_file(root, page):
     assert not [(file, name) for file, name in named if name not in definitions(root / "src" / "hup" / file)]
 
 
-def test_an_event_is_followed_in_ten_steps(page):
+def test_an_event_is_followed_in_eleven_steps(page):
     steps = STEP.findall(section(page, "Follow one event"))
-    assert len(steps) == 10
+    assert len(steps) == 11
     assert all(FILE.search(step) for step in steps)
 
 
