@@ -65,6 +65,7 @@ def test_a_service_lives(model_folder, tmp_path):
         assert service.interrupt() == 130
 
 
+@pytest.mark.slow
 def test_what_was_asked_is_answered_before_it_stops(model_folder, tmp_path):
     with serving(model_folder, tmp_path) as service:
         body = {"events": [event("i1", n, f"u{n % 50}") for n in range(5_000)]}
@@ -191,6 +192,7 @@ def test_what_was_acknowledged_outlives_twenty_kills(model_folder, make_service,
     assert_nothing_is_lost(make_service, tmp_path, acknowledged)
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_their_supervisor(model_folder, tmp_path):
     with serving(model_folder, tmp_path) as service:
         (worker,) = service.workers()
