@@ -279,6 +279,7 @@ def test_a_folder_of_something_else_is_refused(dataset, tmp_path):
         read_results(tmp_path / "mine")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_one_process")
 def test_a_failing_model_costs_its_row_not_the_run(dataset, tmp_path):
     asked = {"models": ["hup", "recency"], "seeds": 2, "tuning": 2, "jobs": 1}
@@ -366,6 +367,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_one_process")
 def test_a_process_that_dies_costs_its_task(dataset, tmp_path, monkeypatch):
     from hup.experiment.workers import Workers

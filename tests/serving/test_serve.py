@@ -27,6 +27,7 @@ from .test_folding import assert_same, post
 from .test_routes import event
 
 
+@pytest.mark.slow
 def test_a_service_lives(model_folder, tmp_path):
     """Starts with two workers, answers, reads the model again, replaces a killed worker, stops, and has kept all."""
     folder = tmp_path / "model"

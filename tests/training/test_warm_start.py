@@ -127,6 +127,7 @@ def test_training_goes_on_where_it_was(days, earlier):
     assert model.metrics["began_from"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_weights(days, earlier, tmp_path):
     expected = weights(again(earlier).fit(days.tuesday, init=earlier))
     for epochs in (0, 1):

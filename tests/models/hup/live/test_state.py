@@ -68,6 +68,7 @@ def long_session(dataset: hup.Dataset, n_events: int, seed: int = 0, *, times: b
     return events[:n_events]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [True, False])
 @pytest.mark.parametrize("preset", ["best", "paper"])
 def test_streaming_equals_batch_beyond_the_bounds(dataset, request, preset, times):
