@@ -133,7 +133,7 @@ class _Reads:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self.behavior, self.interval, self.dwell = (
-            _array(table.weight) for table in (inputs.behavior, inputs.interval, inputs.dwell)
+            array(table.weight) for table in (inputs.behavior, inputs.interval, inputs.dwell)
         )
         levels = (ITEM, *ranked_levels(len(inputs.categories))[:0:-1])
         self.tables = {level: _lookup(inputs.table(level)) for level in levels}
@@ -172,7 +172,7 @@ class _Level:
     def __init__(self, name: Level, level: PyramidLevel, reads: _Reads, *, is_micro: bool) -> None:
         self.name, self.reads, self.is_micro, self.tanh = name, reads, is_micro, level.tanh
         self.cell = None if level.rnn is None else _cell(level.rnn)
-        self.head, self.bias = _array(level.head.weight), _array(level.head.bias)
+        self.head, self.bias = array(level.head.weight), array(level.head.bias)
         self.attention = None if level.attention is None else _attention(level.attention)
 
     def step(self, run: Run, dwell: int, before: Ended, below: Ended | None) -> Ended:
@@ -212,14 +212,15 @@ _Lookup = Callable[[int, tuple[int, ...]], Floats]
 _Cell = Callable[[Floats, Floats, Floats, Floats, Floats], tuple[Floats, Floats]]
 
 
-def _array(tensor: Tensor) -> Floats:
+def array(tensor: Tensor) -> Floats:
+    """Give the numbers of a tensor, shared."""
     values: Floats = tensor.detach().numpy()
     return values
 
 
 def _lookup(table: VectorTable) -> _Lookup:
     """Vector of a code by its path; see :class:`VectorTable` and :class:`TreeTable`."""
-    own = _array(table.weight)
+    own = array(table.weight)
     if not isinstance(table, TreeTable):
 
         def of_table(code: int, path: tuple[int, ...]) -> Floats:
@@ -232,10 +233,10 @@ def _lookup(table: VectorTable) -> _Lookup:
                 if 0 <= ancestor < size:
                     row = last + ancestor
                     break  # the finest one that is known
-            return _array(table.means()[row])
+            return array(table.means()[row])
 
         return of_table
-    families = [_array(family) for family in table.families]
+    families = [array(family) for family in table.families]
 
     def of_tree(code: int, path: tuple[int, ...]) -> Floats:
         total = np.zeros(own.shape[1], dtype=np.float32)
@@ -254,8 +255,8 @@ def _cell(layer: BehaviorLSTM | GRU) -> _Cell:
 def _behavior_lstm(layer: BehaviorLSTM) -> _Cell:
     """Eq. 4, one sequence."""
     size = layer.hidden_size
-    weight_input, weight_hidden, bias = (_array(one) for one in (layer.weight_input, layer.weight_hidden, layer.bias))
-    gates = [None if one is None else _array(one) for one in (layer.weight_interval, layer.weight_behavior)]
+    weight_input, weight_hidden, bias = (array(one) for one in (layer.weight_input, layer.weight_hidden, layer.bias))
+    gates = [None if one is None else array(one) for one in (layer.weight_interval, layer.weight_behavior)]
     sigmoid: Callable[[Floats], Floats] = _hard_sigmoid if layer.hard_gates else expit
 
     def run(x: Floats, interval: Floats, behavior: Floats, hidden: Floats, cell: Floats) -> tuple[Floats, Floats]:
@@ -287,7 +288,7 @@ def _gru(layer: GRU) -> _Cell:
     """Run a gated recurrent unit as PyTorch has it, gate order r, z, n."""
     size, gru = layer.hidden_size, layer.gru
     names = ("weight_ih_l0", "bias_ih_l0", "weight_hh_l0", "bias_hh_l0")
-    weight_input, bias_input, weight_hidden, bias_hidden = (_array(gru.get_parameter(name)) for name in names)
+    weight_input, bias_input, weight_hidden, bias_hidden = (array(gru.get_parameter(name)) for name in names)
 
     def run(x: Floats, interval: Floats, behavior: Floats, hidden: Floats, cell: Floats) -> tuple[Floats, Floats]:
         projected = x @ weight_input.T + bias_input
@@ -304,9 +305,9 @@ def _gru(layer: GRU) -> _Cell:
 
 def _attention(layer: Attention) -> Callable[[Floats, Floats], Floats]:
     """Eq. 5 of one query, which looks at all steps; the last one is its y_T."""
-    output, bias, last = (_array(one) for one in (layer.output.weight, layer.output.bias, layer.last.weight))
-    of_signal = None if layer.signal is None else _array(layer.signal.weight)
-    score = None if layer.score is None else (_array(layer.score.weight)[0], _array(layer.score.bias))
+    output, bias, last = (array(one) for one in (layer.output.weight, layer.output.bias, layer.last.weight))
+    of_signal = None if layer.signal is None else array(layer.signal.weight)
+    score = None if layer.score is None else (array(layer.score.weight)[0], array(layer.score.bias))
 
     def weights(y: Floats, signal: Floats) -> Floats:
         hidden = y @ output.T + bias + last @ y[-1]

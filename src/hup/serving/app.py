@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -43,24 +42,13 @@ def make_app(service: Service, reload: Callable[[], None] | None = None) -> ASGI
     )
     metrics = Metrics()
     app.state.service, app.state.metrics = service, metrics
-    app.state.reload = reload or _here(service)
+    app.state.reload = reload or service.begin_reload
     for part in (routes_events, routes_users, routes_sessions, routes_items, routes_model, page_files):
         app.include_router(part.router)
     for kind in (HupError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     _document(app, keys=bool(service.options.keys))
     return Edge(app, Access(service.options.keys), metrics)
-
-
-def _here(service: Service) -> Callable[[], None]:
-    running: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = asyncio.get_running_loop().create_task(service.reload())
-        running.add(task)
-        task.add_done_callback(running.discard)
-
-    return reload
 
 
 async def _problem(request: Request, error: Exception) -> Response:

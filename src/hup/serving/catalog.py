@@ -19,7 +19,7 @@ from hup.recommender.restriction import Restriction
 from hup.recommender.table_formats import json_value
 from hup.recommender.vocabulary import Vocabulary
 from hup.serving.items_table import open_items
-from hup.serving.names import checked_name
+from hup.serving.names import checked_id, checked_name
 from hup.serving.served import Served
 from hup.serving.stores.store import Store
 from hup.sessions.levels import ITEM, Level
@@ -133,10 +133,7 @@ def checked_row(values: object) -> tuple[str, Row]:
     if not isinstance(values, dict):
         raise HupError(f"item: expected an object with key 'item', found {values!r:.80}.")
     row = dict(values)
-    item = row.pop("item", None)
-    if isinstance(item, int) and not isinstance(item, bool):
-        item = str(item)
-    name = checked_name(item, "key 'item'")
+    name = checked_id(row.pop("item", None), "key 'item'")
     if len(row) > _COLUMNS:
         raise HupError(f"item {name!r:.80} has {len(row):,} columns, expected {_COLUMNS} at most.")
     for column, value in row.items():

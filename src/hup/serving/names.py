@@ -45,8 +45,13 @@ def checked_name(value: object, what: str, most: int = NAME_BYTES) -> str:
     return value
 
 
-def checked_user(value: object) -> str:
-    """Check the name of a user, which may come as a whole number, too."""
+def checked_id(value: object, what: str, most: int = NAME_BYTES) -> str:
+    """Check a name that may come as a whole number, too; as :func:`checked_name`."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    return checked_name(value, "key 'user'", USER_BYTES)
+    return checked_name(value, what, most)
+
+
+def checked_user(value: object) -> str:
+    """Check the name of a user."""
+    return checked_id(value, "key 'user'", USER_BYTES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from hup.errors import HupError
-from hup.serving.names import checked_name, checked_user
+from hup.serving.names import checked_id, checked_name, checked_user
 from hup.sessions.events import Event
 
 #: Most names of a category path; no shop's tree is as deep.
@@ -91,8 +91,4 @@ def checked_event(values: Mapping[str, Any]) -> Event:
 
 def _optional(values: Mapping[str, Any], key: str) -> str | None:
     value = values.get(key)
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return checked_name(value, f"key {key!r}")
+    return None if value is None else checked_id(value, f"key {key!r}")

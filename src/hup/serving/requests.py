@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from hup.errors import HupError
+from hup.serving.answers import Answers
 from hup.serving.names import checked_name, checked_user
 from hup.serving.problems import ServiceError
 from hup.serving.service import Service
@@ -27,6 +28,13 @@ def service_of(request: Request) -> Service:
     """Give the service that a request is for."""
     service: Service = request.app.state.service
     return service
+
+
+async def answers_of(request: Request) -> Answers:
+    """Give the model that answers now, with what the shop says of its items now."""
+    service = service_of(request)
+    await service.catalog.renew(service.store)
+    return Answers(service.served, service.catalog)
 
 
 def user_in_path(part: str) -> str:

@@ -8,11 +8,10 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from hup.errors import HupError
-from hup.serving.answers import Answers
 from hup.serving.catalog import checked_row
 from hup.serving.json_answers import json_answer
 from hup.serving.problems import ServiceError
-from hup.serving.requests import MOST_ITEMS, MOST_K, check_count, item_in_path, read_body, service_of
+from hup.serving.requests import MOST_ITEMS, MOST_K, answers_of, check_count, item_in_path, read_body, service_of
 from hup.serving.schemas import ITEM_ROWS, ItemsAnswer, RecommendationsAnswer, answers, json_body
 
 router = APIRouter(tags=["items"])
@@ -33,9 +32,7 @@ async def similar(
     level: Annotated[str, Query(description="item, or category_1 … category_K.")] = "item",
 ) -> Response:
     """List what is most like an item, whoever asks."""
-    service = service_of(request)
-    await service.catalog.renew(service.store)
-    model = Answers(service.served, service.catalog)
+    model = await answers_of(request)
     return json_answer({"model": model.served.digest, **model.similar(item_in_path(item), level, k)})
 
 

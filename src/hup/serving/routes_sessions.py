@@ -8,12 +8,12 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from hup.errors import HupError
-from hup.serving.answers import Answers, Question
+from hup.serving.answers import Question
 from hup.serving.explanation import explanation
 from hup.serving.json_answers import json_answer
 from hup.serving.posted import checked_event
 from hup.serving.problems import ServiceError
-from hup.serving.requests import MOST_K, MOST_SESSION, check_count, read_body, service_of
+from hup.serving.requests import MOST_K, MOST_SESSION, answers_of, check_count, read_body
 from hup.serving.schemas import (
     SESSION_EXPLAINED,
     SESSION_QUESTION,
@@ -55,7 +55,7 @@ async def session_recommendations(request: Request) -> Response:
     """Rank items, or categories, for the session in the body; an empty one is answered with popularity."""
     body = await read_body(request, _asked)
     events = _events(body.session)
-    model = await _model(request)
+    model = await answers_of(request)
     asked, seen = model.of_session(events)
     answer = model.recommendations(asked, seen, Question(body.level, body.k, body.new_only, body.within, body.now))
     return json_answer({"model": model.served.digest, **answer})
@@ -71,15 +71,9 @@ async def session_explanation(request: Request) -> Response:
     """Give the session in the body as the model sees it."""
     body = await read_body(request, _explained)
     events = _events(body.session)
-    model = await _model(request)
+    model = await answers_of(request)
     asked, _ = model.of_session(events)
     return json_answer({"model": model.served.digest, **explanation(model, asked, events, body.now)})
-
-
-async def _model(request: Request) -> Answers:
-    service = service_of(request)
-    await service.catalog.renew(service.store)
-    return Answers(service.served, service.catalog)
 
 
 def _events(values: list[dict[str, Any]]) -> list[Event]:

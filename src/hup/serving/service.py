@@ -7,9 +7,8 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from hup.errors import HupError, StoreError
 from hup.serving.catalog import Catalog
@@ -19,6 +18,7 @@ from hup.serving.options import ServeOptions
 from hup.serving.posted import Posted, Verdict
 from hup.serving.record import DamagedRecordError, Record, read_record, record_bytes
 from hup.serving.served import Served
+from hup.serving.stores.parts import in_parts
 from hup.serving.stores.store import Change, Store
 
 log = logging.getLogger(LOGGER)
@@ -32,8 +32,6 @@ _WRITTEN_AT_ONCE = 512
 #: Times that a write is tried while others write the same users.
 _TRIES = 30
 _DAY = 86_400.0
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ class Service:
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loading = asyncio.Lock()
+        self._reloads: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ events
 
@@ -97,7 +96,7 @@ class Service:
                 verdicts[place] = Verdict("refused", one.event_id, reason)
             else:
                 places.setdefault(one.user, []).append(place)
-        for users in _parts(sorted(places), _WRITTEN_AT_ONCE):
+        for users in in_parts(sorted(places), _WRITTEN_AT_ONCE):
             await self._post(users, places, posted, verdicts, now)
         return verdicts
 
@@ -146,7 +145,7 @@ class Service:
                 continue
             before = None if kept is None else kept.record
             record = before
-            for part in _parts(places[user], _AT_ONCE):
+            for part in in_parts(places[user], _AT_ONCE):
                 if len(users) > 1 or len(places[user]) > _AT_ONCE:
                     await asyncio.sleep(0)
                 record, made = fold(record, [posted[at] for at in part], served, now, self.options.late_seconds)
@@ -237,6 +236,12 @@ class Service:
 
     # ------------------------------------------------------------------ the model
 
+    def begin_reload(self) -> None:
+        """Have the model read again, without waiting for it."""
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
     async def reload(self) -> None:
         """Read the model folder again, aside, and answer with it from then on; the old one stays where it fails."""
         async with self._loading:
@@ -255,10 +260,6 @@ class Service:
     async def close(self) -> None:
         """Let go of the store."""
         await self.store.close()
-
-
-def _parts(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
-    return (values[low : low + size] for low in range(0, len(values), size))
 
 
 def _bytes(record: Record, served: Served) -> bytes:

@@ -86,15 +86,8 @@ async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pip
         loop.remove_reader(pipe.fileno())
         stop()
 
-    tasks: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(service.reload())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
     loop.add_signal_handler(signal.SIGTERM, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, service.begin_reload)
     loop.add_reader(pipe.fileno(), gone)
     sweeping = loop.create_task(_sweep(service))
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Self, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -17,6 +17,7 @@ from hup.errors import HupError
 from hup.serving.stores import redis_scripts as scripts
 from hup.serving.stores.batcher import Batcher
 from hup.serving.stores.names import name_bytes, text_bytes
+from hup.serving.stores.parts import in_parts
 from hup.serving.stores.redis_errors import plain_errors, what_may_be_lost
 from hup.serving.stores.store import REVISION_BYTES, Change, ItemRows, Kept
 
@@ -35,8 +36,6 @@ _LAST_MOMENT = 2**53 - 1
 
 #: A change with its user's name as bytes, and the revision that it makes.
 _Named = tuple[bytes, bytes, Change]
-
-_Element = TypeVar("_Element")
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +132,7 @@ class RedisStore:
         keys = [scripts.ITEMS, scripts.ITEM_REVISIONS, scripts.ITEM_REVISION]
         with plain_errors(self._address):
             revision = 0 if keyed else await self._item_revision()
-            for some in _cut(keyed, _ROWS_AT_ONCE):
+            for some in in_parts(keyed, _ROWS_AT_ONCE):
                 revision = int(await self._put_items(keys, [part for pair in some for part in pair]))
         return revision
 
@@ -147,7 +146,7 @@ class RedisStore:
             # What is put from here on may be among them; it comes again next time, as its revision is newer.
             since = revision if revision < newest else 0
             found = await self._client.zrangebyscore(scripts.ITEM_REVISIONS, f"({since}", "+inf")
-            for items in _cut(cast("list[bytes]", found), _ROWS_AT_ONCE):
+            for items in in_parts(cast("list[bytes]", found), _ROWS_AT_ONCE):
                 put = cast("list[bytes | None]", await self._client.hmget(scripts.ITEMS, items))
                 rows |= {item.decode(): row for item, row in zip(items, put, strict=True) if row is not None}
         return ItemRows(newest, rows)
@@ -172,7 +171,7 @@ class RedisStore:
     async def _write_some(self, writes: Sequence[Sequence[_Named]]) -> list[list[bytes | None]]:
         done: list[int] = []
         with plain_errors(self._address):
-            for some in _cut([change for changes in writes for change in changes], _RECORDS_AT_ONCE):
+            for some in in_parts([change for changes in writes for change in changes], _RECORDS_AT_ONCE):
                 keys, arguments = [scripts.USERS, scripts.EXPIRING], list[bytes | int]()
                 for name, revision, change in some:
                     keys.append(scripts.RECORD + name)
@@ -219,11 +218,6 @@ def _shown(url: str) -> str:
             f"{parts.scheme}://{host or ''}{parts.path} is not an address of a Redis. Expected redis://HOST:PORT/0."
         )
     return f"{parts.scheme}://{host}:{port}/{number}"
-
-
-def _cut(elements: Sequence[_Element], most: int) -> Iterator[Sequence[_Element]]:
-    for start in range(0, len(elements), most):
-        yield elements[start : start + most]
 
 
 def _milliseconds(moment: float) -> int:

@@ -63,8 +63,7 @@ class Tree:
     def agreed(self, alone: Mapping[Level, One], trust: Mapping[Level, float]) -> dict[Level, One]:
         """Make one distribution of what the levels say; see :func:`hup.models.hup.mixture.agreement.agreed`."""
         made, said = dict(alone), next(iter(alone.values()))
-        for (finer, level), parents in zip(pairwise(alone), self.parents, strict=True):
-            del finer
+        for level, parents in zip(list(alone)[1:], self.parents, strict=True):
             said = _summed(said, parents, alone[level])
             made[level] = _pooled(alone[level], said, trust[level])
         for (finer, level), parents in reversed(list(zip(pairwise(made), self.parents, strict=True))):

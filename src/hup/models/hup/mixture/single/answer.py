@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from hup.models.hup.mixture.network import MixtureNetwork, Weights
 from hup.models.hup.mixture.single.agreement import One, Tree
-from hup.models.hup.mixture.single.counted import CountedLevel, Parts, array, softmax
+from hup.models.hup.mixture.single.counted import CountedLevel, Parts, softmax
 from hup.models.hup.mixture.single.reranking import SingleReranker
 from hup.models.hup.mixture.single.runs import visits_at_end
 from hup.models.hup.mixture.visits import RunTable, Visits
 from hup.nn.mixture import log_popularity
+from hup.nn.single import array
 from hup.sessions.levels import ITEM, Level
 
 Floats = NDArray[np.float32]

@@ -7,12 +7,13 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hup.models.hup.mixture.answer import Counts
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.visits import Visits
 from hup.nn.mixture import N_RELATIONS, Attention, Mixture, log_popularity, popularity_mass
+from hup.nn.single import array
 from hup.sessions.levels import Level, ragged_arange
 
 Floats = NDArray[np.float32]
@@ -163,12 +164,6 @@ class _Scores:
 
     def __call__(self, signals: Floats) -> Floats:
         return self.rule(signals) + self.score(np.tanh(self.signals(signals)))
-
-
-def array(tensor: Tensor) -> Floats:
-    """Give the numbers of a tensor, shared."""
-    numbers: Floats = tensor.detach().numpy()
-    return numbers
 
 
 def softmax(scores: Floats) -> Floats:
