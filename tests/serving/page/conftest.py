@@ -59,7 +59,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
         servers.append(server)
         contexts.append(browser.new_context(**context))
         page = contexts[-1].new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(30_000)  # on a busy machine; what is right comes in a moment
         page.on("console", lambda message: None if may_log and may_log in message.text else note_failure(message))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: hosts.setdefault(request.url, address))

@@ -60,7 +60,7 @@ def test_a_user_is_picked(opened, shop):
 def test_users_are_searched_and_a_new_one_is_named(opened, shop):
     shop.state.users |= {f"many-{place:03}": shopping(0.0)[:1] for place in range(120)}
     page = opened(shop, may_log="404")  # which a browser tells of a user that nothing is kept of
-    assert page.locator("#users button").count() == 50
+    page.wait_for_function("() => document.querySelectorAll('#users button').length === 50")
     page.click("#users-more")
     page.wait_for_function("() => document.querySelectorAll('#users button').length === 100")
     page.fill("#user", "bo")
