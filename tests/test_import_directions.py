@@ -17,18 +17,20 @@ MAY_IMPORT = {
     "presets": set(),
     "readable": {"errors"},
     "mappings": set(),
+    "native": set(),
     "config": {"errors", "presets"},
     "simulator": {"errors", "files", "behaviors"},
     "data": {"errors", "files", "behaviors", "mappings", "readable"},
     "proposing": {"errors", "files", "data"},
     "sessions": {"errors", "data"},
-    "nn": {"errors", "config", "sessions"},
+    "nn": {"errors", "config", "native", "sessions"},
     "recommender": {"errors", "files", "behaviors", "config", "readable", "data", "sessions", "nn"},
-    "evaluation": {"errors", "files", "config", "readable", "data", "sessions", "recommender"},
+    "evaluation": {"errors", "files", "config", "native", "readable", "data", "sessions", "recommender"},
     # Epochs are chosen by the protocol itself.
     "training": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation"},
     "models": {
-        *("errors", "files", "config", "readable", "data", "sessions", "nn", "recommender", "evaluation", "training"),
+        *("errors", "files", "config", "native", "readable", "data", "sessions", "nn", "recommender", "evaluation"),
+        "training",
     },
     "experiment": {
         *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
