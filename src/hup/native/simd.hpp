@@ -18,18 +18,26 @@ inline Floats load(const float* from) {
     return x;
 }
 
-// The first n of eight, zeros behind them.
+inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
+
+// The first n of eight, zeros behind them. Nearly always all of them, which is one instruction; then half of them.
 inline Floats load(const float* from, int n) {
+    if (__builtin_expect(n == WIDTH, 1)) return load(from);
     Floats x = all(0.0f);
-    std::memcpy(&x, from, n * sizeof(float));
+    if (n == WIDTH / 2) std::memcpy(&x, from, sizeof x / 2);
+    else for (int at = 0; at < n; ++at) x[at] = from[at];
     return x;
 }
 
-inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
-inline void store(float* to, Floats x, int n) { std::memcpy(to, &x, n * sizeof(float)); }
+inline void store(float* to, Floats x, int n) {
+    if (__builtin_expect(n == WIDTH, 1)) return store(to, x);
+    if (n == WIDTH / 2) std::memcpy(to, &x, sizeof x / 2);
+    else for (int at = 0; at < n; ++at) to[at] = x[at];
+}
 
-inline Floats smaller(Floats x, Floats y) { return x < y ? x : y; }
-inline Floats larger(Floats x, Floats y) { return x > y ? x : y; }
+// What is not a number stays so.
+inline Floats at_most(Floats x, float bound) { return all(bound) < x ? all(bound) : x; }
+inline Floats at_least(Floats x, float bound) { return all(bound) > x ? all(bound) : x; }
 
 inline float sum(Floats x) {
     return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
@@ -38,7 +46,7 @@ inline float sum(Floats x) {
 // e^x to about 2 units in the last place: 2^n times a polynomial in what is left of x. Below -87.3 it gives 1e-38, the
 // least normal number.
 inline Floats exp(Floats x) {
-    x = smaller(larger(x, all(-87.33f)), all(88.37f));
+    x = at_most(at_least(x, -87.33f), 88.37f);
     const Floats magic = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
     const Floats n = (x * all(1.44269504f) + magic) - magic;
     const Floats r = (x - n * all(0.693359375f)) - n * all(-2.12194440e-4f);
@@ -59,7 +67,7 @@ inline Floats sigmoid(Floats x) { return all(1.0f) / (all(1.0f) + exp(-x)); }
 
 // Piecewise linear: clip(0.2 x + 0.5, 0, 1).
 inline Floats hard_sigmoid(Floats x) {
-    return smaller(larger(all(0.2f) * x + all(0.5f), all(0.0f)), all(1.0f));
+    return at_most(at_least(all(0.2f) * x + all(0.5f), 0.0f), 1.0f);
 }
 
 inline Floats tanh(Floats x) { return all(1.0f) - all(2.0f) / (exp(x + x) + all(1.0f)); }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hup.nn.kernels import fused
+from hup.nn.kernels import compiled, fused
 from hup.nn.kernels.reference import hard_sigmoid
 
 State = tuple[Tensor, Tensor]
@@ -161,17 +161,15 @@ class BehaviorLSTM(nn.Module):
             state = (zeros, zeros)
         if batch == 0 or steps == 0:
             return x.new_zeros(batch, steps, self.hidden_size), state
-        flat = [None if t is None else t.transpose(0, 1).reshape(steps * batch, -1) for t in (x, interval, behavior)]
+        flat = [None if t is None else t.reshape(batch * steps, -1) for t in (x, interval, behavior)]
         assert flat[0] is not None
-        gates, scale = self.project(flat[0], flat[1], flat[2])
-        packed_commit = None if commit is None else commit.t().reshape(-1)
-        hidden, cell = fused.behavior_lstm(
-            gates, scale, self.weight_hidden, *state, [batch] * steps, packed_commit, hard=self.hard_gates
-        )
-        hidden, cell = hidden.view(steps, batch, -1), cell.view(steps, batch, -1)
+        lengths = torch.full((batch,), steps, device=x.device)
+        flat_commit = None if commit is None else commit.reshape(-1)
+        hidden, cell = self._recur(flat[0], flat[1], flat[2], lengths, flat_commit, state)
+        hidden, cell = hidden.view(batch, steps, -1), cell.view(batch, steps, -1)
         if commit is None:
-            return hidden.transpose(0, 1), (hidden[-1], cell[-1])
-        return hidden.transpose(0, 1), _last_committed(hidden, cell, commit, state)
+            return hidden, (hidden[:, -1], cell[:, -1])
+        return hidden, _last_committed(hidden, cell, commit, state)
 
     def project(self, x: Tensor, interval: Tensor | None, behavior: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Compute all that does not depend on the hidden state.
@@ -188,8 +186,7 @@ class BehaviorLSTM(nn.Module):
         scale : Tensor or None
             ``(S, H)``, T ⊙ A; None where both gates are absent.
         """
-        _require("interval", interval, self.interval_size)
-        _require("behavior", behavior, self.behavior_size)
+        self._check(interval, behavior)
         size = self.hidden_size
         projected = torch.addmm(self.bias, x, self.weight_input.t())
         parts = projected[:, 4 * size :].split(size, dim=1) if projected.shape[1] > 4 * size else ()
@@ -221,6 +218,32 @@ class BehaviorLSTM(nn.Module):
         """
         if x.shape[0] == 0:
             return x.new_zeros(0, self.hidden_size), x.new_zeros(0, self.hidden_size)
+        return self._recur(x, interval, behavior, lengths, None, state)
+
+    def _recur(
+        self,
+        x: Tensor,
+        interval: Tensor | None,
+        behavior: Tensor | None,
+        lengths: Tensor,
+        commit: Tensor | None,
+        state: State,
+    ) -> State:
+        """Run over ragged sequences, by the kernel where it is there; ``commit`` is ``(S,)``."""
+        if compiled.serves(x):
+            self._check(interval, behavior)
+            return compiled.behavior_lstm(
+                x,
+                [signal for signal in (interval, behavior) if signal is not None],
+                *state,
+                self.weight_input,
+                self.weight_hidden,
+                self.bias,
+                [weight for weight in (self.weight_interval, self.weight_behavior) if weight is not None],
+                lengths,
+                commit,
+                hard=self.hard_gates,
+            )
         gates, scale = self.project(x, interval, behavior)
         packing = Packing.of(lengths)
         hidden, cell = fused.behavior_lstm(
@@ -230,26 +253,31 @@ class BehaviorLSTM(nn.Module):
             state[0].index_select(0, packing.order),
             state[1].index_select(0, packing.order),
             packing.batch_sizes,
+            None if commit is None else commit.index_select(0, packing.index),
             hard=self.hard_gates,
         )
         return hidden.index_select(0, packing.place), cell.index_select(0, packing.place)
 
-
-def _require(name: str, signal: Tensor | None, size: int) -> None:
-    if (signal is None) != (size == 0):
-        given = "none was given" if signal is None else "one was given"
-        raise ValueError(
-            f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {given}"
-        )
+    def _check(self, interval: Tensor | None, behavior: Tensor | None) -> None:
+        """Refuse a signal without its gate, and a gate without its signal."""
+        for name, signal, size in (
+            ("interval", interval, self.interval_size),
+            ("behavior", behavior, self.behavior_size),
+        ):
+            if (signal is None) != (size == 0):
+                given = "none was given" if signal is None else "one was given"
+                raise ValueError(
+                    f"this layer has {name}_size={size}, so {name} {'is needed' if size else 'must be None'}: {given}"
+                )
 
 
 def _last_committed(hidden: Tensor, cell: Tensor, commit: Tensor, state: State) -> State:
-    """Last committed state of each row; ``hidden`` and ``cell`` are ``(T, B, H)``, ``commit`` is ``(B, T)``."""
+    """Last committed state of each row; ``hidden`` and ``cell`` are ``(B, T, H)``, ``commit`` is ``(B, T)``."""
     steps = torch.arange(1, commit.shape[1] + 1, device=commit.device)
     last = (commit * steps).amax(dim=1)  # 0 = never
     rows = torch.arange(commit.shape[0], device=commit.device)
     first_hidden, first_cell = state
     return (
-        torch.cat([first_hidden.unsqueeze(0), hidden])[last, rows],
-        torch.cat([first_cell.unsqueeze(0), cell])[last, rows],
+        torch.cat([first_hidden.unsqueeze(1), hidden], dim=1)[rows, last],
+        torch.cat([first_cell.unsqueeze(1), cell], dim=1)[rows, last],
     )
