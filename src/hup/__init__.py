@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hup.data.validate import validate
     from hup.errors import HupError
     from hup.evaluation.protocol import evaluate
-    from hup.experiment import compare, sweep
+    from hup.experiment.compare import compare
+    from hup.experiment.sweep import sweep
     from hup.models.hup.live.stored import stored_events
     from hup.models.hup.model import HUP
     from hup.proposing.propose import propose_mapping

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hup.native import load
+from hup.native.library import load
 
 _POINTER, _INT, _SMALL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _BATCH = (_INT, *(_POINTER,) * 4)
