@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+# Kernels for a GPU are run by Triton's interpreter, which has to be asked for before anything reads Triton.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # A shell's background job ignores Ctrl-C, and all that it starts do, too; tests that send it would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,7 +20,7 @@ struct Batch {
     const int64_t* starts;    // (B,) first step of each
     const int64_t* lengths;   // (B,)
     const uint8_t* commit;    // (S,) or null: all are committed
-    int64_t* from;            // (S,) step whose state each step began from, -1: the first state. Null without commit
+    int64_t* from;            // (S,) step whose state each step began from, -1: the first state
     const float* hidden0;     // (B, H)
     const float* cell0;       // (B, H)
 };
@@ -161,7 +161,7 @@ void forward_rows(const Batch& batch, const Layer& layer, const Rows& rows, cons
             steps[row] = {before < 0 ? batch.hidden0 + rows[row] * size : hidden + before * size,
                           before < 0 ? batch.cell0 + rows[row] * size : cell + before * size,
                           gates + s * layer.width(), hidden + s * size, cell + s * size};
-            if (batch.from) batch.from[s] = before;
+            batch.from[s] = before;
             if (!batch.commit || batch.commit[s]) last[row] = s;
         }
         for (int64_t j = 0; j < 2 * layer.blocks(); ++j) {  // of each block I and F, then C and O
@@ -260,7 +260,7 @@ void backward_rows(const Batch& batch, const Layer& layer, const Rows& rows, con
         while (n < rows.size() && batch.lengths[rows[n]] > t) ++n;
         for (size_t row = 0; row < n; ++row) {
             const int64_t b = rows[row], s = batch.starts[b] + t;
-            const int64_t before = batch.from ? batch.from[s] : (t ? s - 1 : -1);
+            const int64_t before = batch.from[s];
             const bool committed = !batch.commit || batch.commit[s];
             from[row] = gradients.gates + s * width;
             to[row] = gradients.hidden0 + b * size;

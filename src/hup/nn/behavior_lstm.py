@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hup.nn.kernels import compiled, fused
+from hup.nn.kernels import fused
+from hup.nn.kernels.layer import behavior_lstm
 from hup.nn.kernels.reference import hard_sigmoid
+from hup.nn.kernels.serving import recurrence_for
 
 State = tuple[Tensor, Tensor]
 
@@ -230,12 +232,14 @@ class BehaviorLSTM(nn.Module):
         state: State,
     ) -> State:
         """Run over ragged sequences, by the kernel where it is there; ``commit`` is ``(S,)``."""
-        if compiled.serves(x):
+        recurrence = recurrence_for(x)
+        if recurrence is not None:
             self._check(interval, behavior)
-            return compiled.behavior_lstm(
+            return behavior_lstm(
+                recurrence,
                 x,
                 [signal for signal in (interval, behavior) if signal is not None],
-                *state,
+                state,
                 self.weight_input,
                 self.weight_hidden,
                 self.bias,

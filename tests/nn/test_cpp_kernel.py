@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hup.nn import BehaviorLSTM
-from hup.nn.kernels import compiled
+from hup.nn.kernels import cpp
 
-pytestmark = pytest.mark.skipif(not compiled.serves(torch.zeros(1)), reason="no C++ compiler is there")
+pytestmark = pytest.mark.skipif(not cpp.serves(), reason="no C++ compiler is there")
 
 
 def both(layer: BehaviorLSTM, run) -> list[list[Tensor]]:
