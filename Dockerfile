@@ -14,11 +14,11 @@ RUN python -m venv "$HUP_HOME"
 RUN "$HUP_HOME/bin/pip" install --extra-index-url "$TORCH_INDEX" "$SOURCE"
 
 FROM python:${PYTHON}-slim-bookworm
-# LightGBM links it; the slim image lacks it.
-RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+# LightGBM links libgomp. The compiler makes HUP's kernels for the processor that they run on, once a container.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /hup /hup
-# Where fonts and the like are kept, for whatever user the container runs as.
-ENV PATH=/hup/bin:$PATH MPLCONFIGDIR=/var/cache/hup
+# Where fonts, kernels and the like are kept, for whatever user the container runs as.
+ENV PATH=/hup/bin:$PATH MPLCONFIGDIR=/var/cache/hup XDG_CACHE_HOME=/var/cache/hup
 RUN useradd --create-home --uid 1000 hup && mkdir -p /data "$MPLCONFIGDIR" && chown hup /data && chmod 1777 "$MPLCONFIGDIR"
 USER hup
 VOLUME /data

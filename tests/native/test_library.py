@@ -68,7 +68,7 @@ def test_without_a_compiler_it_is_said_once(sources, monkeypatch, caplog):
         assert load("answer") is None
         assert load("answer") is None
     assert len(caplog.records) == 1
-    assert "no C++ compiler is there" in caplog.text
+    assert "No C++ compiler is there" in caplog.text
 
 
 @needs_compiler
@@ -81,11 +81,24 @@ def test_what_does_not_compile_is_said_with_the_compilers_words(sources, caplog)
 
 
 @needs_compiler
-def test_a_cache_that_cannot_be_written_is_said(sources, tmp_path, caplog):
+def test_without_a_place_to_keep_it_each_process_compiles_its_own(sources, tmp_path, caplog):
     (tmp_path / "cache").write_text("a file where the folder would be")
     with caplog.at_level(logging.WARNING, logger="hup"):
-        assert load("answer") is None
-    assert "answer.cpp" in caplog.text
+        kernel = load("answer")
+    assert kernel is not None
+    assert kernel.answer() == 42
+    assert not caplog.records
+
+
+@needs_compiler
+def test_a_user_without_a_home_has_kernels(sources, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(library.Path, "home", no_home)
+    assert load("answer") is not None
 
 
 def test_kernels_can_be_turned_off(sources, monkeypatch, caplog):

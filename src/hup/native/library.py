@@ -29,8 +29,8 @@ _SECONDS = 120  # within which a compiler must end
 def load(name: str) -> ctypes.CDLL | None:
     """Load the kernel ``name``, compiled now if it is not kept from before.
 
-    Compiled kernels are kept in ``$XDG_CACHE_HOME/hup`` (``~/.cache/hup``). ``HUP_NATIVE=0`` leaves all of them out;
-    ``CXX`` names the compiler.
+    Compiled kernels are kept in ``$XDG_CACHE_HOME/hup`` (``~/.cache/hup``); where that cannot be written, each process
+    compiles its own. ``HUP_NATIVE=0`` leaves all of them out; ``CXX`` names the compiler.
 
     Parameters
     ----------
@@ -46,21 +46,34 @@ def load(name: str) -> ctypes.CDLL | None:
         return None
     compiler = _compiler()
     if compiler is None:
-        _say_once("no C++ compiler is there (c++, g++ or clang++, or what CXX names)")
+        _say_once("No C++ compiler is there (c++, g++ or clang++, or what CXX names)")
         return None
-    kept = _cache() / f"{name}-{_digest(name, compiler)}.so"
     try:
-        if not kept.exists():
-            _compile(name, compiler, kept)
         try:
-            return ctypes.CDLL(str(kept))
-        except OSError:  # cut short, or of another system that shares the home
-            _compile(name, compiler, kept)
-            return ctypes.CDLL(str(kept))
+            return _kept(name, compiler)
+        except OSError as error:
+            _LOG.debug("%s is not kept: %s", name, error)
+        # Nowhere to keep it. What is loaded stays so when its file is gone.
+        with tempfile.TemporaryDirectory(prefix="hup-") as folder:
+            made = Path(folder) / f"{name}.so"
+            _compile(name, compiler, made)
+            return ctypes.CDLL(str(made))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         _say_once(f"{compiler} did not compile {name}.cpp: {said.strip()[-2000:]}")
         return None
+
+
+def _kept(name: str, compiler: str) -> ctypes.CDLL:
+    """Load what is kept, or compile and keep it."""
+    kept = _cache() / f"{name}-{_digest(name, compiler)}.so"
+    if kept.exists():
+        try:
+            return ctypes.CDLL(str(kept))
+        except OSError:  # cut short, or of another system that shares the home
+            pass
+    _compile(name, compiler, kept)
+    return ctypes.CDLL(str(kept))
 
 
 def _compiler() -> str | None:
@@ -69,7 +82,10 @@ def _compiler() -> str | None:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hup"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hup"
+    except RuntimeError as error:  # a user without a home
+        raise OSError(str(error)) from error
 
 
 def _digest(name: str, compiler: str) -> str:
