@@ -174,6 +174,19 @@ def test_profiles_equal_a_walk_run_by_run(variant, levels, mask):
             torch.testing.assert_close(profile.vector[b], expected[name][0], atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.parametrize("variant", [None, *ABLATIONS])
+def test_levels_above_the_wanted_ones_are_left_out(variant):
+    net = network("paper", 3, *(ABLATIONS[variant] if variant else ()))
+    histories = random_histories(0, 5)
+    steps = pyramid_steps(histories, BUCKETS)
+    whole = net(histories, steps)
+    for name in net.level_names:
+        alone = net(histories, steps, [name])
+        assert list(alone) == [name]
+        torch.testing.assert_close(alone[name].vector, whole[name].vector)
+        assert len(net.fold(histories, steps, [name])) == net.level_names.index(name) + 1
+
+
 def test_batch_order_and_company_change_nothing():
     net = network()
     histories = random_histories(5, 9)

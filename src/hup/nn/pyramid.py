@@ -171,18 +171,18 @@ class Pyramid(nn.Module):
         levels : sequence of str, optional
             Levels whose profiles are wanted; default all.
         """
-        return self.open(histories, steps, self.fold(histories, steps), levels)
+        return self.open(histories, steps, self.fold(histories, steps, levels), levels)
 
-    def fold(self, histories: Histories, steps: PyramidSteps) -> list[Closed]:
-        """Run all levels over their closed steps.
+    def fold(self, histories: Histories, steps: PyramidSteps, levels: Sequence[str] | None = None) -> list[Closed]:
+        """Run levels over their closed steps: the wanted ones, and those below, whose outputs they read.
 
         Parameters
         ----------
-        histories, steps
+        histories, steps, levels
             As for :meth:`forward`.
         """
         closed: list[Closed] = []
-        for number, name in enumerate(self.level_names):
+        for number, name in enumerate(self._up_to(levels)):
             if self.lender[number] != number:
                 closed.append(closed[self.lender[number]])
                 continue
@@ -220,7 +220,7 @@ class Pyramid(nn.Module):
         """
         profiles: dict[str, LevelProfile] = {}
         opened = self.run_open(histories, steps, closed)
-        for number, name in enumerate(self.level_names):
+        for number, name in enumerate(self.level_names[: len(closed)]):
             if levels is None or name in levels:
                 level, inputs, of = self._level(name), self._inputs(name), steps.levels[self.layout[number]]
                 memory, run = closed[number], opened[number]
@@ -232,7 +232,7 @@ class Pyramid(nn.Module):
         return profiles
 
     def run_open(self, histories: Histories, steps: PyramidSteps, closed: Sequence[Closed]) -> list[Opened]:
-        """Run every query's open run through all levels, from the closed state before it.
+        """Run every query's open run through the levels that were folded, from the closed state before it.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class Pyramid(nn.Module):
             As for :meth:`open`.
         """
         opened: list[Opened] = []
-        for number, name in enumerate(self.level_names):
+        for number, name in enumerate(self.level_names[: len(closed)]):
             if self.lender[number] != number:
                 opened.append(opened[self.lender[number]])
                 continue
@@ -265,6 +265,12 @@ class Pyramid(nn.Module):
             y, _ = level.run(x, inputs.interval(interval), signal, lengths, state)
             opened.append(Opened(y, y.index_select(0, lengths.cumsum(0) - 1), codes, lengths))
         return opened
+
+    def _up_to(self, levels: Sequence[str] | None) -> tuple[str, ...]:
+        """Name all levels up to the highest wanted one."""
+        if levels is None:
+            return self.level_names
+        return self.level_names[: 1 + max(self.level_names.index(name) for name in levels)]
 
     def _level(self, name: str) -> PyramidLevel:
         level = self.levels[name]
