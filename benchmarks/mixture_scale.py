@@ -51,7 +51,7 @@ def measure(items: int, steps: int) -> dict[str, float]:
         )
         model = hup.HUP(Config.preset("best")).initialise(dataset)
         network = model.network.train()
-        optimizer = torch.optim.Adam([one for one in network.parameters() if one.requires_grad])
+        optimizer = torch.optim.Adam([one for one in network.parameters() if one.requires_grad], fused=True)
         weights, times = model.level_weights(), []
         sessions = np.asarray(dataset.sessions("train"))[: BATCH * (steps + 1)]
         for histories, targets in batches(dataset, sessions, BATCH):

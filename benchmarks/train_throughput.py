@@ -28,7 +28,7 @@ from hup.simulator import SimulatorConfig
 def hup_epoch(model: hup.HUP, dataset: hup.Dataset, sessions: np.ndarray, epoch: int) -> tuple[float, int]:
     """Seconds and events of one epoch, the loop's own work without validation and checkpoints."""
     network = model.network.train()
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-3)
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-3, fused=True)
     levels = [level for level in network.level_names if level != "micro"]
     started, events = time.perf_counter(), 0
     for histories, targets in batches(dataset, sessions, 128, shuffle_seed=(0, epoch)):
@@ -52,7 +52,7 @@ def lstm_epoch(model: hup.HUP, dataset: hup.Dataset, sessions: np.ndarray, epoch
     lstm, head = torch.nn.LSTM(53, hidden, batch_first=True), torch.nn.Linear(hidden, 30)
     targets_table = model.network.item_targets
     parameters = [*items.parameters(), *lstm.parameters(), *head.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
     started, events = time.perf_counter(), 0
     for histories, targets in batches(dataset, sessions, 128, shuffle_seed=(0, epoch)):
         optimizer.zero_grad(set_to_none=True)

@@ -156,7 +156,7 @@ class _Run:
             {"params": parameters, "lr": factor * rate} for factor, parameters in self.model.parameter_groups()
         ]
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(trainable, lr=rate)
+            torch.optim.Adam(trainable, lr=rate, fused=True)
             if self.config.training.optimizer == "adam"
             else torch.optim.RMSprop(trainable, lr=rate, alpha=0.9, eps=1e-7)
         )

@@ -135,7 +135,7 @@ def _learn(reranker: Reranker, lessons: list[Lesson], prefixes: float, seed: int
     student = copy.deepcopy(reranker)
     learned = list(student.layers.requires_grad_().parameters())
     kept = list(reranker.layers.parameters())
-    optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY)
+    optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY, fused=True)
     generator, step = torch.Generator().manual_seed(seed), 0
     for _ in range(_PASSES):
         for rows in torch.randperm(len(column), generator=generator).split(_BATCH):
