@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -190,6 +191,37 @@ def assert_nothing_is_lost(make_service, folder: Path, acknowledged: list[tuple[
 def test_what_was_acknowledged_outlives_twenty_kills(model_folder, make_service, tmp_path):
     acknowledged = killed_and_restarted(model_folder, tmp_path, 20)
     assert len(acknowledged) > 200
+    assert_nothing_is_lost(make_service, tmp_path, acknowledged)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_nothing_is_lost(model_folder, make_service, tmp_path):
+    """Files of the worker may not grow, as with a quota that is used up, until there is room again."""
+    acknowledged: list[tuple[str, dict[str, Any]]] = []
+
+    def post_one(service: Running, n: int) -> httpx.Response:
+        body = event(f"i{n % 33}", n, f"u{n}", event_id=f"e{n}")
+        answer = service.ask("POST", "/v1/events", json=body)
+        if answer.status_code == 200:
+            assert answer.json()["accepted"] == 1
+            acknowledged.append((body["user"], body))
+        return answer
+
+    with serving(model_folder, tmp_path) as service:
+        assert post_one(service, 0).status_code == 200
+        (worker,) = service.workers()
+        room = (tmp_path / "users" / "data.mdb").stat().st_size + 40_000
+        before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        answer = next(one for one in (post_one(service, n) for n in range(1, 200)) if one.status_code != 200)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "Make room on its disk" in answer.json()["detail"]
+        assert service.ask("GET", "/v1/users/u0/recommendations").status_code == 200, "what is kept is answered"
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+        assert post_one(service, 500).status_code == 200
+        assert service.stop() == 0
+        assert not any("traceback" in line for line in service.lines())
+    assert len(acknowledged) > 2
     assert_nothing_is_lost(make_service, tmp_path, acknowledged)
 
 
