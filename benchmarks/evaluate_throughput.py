@@ -7,6 +7,7 @@ is random and in memory: what is measured is scoring and ranking, not reading.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the command line does, before torch is imported
 import torch
 
 from hup.data.dataset import Dataset
@@ -22,6 +25,7 @@ from hup.data.taxonomy import Taxonomy
 from hup.evaluation import evaluate
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores, target_ranks
+from hup.recommender.known_scores import Products
 from hup.sessions.batches import Histories
 
 EVENTS_PER_SESSION = 57
@@ -101,7 +105,7 @@ class _RandomCosine(Recommender):
         vectors = self._vectors[level]
         profile = vectors[histories.current(level) % len(vectors)]
         codes = histories.own_unknown(level, len(vectors)).codes
-        return Scores(profile @ vectors.T, torch.zeros(codes.shape), codes)
+        return Scores(Products(profile, vectors), torch.zeros(codes.shape), codes)
 
 
 def main() -> None:

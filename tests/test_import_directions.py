@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "proposing": {"errors", "files", "data"},
     "sessions": {"errors", "data"},
     "nn": {"errors", "config", "native", "sessions"},
-    "recommender": {"errors", "files", "behaviors", "config", "readable", "data", "sessions", "nn"},
+    "recommender": {"errors", "files", "behaviors", "config", "native", "readable", "data", "sessions", "nn"},
     "evaluation": {"errors", "files", "config", "native", "readable", "data", "sessions", "recommender"},
     # Epochs are chosen by the protocol itself.
     "training": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation"},

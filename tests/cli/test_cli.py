@@ -254,6 +254,18 @@ def test_threads_wait_for_each_other_briefly_unless_told_otherwise(monkeypatch, 
     assert os.environ.get("GOMP_SPINCOUNT") == after
 
 
+@pytest.mark.parametrize(("before", "after"), [({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")])
+def test_large_tensors_lie_in_large_pages_unless_told_otherwise(monkeypatch, before, after):
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["hup", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == after
+
+
 def test_the_command_line_does_not_import_torch_before_it_must():
     # Or it would be too late to say how its threads are to wait.
     script = "import sys, hup.cli; print('torch' in sys.modules)"

@@ -138,6 +138,9 @@ def main() -> None:
     # a machine that is theirs. So they spin for microseconds. It is read when torch is imported, by the command.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    # Scores of a batch are large and made anew each time. In pages of 4 KiB Linux would spend longer on handing their
+    # memory out than PyTorch on filling it. It is read when torch is imported, too.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # What was computed is not lost for a letter that a terminal or file of another encoding does not have.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

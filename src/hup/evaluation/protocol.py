@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -161,7 +162,7 @@ def evaluate(
                 with torch.no_grad():
                     scores = answers[row][level]
                 if earlier and recommender is model:
-                    refuse_other_candidates(scores, histories, level, min(scores.known.shape[1], size), row)
+                    refuse_other_candidates(scores, histories, level, min(scores.of_known.shape[1], size), row)
                     scores = widened(scores, size)
                 refuse_other_candidates(scores, histories, level, size, row)
                 target_rank = target_ranks(
@@ -177,7 +178,7 @@ def evaluate(
         protocol=_protocol(dataset, split, candidates, last_interval, seed)
         | {"trained_on": getattr(model, "dataset_fingerprint", None) if earlier else dataset.fingerprint},
         sessions=sessions,
-        session_names=[dataset.session_name(int(index)) for index in sessions],
+        session_names=dataset.session_names.take(pa.array(sessions)).to_pylist(),
         ranks=ranks,
         repeat=repeat,
         seed=seed,
@@ -290,6 +291,6 @@ def _browsed_neighbors(neighbors: NeighborLists, histories: Histories, size: int
 
 
 def _is_repeat(histories: Histories, targets: Targets, level: str) -> NDArray[np.bool_]:
-    session, target = histories.session(), targets.codes(level)
-    hit = (histories.codes(level) == target[session]) & (target[session] >= 0)
-    return np.bincount(session[hit].numpy(), minlength=len(histories)) > 0
+    target = np.repeat(targets.codes(level).numpy(), np.diff(histories.offsets.numpy()))
+    hit = (histories.codes(level).numpy() == target) & (target >= 0)
+    return np.logical_or.reduceat(hit, histories.offsets[:-1].numpy())

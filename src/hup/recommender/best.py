@@ -83,7 +83,7 @@ def candidate_scores(
     seen : (Tensor, Tensor), optional
         Rows and codes ``(N,)`` that may not come, where nothing of the history itself may.
     """
-    own_codes, n_known = scores.own_codes, scores.known.shape[1]
+    own_codes, n_known = scores.own_codes, scores.of_known.shape[1]
     values = torch.cat([scores.known, scores.own], dim=1)
     known, own = values[:, :n_known], values[:, n_known:]
     rows, codes = torch.arange(len(excluded)), excluded
@@ -123,8 +123,8 @@ def in_order_of_events(scores: Scores, histories: Histories, level: str) -> Scor
     """Put the own codes of each history in the order in which it met them, whatever their numbers are."""
     if not scores.own.shape[1]:
         return scores
-    met = histories.own_unknown(level, scores.known.shape[1])
+    met = histories.own_unknown(level, scores.of_known.shape[1])
     most = torch.iinfo(torch.long).max
     by_code = scores.own_codes.masked_fill(scores.own_codes < 0, most).argsort(dim=1)  # as `met` has them
     order = by_code.gather(1, met.events.masked_fill(met.codes < 0, most).argsort(dim=1))
-    return Scores(scores.known, scores.own.gather(1, order), scores.own_codes.gather(1, order))
+    return Scores(scores.of_known, scores.own.gather(1, order), scores.own_codes.gather(1, order))

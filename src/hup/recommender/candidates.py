@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,28 +11,40 @@ from torch import Tensor
 
 from hup.data.taxonomy import NO_CATEGORY
 from hup.errors import HupError
+from hup.recommender.known_scores import KnownScores, Matrix, refuse_nan
 from hup.recommender.vocabulary import Seen, Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level
 
 
-@dataclass(frozen=True)
 class Scores:
     """Scores of one level for ``B`` histories; higher is better.
 
-    Attributes
+    Parameters
     ----------
-    known : Tensor
-        ``(B, n_known)``, every code of the training vocabulary.
+    known : Tensor or KnownScores
+        ``(B, n_known)``, every code of the training vocabulary: a matrix, or what makes one. Ranks are counted many
+        times as fast in products of vectors, or in what all sessions have in common, as in a matrix.
     own : Tensor
         ``(B, U)``, the history's own codes that the vocabulary lacks.
     own_codes : Tensor
         ``(B, U)`` int64, their codes, ``-1`` = padding.
+
+    Attributes
+    ----------
+    of_known : KnownScores
+    own, own_codes : Tensor
+        As given.
     """
 
-    known: Tensor
-    own: Tensor
-    own_codes: Tensor
+    def __init__(self, known: Tensor | KnownScores, own: Tensor, own_codes: Tensor) -> None:
+        self.of_known: KnownScores = Matrix(known) if isinstance(known, Tensor) else known
+        self.own, self.own_codes = own, own_codes
+
+    @property
+    def known(self) -> Tensor:
+        """Scores of the training vocabulary as a matrix, ``(B, n_known)``."""
+        return self.of_known.dense
 
 
 #: Makes of a level, rows of a batch and codes ``(M,)`` the shares ``(M, 4)`` of where each probability comes from.
@@ -148,40 +159,37 @@ def target_ranks(
     HupError
         A candidate's score is NaN.
     """
-    known, own = scores.known, scores.own
+    known, own = scores.of_known, scores.own
     device, n_known = known.device, known.shape[1]
     targets = targets.to(device)
-    rows = torch.arange(len(targets), device=device)
     own_codes = scores.own_codes.to(device)
     own_candidates = own_codes >= 0
     if candidates is not None:
         candidates = candidates.to(device)
+        known = Matrix(scores.known, candidates)
     if excluded is not None:
         excluded = excluded.to(device)
         own_candidates &= own_codes != excluded[:, None]
-    refuse_nan(known, name)
     refuse_nan(own.masked_fill(own_codes < 0, 0), name)
 
     # The target's score, from whichever half holds it. Both halves are compared in their common precision.
     dtype = torch.promote_types(known.dtype, own.dtype)
     is_known = (targets >= 0) & (targets < n_known)
-    at = targets.clamp(0, max(n_known - 1, 0))
     is_own = (own_codes == targets[:, None]) & own_candidates
     own_score = own.masked_fill(~is_own, -torch.inf).amax(dim=1) if own.shape[1] else own.new_zeros(len(targets))
-    known_score = known[rows, at] if n_known else known.new_zeros(len(targets))
-    score = torch.where(is_known, known_score.to(dtype), own_score.to(dtype))
-
-    is_candidate = is_own.any(dim=1)
+    score, is_candidate = own_score.to(dtype), is_own.any(dim=1)
+    rank = ((own >= score[:, None]) & own_candidates).sum(dim=1)
     if n_known:
-        is_candidate |= is_known if candidates is None else is_known & candidates[rows, at]
-    above = known >= score[:, None]
-    if candidates is not None:
-        above &= candidates
+        at = targets.clamp(0, n_known - 1)
+        score = torch.where(is_known, known.at(at).to(dtype), score)
+        is_candidate |= is_known if candidates is None else is_known & _of_each(candidates, at)
+        rank = known.at_least(score, name) + ((own >= score[:, None]) & own_candidates).sum(dim=1)
     if excluded is not None:
         is_candidate &= targets != excluded
-        inside = torch.nonzero((excluded >= 0) & (excluded < n_known)).flatten()
-        above[inside, excluded[inside]] = False
-    rank = _count(above) + _count((own >= score[:, None]) & own_candidates)
+        if n_known:
+            at = excluded.clamp(0, n_known - 1)
+            counted = (excluded >= 0) & (excluded < n_known) & (known.at(at).to(dtype) >= score)
+            rank -= (counted if candidates is None else counted & _of_each(candidates, at)).long()
     out = rank.double().masked_fill(~is_candidate, torch.inf)
     return out.cpu().numpy()
 
@@ -199,10 +207,10 @@ def widened(scores: Scores, size: int) -> Scores:
     size : int
         Number of known codes wanted.
     """
-    known, own_codes = scores.known, scores.own_codes
-    missing = size - known.shape[1]
+    missing = size - scores.of_known.shape[1]
     if missing == 0:
         return scores
+    known, own_codes = scores.known, scores.own_codes
     dtype = torch.promote_types(known.dtype, scores.own.dtype)
     out = torch.nn.functional.pad(known.to(dtype), (0, missing), value=-torch.inf)
     rows, columns = torch.nonzero((own_codes >= 0) & (own_codes < size), as_tuple=True)
@@ -219,9 +227,9 @@ def refuse_other_candidates(scores: Scores, histories: Histories, level: str, si
         If there is not one score for each of ``size`` codes and each of the session's own codes beyond them.
     """
     expected = (len(histories), size)
-    if scores.known.shape != expected:
+    if scores.of_known.shape != expected:
         raise HupError(
-            f"{row} gave scores of shape {tuple(scores.known.shape)} at level {level}, expected {expected}: a score "
+            f"{row} gave scores of shape {scores.of_known.shape} at level {level}, expected {expected}: a score "
             f"for each session and code of the training split. Evaluate it on the dataset that it was trained on."
         )
     own = histories.own_unknown(level, size).codes
@@ -233,31 +241,9 @@ def refuse_other_candidates(scores: Scores, histories: Histories, level: str, si
         )
 
 
-def _count(mask: Tensor) -> Tensor:
-    """Count the true values of each row; NumPy does it without widening bytes first."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.count_nonzero(mask.numpy(), axis=1).astype(np.int64))
-    return mask.sum(dim=1)
-
-
-def refuse_nan(values: Tensor, name: str) -> None:
-    """Check that scores are numbers.
-
-    Raises
-    ------
-    HupError
-        One of them is NaN.
-    """
-    # A row's sum is NaN if one of its scores is (or if it holds both infinities: then look at each).
-    if not values.sum(dim=1).isnan().any():
-        return
-    bad = values.isnan().any(dim=1)
-    if bad.any():
-        raise HupError(
-            f"{name} gave scores that are not numbers (NaN) for {int(bad.sum())} of {len(bad)} sessions of a batch. A "
-            f"model in this state ranks nothing: training has probably diverged. Train it again with a lower learning "
-            f"rate, or evaluate an earlier checkpoint."
-        )
+def _of_each(values: Tensor, codes: Tensor) -> Tensor:
+    """Look one code ``(B,)`` of each row ``(B, n)`` up."""
+    return values[torch.arange(len(codes), device=values.device), codes]
 
 
 def _sorted(codes: Tensor, other: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from hup.data.dataset import Dataset
 from hup.data.item_columns import ItemColumns
 from hup.recommender.answer_table import ORIGIN
 from hup.recommender.best import Best, best_codes, candidate_scores, in_order_of_events
-from hup.recommender.candidates import LevelScores, excluded_codes, refuse_nan
+from hup.recommender.candidates import LevelScores, excluded_codes
 from hup.recommender.code_names import PATH, CodeNames
 from hup.recommender.in_batches import AnswerInBatches, Progress
+from hup.recommender.known_scores import refuse_nan
 from hup.recommender.restriction import Restriction
 from hup.recommender.shown_items import ShownItems
 from hup.recommender.vocabulary import Vocabulary

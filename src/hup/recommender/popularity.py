@@ -13,6 +13,7 @@ from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Common, Exceptions
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 
@@ -31,7 +32,7 @@ class Popularity(Recommender):
 
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
-        self._grades: dict[str, Tensor] | None = None
+        self._grades: dict[str, Common] | None = None
 
     def fit(self, dataset: Dataset) -> Self:
         """Count the runs of the training split."""
@@ -45,7 +46,7 @@ class Popularity(Recommender):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Grade the vocabulary's counts."""
-        self._grades = {level: popularity_grades(self.vocabulary, level) for level in self.levels}
+        self._grades = {level: Common(popularity_grades(self.vocabulary, level)) for level in self.levels}
 
     def grades(self, level: str) -> Tensor:
         """Popularity of every known code of a level; see :func:`popularity_grades`.
@@ -55,18 +56,21 @@ class Popularity(Recommender):
         HupError
             The model is not fitted, or knows no such level.
         """
-        self._check_level(level)
-        return self._fitted(self._grades)[level]
+        return self._common(level).scores
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score by grade; the session's own unknown codes get 0."""
-        grades = self.grades(level)
-        codes = histories.own_unknown(level, len(grades)).codes
+        grades = self._common(level)
+        codes = histories.own_unknown(level, len(grades.scores)).codes
         return Scores(
-            known=grades.expand(len(histories), -1),
-            own=torch.zeros(codes.shape, dtype=grades.dtype),
+            known=Exceptions.none(len(histories), grades),
+            own=torch.zeros(codes.shape, dtype=grades.scores.dtype),
             own_codes=codes,
         )
+
+    def _common(self, level: str) -> Common:
+        self._check_level(level)
+        return self._fitted(self._grades)[level]
 
 
 def popularity_grades(vocabulary: Vocabulary, level: str) -> Tensor:

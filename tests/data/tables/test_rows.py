@@ -16,7 +16,7 @@ from hup.data.engines.spark_workers import TableRows, Typing, unpacked
 from hup.data.progress import Progress
 from hup.data.tables.categories import SEPARATOR
 from hup.data.tables.mapping import Mapping
-from hup.data.tables.rows import COLUMNS, NOT_KEPT, typed_rows, typing_sql
+from hup.data.tables.rows import COLUMNS, EVENT_ID, NOT_KEPT, typed_rows, typing_sql
 from hup.data.tables.values import id_text, number_text
 from hup.errors import HupError
 
@@ -71,7 +71,8 @@ def test_a_good_row(engine):
         {
             "user": "ann",
             "session": "s1",
-            "event_id": None,
+            "event_text": None,
+            "event_number": None,
             "time_ms": SECOND * 1000,
             "time_ns": 0,
             "item": "cup",
@@ -95,6 +96,7 @@ def test_types_of_columns(engine):
     raw = raw_table(engine, pa.Table.from_pylist([GOOD]))
     kinds = engine.types(typed_rows(raw, mapping.tables[0], mapping, engine, NOW).sql)
     numbers = {
+        "event_number": "BIGINT",
         "time_ms": "BIGINT",
         "time_ns": "INTEGER",
         "interval": "FLOAT",
@@ -174,19 +176,35 @@ def test_nan_in_parquet_is_missing(engine, tmp_path):
     assert [row["reason"] for row in found] == [None, None, "item is missing", "timestamp is missing"]
 
 
+def event_ids(engine, values, kind=None):
+    """Event ids as numbers, as other texts, and as texts that sort."""
+    rows = pa.table({key: [value] * len(values) for key, value in GOOD.items()} | {"e": pa.array(values, kind)})
+    mapping = Mapping.validated({"tables": {**TABLE, "event_id": "e"}, "categories": {"columns": ["c"]}})
+    typed = typed_rows(raw_table(engine, rows), mapping.tables[0], mapping, engine, NOW)
+    found = engine.collect(f'SELECT event_number, event_text, {EVENT_ID} AS id FROM ({typed.sql}) ORDER BY "row"')
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
 def test_event_ids_sort_as_numbers(engine):
-    ids = ["9", "10", "0", "x9", "09", None, str(2**63)]
-    found, _ = typed(engine, [{"e": value} for value in ids], tables={**TABLE, "event_id": "e"})
-    keys = [row["event_id"] for row in found]
+    found = event_ids(engine, ["9", "10", "0", "x9", "09", None, str(2**63 - 1), str(2**63)])
+    keys = [key for *_, key in found]
     assert sorted(keys[:3]) == [keys[2], keys[0], keys[1]]
-    assert keys[3:] == ["x9", "09", None, str(2**63)]
+    assert keys[3:] == ["x9", "09", None, str(2**63 - 1), str(2**63)]
     assert len(set(keys)) == len(keys)
+    assert [number for number, *_ in found] == [9, 10, 0, None, None, None, 2**63 - 1, None]
+    assert [text for _, text, _ in found] == [None, None, None, "x9", "09", None, None, str(2**63)]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64(), pa.int32(), pa.float64()])
+def test_event_ids_that_are_numbers_are_what_they_are_as_text(engine, kind):
+    values = [9, 10, 0, None, *([-3] if kind != pa.uint64() else [2**63, 2**64 - 1])]
+    as_text = [None if value is None else str(value) for value in values]
+    assert event_ids(engine, values, kind) == event_ids(engine, as_text)
 
 
 @pytest.mark.parametrize("value", ["9\n", "9\r\n", "9\r", "9\u2028", "\n9", "9 ", "9z"])
 def test_event_ids_with_blanks_are_no_numbers(engine, value):
-    found, _ = typed(engine, [{"e": value}], tables={**TABLE, "event_id": "e"})
-    assert found[0]["event_id"] == value
+    assert event_ids(engine, [value]) == [(None, value, value)]
 
 
 def test_numbers_as_text(engine):

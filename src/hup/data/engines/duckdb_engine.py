@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -166,10 +166,12 @@ class DuckDBEngine:
             self._views.discard(name)
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Compute the SELECT `sql` and yield its rows in order, in bounded memory."""
+        """Compute the SELECT `sql` and yield its rows in order, in bounded memory; DuckDB is one batch ahead."""
         self._failure = None
         reader = self.run(lambda: self._connection.sql(sql).to_arrow_reader(BATCH_ROWS))
-        while (batch := self.run(lambda: next(reader, None))) is not None:
+        ahead = self._worker.submit(next, reader, None)
+        while (batch := self._result(ahead)) is not None:
+            ahead = self._worker.submit(next, reader, None)
             yield batch
 
     def collect(self, sql: str) -> pa.Table:
@@ -204,7 +206,10 @@ class DuckDBEngine:
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Work in another thread: this one stays free to notice Ctrl-C, which DuckDB does only between its tasks."""
-        future = self._worker.submit(work)
+        return self._result(self._worker.submit(work))
+
+    def _result(self, future: Future[Result]) -> Result:
+        """Wait for what the other thread does."""
         try:
             return future.result()
         except KeyboardInterrupt:

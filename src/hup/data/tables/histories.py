@@ -202,16 +202,26 @@ def repeated_ids(block: Block, history: Ints) -> Bools:
     repeats = np.zeros(len(block), bool)
     if block.event_id is None:
         return repeats
-    distinct = block.event_id.dictionary_encode()
+    suspects = _not_ascending(block.event_id, history)
+    distinct = block.event_id.take(pa.array(suspects)).dictionary_encode()
     codes = distinct.indices.fill_null(-1).to_numpy()
     n_codes = len(distinct.dictionary)
-    if n_codes + block.event_id.null_count == len(codes):
-        return repeats
     times = np.bincount(codes + 1, minlength=n_codes + 1)
     times[0] = 0
-    rows = np.flatnonzero(times[codes + 1] > 1)
-    repeats[rows] = _seen_before(history[rows] * n_codes + codes[rows])
+    again = times[codes + 1] > 1
+    rows = suspects[again]
+    repeats[rows] = _seen_before(history[rows] * n_codes + codes[again])
     return repeats
+
+
+def _not_ascending(ids: pa.Array, history: Ints) -> Ints:
+    """List the rows of histories in which ids may repeat: not those whose numbers only ever grow, as nearly all do."""
+    if not pa.types.is_integer(ids.type) or ids.null_count:
+        return np.arange(len(ids))
+    number = ids.to_numpy()
+    grows = (number[1:] > number[:-1]) | (history[1:] != history[:-1])
+    doubtful = np.unique(history[1:][~grows])
+    return np.flatnonzero(np.isin(history, doubtful)) if len(doubtful) else np.empty(0, np.int64)
 
 
 def repeated_rows(block: Block, history: Ints) -> Bools:

@@ -39,8 +39,10 @@ class ItemPairs:
     first: Ints
 
 
-def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_categories: int) -> ItemPairs:
+def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_items: int, n_categories: int) -> ItemPairs:
     """Count the pairs of all used events, chunk by chunk.
+
+    Nearly all events see an item where it was seen first. These are counted by item; only the others are sorted.
 
     Parameters
     ----------
@@ -50,14 +52,15 @@ def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_categories: int) 
         Session at each place of the stored order.
     n_train : int
         The first so many places are for training.
-    n_categories : int
-        Number of category codes.
+    n_items, n_categories : int
+        Number of item ids, and of category codes.
     """
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     items, categories = cut.events()["item_id"], cut.categories()
     length = cut.sessions.length
     ends = np.cumsum(length)
+    usual = _UsualPairs(n_items)
     counted: list[ItemPairs] = []
     first = 0
     while first < len(order):
@@ -65,13 +68,48 @@ def count_pairs(cut: CutSessions, order: Ints, n_train: int, n_categories: int) 
         last = max(first + 1, int(np.searchsorted(ends, begin + CHUNK_EVENTS, side="right")))
         events = slice(begin, int(ends[last - 1]))
         rank = np.repeat(place[first:last], length[first:last])
-        item, category = items[events].astype(np.int64), categories[events].astype(np.int64)
-        each = ItemPairs(item, category, np.ones(len(item), np.int64), (rank < n_train).astype(np.int64), rank)
+        item, category = items[events], categories[events]
+        other = usual.count(item, category, rank, n_train)
+        each = ItemPairs(
+            item=item[other].astype(np.int64),
+            category=category[other].astype(np.int64),
+            events=np.ones(len(other), np.int64),
+            train_events=(rank[other] < n_train).astype(np.int64),
+            first=rank[other],
+        )
         counted.append(by_category(each, n_categories))
         if sum(len(pairs.item) for pairs in counted[1:]) > len(counted[0].item) + CHUNK_EVENTS:
             counted = [by_category(_joined(counted), n_categories)]
         first = last
-    return by_category(_joined(counted), n_categories)
+    return by_category(_joined([usual.pairs(), *counted]), n_categories)
+
+
+class _UsualPairs:
+    """Counts of the events that see an item in the category that its first event here saw it in."""
+
+    def __init__(self, n_items: int) -> None:
+        self._category = np.full(n_items, -1, np.int64)
+        self._events, self._train_events = np.zeros((2, n_items), np.int64)
+        self._first = np.full(n_items, np.iinfo(np.int64).max)
+
+    def count(
+        self, item: npt.NDArray[np.int32], category: npt.NDArray[np.int32], rank: Ints, n_train: int
+    ) -> npt.NDArray[np.intp]:
+        """Count events, shape (events,) each, and list those that see an item elsewhere."""
+        new = self._category[item] < 0
+        self._category[item[new][::-1]] = category[new][::-1]  # of several the first stays
+        usual = category == self._category[item]
+        item, rank = (item, rank) if usual.all() else (item[usual], rank[usual])
+        self._events += np.bincount(item, minlength=len(self._events))
+        self._train_events += np.bincount(item[rank < n_train], minlength=len(self._events))
+        np.minimum.at(self._first, item, rank)
+        return np.flatnonzero(~usual)
+
+    def pairs(self) -> ItemPairs:
+        """Give a pair for each item that has events."""
+        item = np.flatnonzero(self._events)
+        of_items = (self._category, self._events, self._train_events, self._first)
+        return ItemPairs(item, *(column[item] for column in of_items))
 
 
 def _joined(parts: list[ItemPairs]) -> ItemPairs:

@@ -19,9 +19,10 @@ from hup.data.tables.rows import (
     PLACES,
     SHOWN_CATEGORY,
     Check,
-    category_text,
+    category_parts,
     column_id,
     first_reason,
+    joined_category,
     row_text,
     time_checks,
 )
@@ -132,7 +133,7 @@ def _read_items(
     item, paths = columns[0], columns[1 : len(wanted)]
 
     def parsed(types: AnyMapping[str, str]) -> dict[str, str]:
-        category = category_text(types, paths, mapping, place)
+        category = joined_category(category_parts(types, paths, mapping, place))
         return {**PLACES, "item": column_id(types, item, mapping.nulls, place), "category": category}
 
     def counting(types: AnyMapping[str, str]) -> str:

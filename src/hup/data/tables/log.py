@@ -13,7 +13,7 @@ from hup.data.progress import Progress
 from hup.data.rejects import FileReject
 from hup.data.tables.mapping import Mapping
 from hup.data.tables.mapping_rules import TableMapping
-from hup.data.tables.rows import EVENT_ID_DIGITS, kept_name, typed_rows
+from hup.data.tables.rows import kept_name, typed_rows
 from hup.errors import HupError
 
 CHECKED = "checked_rows"
@@ -21,6 +21,7 @@ BAD_COLUMNS = 'file, "row", text, reason'
 NOT_LATER = "event is not later than the last one of the dataset"
 _IS_GOOD = "reason IS NULL AND left_out IS NULL"
 _OPTIONAL = ("event_id", "interval", "dwell")
+_SUMS = ("session_ids", "finer", "n_event_number", "n_event_text", "n_interval", "n_dwell")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class TableLog:
 
     def keep_only_bad(self, engine: DuckDBEngine) -> str:
         """Keep the rows that cannot be used, under the name returned, and forget the others, which take most room."""
-        engine.create_table("bad_rows", f"SELECT {BAD_COLUMNS} FROM {self.rows} WHERE reason IS NOT NULL")
+        bad = "reason IS NOT NULL" if self.counts.bad else "false"
+        engine.create_table("bad_rows", f"SELECT {BAD_COLUMNS} FROM {self.rows} WHERE {bad}")
         for name in (self.rows, *self.kept):
             engine.drop(name)
         return "bad_rows"
@@ -257,13 +259,11 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
     engine : DuckDBEngine
         Runs one aggregation.
     """
-    # Ids that are whole numbers have leading zeros up to the same length.
-    is_whole = f"lpad(TRY_CAST(event_id AS BIGINT)::VARCHAR, {EVENT_ID_DIGITS}, '0') = event_id"
-    counts = ", ".join(f"count({quoted_name(name)}) AS n_{name}" for name in _OPTIONAL)
+    counts = ", ".join(f"count({name}) AS n_{name}" for name in ("event_number", "event_text", "interval", "dwell"))
     kinds = f"""
         SELECT file, left_out, reason IS NOT NULL AS bad,
             CASE WHEN {_IS_GOOD} THEN behavior END AS behavior,
-            count(*) AS n, count(*) FILTER (WHERE {is_whole}) AS whole, count(session) AS session_ids,
+            count(*) AS n, count(session) AS session_ids,
             count(*) FILTER (WHERE time_ns > 0) AS finer, {counts}
         FROM {rows} GROUP BY ALL"""
     total, good = [0] * n_files, [0] * n_files
@@ -280,9 +280,8 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
         else:
             good[row["file"]] += row["n"]
             behaviors[row["behavior"]] += row["n"]
-            sums.update(
-                {name: row[name] for name in ("whole", "session_ids", "finer", *(f"n_{name}" for name in _OPTIONAL))}
-            )
+            sums.update({name: n for name, n in row.items() if name in _SUMS})
+    sums["n_event_id"] = sums["n_event_number"] + sums["n_event_text"]
     return RowCounts(
         rows_by_file=total,
         good_by_file=good,
@@ -292,5 +291,5 @@ def count_rows(rows: str, n_files: int, engine: DuckDBEngine) -> RowCounts:
         columns=tuple(name for name in _OPTIONAL if sums[f"n_{name}"]),
         has_sessions=sums["session_ids"] > 0,
         has_finer_times=sums["finer"] > 0,
-        ids_are_whole=0 < sums["n_event_id"] == sums["whole"],
+        ids_are_whole=0 < sums["n_event_id"] == sums["n_event_number"],
     )

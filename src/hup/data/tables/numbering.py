@@ -13,6 +13,7 @@ from hup.data.engines.reader import quoted_name, quoted_text, select
 from hup.data.tables.categories import SEPARATOR, CategorySource
 from hup.data.tables.log import TableLog
 from hup.data.tables.mapping_rules import BehaviorRules
+from hup.data.tables.rows import EVENT_ID
 from hup.errors import HupError
 
 MOST_BEHAVIORS = 255
@@ -89,7 +90,10 @@ def number(
         SELECT *, coalesce("user", '') AS user_key, {session_key} AS session_key, coalesce(category, '') AS category_key
         FROM ({categories.of_events(log.good)})"""
     engine.create_table("categories", _numbered("category_key", "category_code", keyed))
-    engine.create_table("keys", _numbered_keys(keyed, by_session))
+    names = "user_key, session_key"
+    engine.create_table("histories", f"SELECT {names}, count(*) AS rows FROM ({keyed}) GROUP BY {names}")
+    engine.create_table("keys", _numbered_keys("histories", by_session))
+    engine.drop("histories")
     names = engine.collect("SELECT item FROM items ORDER BY item_id")["item"]
     raw_names = engine.collect("SELECT category_key FROM categories ORDER BY category_code")["category_key"].to_pylist()
     keys = engine.collect("SELECT DISTINCT key, known_user, session_key FROM keys ORDER BY key")
@@ -110,18 +114,17 @@ def _numbered(name: str, number: str, rows: str) -> str:
     return f"SELECT {name}, (row_number() OVER (ORDER BY {name}) - 1)::INTEGER AS {number} FROM ({values})"
 
 
-def _numbered_keys(keyed: str, by_session: bool) -> str:
-    """Give keys to names; rows of a session that name no user go to its only user, who logged in late."""
+def _numbered_keys(histories: str, by_session: bool) -> str:
+    """Give keys to the names of a table; what of a session names no user goes to its only user, who logged in late."""
     known_user = "user_key"
     if by_session:
         users = "count(*) FILTER (WHERE user_key <> '') OVER (PARTITION BY session_key)"
         only_user = "max(user_key) OVER (PARTITION BY session_key)"
         known_user = f"CASE WHEN user_key = '' AND {users} = 1 THEN {only_user} ELSE user_key END"
-    names = f"SELECT user_key, session_key, count(*) AS rows FROM ({keyed}) GROUP BY user_key, session_key"
     return f"""
         SELECT * REPLACE ((sum(rows) OVER (PARTITION BY known_user, session_key))::BIGINT AS rows),
             dense_rank() OVER (ORDER BY known_user, session_key) - 1 AS key
-        FROM (SELECT *, {known_user} AS known_user FROM ({names}))"""
+        FROM (SELECT *, {known_user} AS known_user FROM {histories})"""
 
 
 def _names(keys: pa.Table) -> pa.Table:
@@ -170,8 +173,8 @@ def _in_order(keyed: str, behaviors: tuple[Behavior, ...], log: TableLog, by_ses
 def _event_id(log: TableLog, by_session: bool) -> str:
     """Give event ids; of users with their session, as a table may count the events of each session anew."""
     if not by_session and log.counts.has_sessions:
-        return f"CASE WHEN session IS NULL THEN event_id ELSE session || {quoted_text(SEPARATOR)} || event_id END"
-    return "event_id::BIGINT" if log.counts.ids_are_whole else "event_id"  # takes a third of the room
+        return f"CASE WHEN session IS NULL THEN {EVENT_ID} ELSE session || {quoted_text(SEPARATOR)} || {EVENT_ID} END"
+    return "event_number" if log.counts.ids_are_whole else EVENT_ID  # takes a third of the room
 
 
 def _behaviors(met: Iterable[str], rules: BehaviorRules, known: tuple[Behavior, ...]) -> tuple[Behavior, ...]:

@@ -107,7 +107,7 @@ def table_log(
         progress.note(note)
     bad = log.keep_only_bad(engine)
     n_train = _places_of_training(len(order), options)
-    pairs = count_pairs(sessions, order, n_train, len(numbered.categories))
+    pairs = count_pairs(sessions, order, n_train, len(numbered.items), len(numbered.categories))
     names = numbered.items
     known_of = known_paths(base, names, SEPARATOR) if base is not None else ()
     pairs, raw = _used_categories(pairs, numbered.categories)

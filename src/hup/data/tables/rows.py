@@ -21,12 +21,12 @@ from hup.data.tables.time_parts import (
     with_time_parts,
 )
 from hup.data.tables.timestamps import TimeReading, decide_reading, number_ms, number_ns, time_ms, time_ns
-from hup.data.tables.values import id_text, offset_columns, seconds_columns, whole_id
+from hup.data.tables.values import id_number, id_text, is_integer, offset_columns, seconds_columns, whole_id
 from hup.errors import HupError
 
 COLUMNS = (
-    *("user", "session", "event_id", "time_ms", "time_ns", "item", "category", "behavior", "interval", "dwell"),
-    *("file", "row", "part", "reason", "text", "left_out"),
+    *("user", "session", "event_text", "event_number", "time_ms", "time_ns", "item", "category", "behavior"),
+    *("interval", "dwell", "file", "row", "part", "reason", "text", "left_out"),
 )
 PLACES = {"file": "hup_file", "row": "hup_row", "problem": "hup_problem", "raw_text": "hup_text"}
 NOT_KEPT = "behavior is not one to keep"
@@ -35,8 +35,8 @@ NO_ELEMENT = "list of items is empty"
 SHOWN_CATEGORY = f"replace(category, {quoted_text(SEPARATOR)}, '/')"
 #: What may be wrong with a row: condition and reason, in SQL.
 Check = tuple[str, str]
-EVENT_ID_DIGITS = 19
-_WHOLE = "0|[1-9][0-9]{0,18}"
+#: Event ids as text, in SQL; whole numbers are filled up with zeros in front, so that they sort as numbers.
+EVENT_ID = "coalesce(event_text, lpad(event_number::VARCHAR, 19, '0'))"
 _TEXT_CHARACTERS = 1000
 _MOST_OFFSET = 10**14
 _PART_OF_ID = " || '#' || lpad(part::VARCHAR, 6, '0')"
@@ -51,8 +51,9 @@ class TypedRows:
     sql : str
         A cheap SELECT over the rows kept, with a row for each row of the source, whose columns are `COLUMNS`:
 
-        - ``user``, ``session``, ``event_id``: string, null where missing. Event ids that are whole numbers are filled
-          up with zeros in front, so that they sort as numbers.
+        - ``user``, ``session``: string, null where missing.
+        - ``event_number``: int64, an event id that is a whole number; ``event_text``: string, any other. `EVENT_ID` is
+          both as text.
         - ``time_ms``: int64 milliseconds since 1970 UTC; ``time_ns``: int32, how many nanoseconds later.
         - ``item``, ``behavior``: string; behaviors under the names that the mapping gives them.
         - ``category``: string, the path as the table has it: text parted by the mapping's delimiter, or its columns
@@ -137,8 +138,9 @@ def typing_sql(
     -------
     str
         Its columns: ``file``, ``row``, ``problem`` and ``raw_text`` as in ``raw_rows``; ``part``; text ids ``user``,
-        ``session``, ``event_id``, ``item``, ``category`` and ``told_behavior``; those of `with_time_parts`; and where
-        the table has them those of `seconds_columns` and `offset_columns`.
+        ``session``, ``item``, ``category`` and ``told_behavior``; ``event_number`` int64, and ``event_text`` where
+        an event id is no such number; those of `with_time_parts`; and where the table has them those of
+        `seconds_columns` and `offset_columns`.
 
     Raises
     ------
@@ -153,6 +155,13 @@ def typing_sql(
         text = column_id(types, name, mapping.nulls, where)
         return whole_id(text) if name in table.whole_ids else text
 
+    event_kind = types.get(bound.event_id or "", "")
+    event_is_number = is_integer(event_kind)
+    event_id = quoted_name(str(bound.event_id)) if event_is_number else ids(bound.event_id)
+    parts_of_category = category_parts(types, bound.categories, mapping, where, table.whole_ids)
+    named = {f"hup_category_{place}": part for place, part in enumerate(parts_of_category)}
+    if named:
+        rows = f"(SELECT *, {', '.join(f'{part} AS {name}' for name, part in named.items())} FROM {rows})"
     format = table.timestamp.format
     time, time_kind = told_time(types, bound.timestamp, bound.time_of_day, mapping.nulls, where, format)
     columns = {
@@ -160,9 +169,9 @@ def typing_sql(
         "part": "hup_part",
         "user": ids(bound.user),
         "session": ids(bound.session),
-        "event_id": ids(bound.event_id),
+        "told_event_id": event_id,
         "item": ids(bound.item),
-        "category": category_text(types, bound.categories, mapping, where, table.whole_ids),
+        "category": joined_category(list(named)),
         "told_behavior": ids(bound.behavior) if bound.behavior else quoted_text(str(table.behavior.value)),
         "told_time": time,
     }
@@ -173,7 +182,11 @@ def typing_sql(
     if bound.offset is not None:
         place = f"{where}: column {bound.offset!r}"
         columns |= offset_columns(quoted_name(bound.offset), types[bound.offset], mapping.nulls, place)
-    return with_time_parts(select(columns, rows), time_kind, bound.timestamp, where, parts, format)
+    numbered = f"""
+        SELECT * EXCLUDE (told_event_id), {id_number("told_event_id", event_kind)} AS event_number,
+            CASE WHEN event_number IS NULL THEN told_event_id END::VARCHAR AS event_text
+        FROM ({select(columns, rows)})"""
+    return with_time_parts(numbered, time_kind, bound.timestamp, where, parts, format)
 
 
 def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], where: str) -> str:
@@ -184,19 +197,27 @@ def column_id(types: AnyMapping[str, str], name: str, nulls: Sequence[str], wher
         raise HupError(f"{where}: {error}") from None
 
 
-def category_text(
+def category_parts(
     types: AnyMapping[str, str], names: Sequence[str], mapping: Mapping, where: str, whole: Collection[str] = ()
-) -> str:
-    """Give the category path as the table has it: one column, or several joined by `SEPARATOR`; null where missing."""
+) -> list[str]:
+    """Give the columns that a category path is written in, as text; null where missing."""
     parts = [column_id(types, name, mapping.nulls, where) for name in names]
     parts = [whole_id(part) if name in whole else part for name, part in zip(names, parts, strict=True)]
     if mapping.categories.delimiter is None:
         # What parts names here is a control character in a name, which would become a blank later.
-        parts = [f"replace({part}, {quoted_text(SEPARATOR)}, ' ')" for part in parts]
+        mark = quoted_text(SEPARATOR)
+        parts = [
+            f"CASE WHEN contains({part}, {mark}) THEN replace({part}, {mark}, ' ') ELSE {part} END" for part in parts
+        ]
+    return parts
+
+
+def joined_category(parts: Sequence[str]) -> str:
+    """Give the category path of one column, or of several joined by `SEPARATOR`; null where all are."""
     if len(parts) < 2:
         return parts[0] if parts else "NULL::VARCHAR"
-    joined = f" || {quoted_text(SEPARATOR)} || ".join(f"coalesce({part}, '')" for part in parts)
-    return f"CASE WHEN coalesce({', '.join(parts)}) IS NOT NULL THEN {joined} END"
+    joined = f", {quoted_text(SEPARATOR)}, ".join(parts)
+    return f"CASE WHEN coalesce({', '.join(parts)}) IS NOT NULL THEN concat({joined}) END"
 
 
 def _judging_sql(
@@ -215,10 +236,9 @@ def _judging_sql(
         both = f"({rest} + {number_ns(*offset)})"
         time, rest = f"{time} + ({number_ms(*offset)}) + {both} // 1000000", f"{both} % 1000000"
     checks = _checks(parts, bound, mapping.sequence_by, reading.least_ms, now_ms)
-    # As many digits as the largest number has, so that 9 comes before 10.
-    padded = f"WHEN regexp_full_match(event_id, '{_WHOLE}') THEN lpad(event_id, {EVENT_ID_DIGITS}, '0')"
+    shared = _is_shared(bound)
     columns = {name: quoted_name(name) for name in COLUMNS} | {
-        "event_id": f"CASE {padded} ELSE event_id END" + (_PART_OF_ID if _is_shared(bound) else ""),
+        **({"event_text": EVENT_ID + _PART_OF_ID, "event_number": "NULL::BIGINT"} if shared else {}),
         "behavior": _renamed(mapping.behaviors.names),
         "text": f"CASE WHEN reason IS NOT NULL THEN {row_text(_values(bound, parts))} END",
         **({} if bound.interval else {"interval": "NULL::FLOAT"}),
@@ -303,7 +323,7 @@ def _values(bound: BoundColumns, parts: Collection[str]) -> dict[str, str]:
     for name, column in (
         (bound.user, '"user"'),
         (bound.session, "session"),
-        (bound.event_id, "event_id"),
+        (bound.event_id, "coalesce(event_text, event_number::VARCHAR)"),
         (bound.timestamp, shown_time(parts)),
         (bound.item, "item"),
         (bound.behavior, "told_behavior"),

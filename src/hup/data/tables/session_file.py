@@ -14,6 +14,7 @@ from hup.data.progress import Progress
 from hup.data.tables.categories import SEPARATOR, resolve_paths
 from hup.data.tables.log import TableLog, read_log
 from hup.data.tables.mapping import Mapping
+from hup.data.tables.rows import EVENT_ID
 from hup.errors import HupError
 
 
@@ -50,7 +51,7 @@ def session_rows(path: Path, mapping: Mapping, levels: int) -> pa.Table:
         _check(log, path, engine)
         rows = engine.collect(
             f"SELECT item, behavior, category, time_ms, time_ns, interval, dwell FROM ({log.good}) "
-            'ORDER BY time_ms, time_ns, event_id NULLS FIRST, "row"'
+            f'ORDER BY time_ms, time_ns, {EVENT_ID} NULLS FIRST, "row"'
         )
     return rows.append_column("path", _paths(rows.column("category").to_pylist(), mapping, levels))
 

@@ -165,15 +165,18 @@ def _look(rows: str, parts: Collection[str], engine: DuckDBEngine, latest_ms: in
         midnights = f"count(*) FILTER (WHERE {condition} AND {value} % {day} = 0)"
         return f"{{{bounds}, future: {future}, midnights: {midnights}}}"
 
-    counts = {"numbers": f"count({number})", "zoned": f"count({zone}) FILTER (WHERE {wall} IS NOT NULL)"}
+    bounds = {"numbers": f"count({number})", "first": f"min({number})", "last": f"max({number})"}
+    numbers: dict[str, Any] = engine.collect(select(bounds, rows)).to_pylist()[0]
+    counts = {"zoned": f"count({zone}) FILTER (WHERE {wall} IS NOT NULL)"}
     for unit, per_second in _PER_SECOND.items():
         least = _SMALLEST_SECONDS * per_second
-        inside = f"{number} >= {least} AND {number} < {least * 1000}"
-        counts[unit] = counted(number, inside, latest_ms // 1000 * per_second, DAY_MS // 1000 * per_second)
+        if numbers["numbers"] and numbers["first"] < least * 1000 and numbers["last"] >= least:
+            inside = f"{number} >= {least} AND {number} < {least * 1000}"
+            counts[unit] = counted(number, inside, latest_ms // 1000 * per_second, DAY_MS // 1000 * per_second)
     counts["walls"] = counted(wall, "true", latest_ms, DAY_MS)
     row: dict[str, Any] = engine.collect(select(counts, rows)).to_pylist()[0]
-    units = {unit: _Counted(**row[unit]) for unit in _PER_SECOND}
-    return _Met(row["numbers"], units, _Counted(**row["walls"]), row["zoned"])
+    units = {unit: _Counted(**row[unit]) if unit in row else _Counted(0, None, None, 0, 0) for unit in _PER_SECOND}
+    return _Met(numbers["numbers"], units, _Counted(**row["walls"]), row["zoned"])
 
 
 def _check_kind(rule: TimestampRule, met: _Met, column: str, where: str) -> None:

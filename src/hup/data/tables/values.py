@@ -27,6 +27,8 @@ _NAMES = (
     ("BLOB", "bytes"),
 )
 _BLANKS = " \t\n\r\v\f"
+_WHOLE_ID = "0|[1-9][0-9]{0,18}"
+_MOST_INT64 = 2**63 - 1
 _FITS_INT64 = 9.2e18
 _MOST_WHOLE = 9 * 10**18
 #: Of text that is a number of seconds or a time; DuckDB's patterns are RE2's.
@@ -102,6 +104,13 @@ def id_text(column: str, kind: str, nulls: Sequence[str], name: str) -> str:
     )
 
 
+def id_number(value: str, kind: str) -> str:
+    """Give ids that are whole numbers, in a column or as text, as int64; null where they are none, or do not fit."""
+    if is_integer(kind):
+        return f"CASE WHEN {value} BETWEEN 0 AND {_MOST_INT64} THEN {value} END::BIGINT"
+    return f"TRY_CAST(CASE WHEN regexp_full_match({value}, '{_WHOLE_ID}') THEN {value} END AS BIGINT)"
+
+
 def whole_id(text: str) -> str:
     """Give ids that are text as they are, but for 13085.0, which is 13085."""
     return f"CASE WHEN regexp_full_match({text}, '-?[0-9]+[.]0+') THEN split_part({text}, '.', 1) ELSE {text} END"
@@ -120,13 +129,17 @@ def _as_text(column: str, kind: str) -> str:
 
 
 def _is_missing(text: str, nulls: Sequence[str]) -> str:
-    return f"{text} IN ({', '.join(quoted_text(null) for null in ('', *nulls))})"
+    # Written out, as DuckDB makes a join of a long list; and most texts are longer than any of these.
+    alike = " OR ".join(f"{text} = {quoted_text(null)}" for null in nulls)
+    short = f"strlen({text}) <= {max((len(null.encode()) for null in nulls), default=0)}"
+    return f"({text} = '' OR ({short} AND ({alike})))" if nulls else f"({text} = '')"
 
 
 def _stripped(text: str) -> str:
     """Strip blanks; DuckDB takes ten times as long for that as for seeing that there are none."""
-    has_blanks = f"left({text}, 1) <= ' ' OR right({text}, 1) <= ' '"
-    return f"CASE WHEN {has_blanks} THEN trim({text}, {quoted_text(_BLANKS)}) ELSE {text} END"
+    # What begins with a blank comes before "!", and these comparisons make no text.
+    ends = " OR ".join(f"suffix({text}, {quoted_text(blank)})" for blank in _BLANKS)
+    return f"CASE WHEN {text} < '!' OR {ends} THEN trim({text}, {quoted_text(_BLANKS)}) ELSE {text} END"
 
 
 def number_text(number: str, kind: str) -> str:

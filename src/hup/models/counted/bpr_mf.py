@@ -16,6 +16,7 @@ from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import history_matrix
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Products, below_all
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level
@@ -87,16 +88,14 @@ class BPRMF(Recommender):
         """Score by the inner product with the session's mean; own codes without factors come last."""
         self._check_level(level)
         factors = self._fitted(self._factors)[level]
-        vectors, bias = factors[:, :-1], factors[:, -1]
         weights = history_matrix(histories, level, len(factors), self.config.decay)
         total = torch.from_numpy(np.asarray(weights.sum(axis=1), dtype=np.float32)).view(-1, 1)
-        profile = torch.from_numpy(weights @ vectors.numpy()) / torch.where(total > 0, total, 1)
-        known = profile @ vectors.t()
-        # A session without any known code is answered with popularity, which the biases tell.
-        known = torch.where((total > 0) & (not self.config.bias), known, known + bias)
+        profile = torch.from_numpy(weights @ factors.numpy()) / torch.where(total > 0, total, 1)
+        # A session without any known code is answered with popularity, which the biases, the last column, tell.
+        profile[:, -1:] = (total == 0) | self.config.bias
+        known = Products(profile, factors)
         codes = histories.own_unknown(level, len(factors)).codes
-        lowest = known.min(dim=1, keepdim=True).values - 1 if len(factors) else known.new_zeros(len(known), 1)
-        return Scores(known, lowest.expand(codes.shape).clone(), codes)
+        return Scores(known, below_all(known, codes), codes)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare the vectors of a level."""

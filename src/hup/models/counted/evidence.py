@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from hup.config import Section
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Common, Exceptions
 from hup.recommender.popularity import popularity_grades
+from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 
 
 class EvidenceRecommender(Recommender):
     """A recommender that finds evidence for some of the known codes, and none for the others."""
 
+    def __init__(self, config: Section | None = None) -> None:
+        super().__init__(config)
+        self._below: tuple[Vocabulary, dict[str, Common]] | None = None
+
     @abstractmethod
+    def found(self, histories: Histories, level: str) -> sp.csr_array:
+        """Evidence for some of the known codes, ``(B, n_known)`` float32: what is above 0 counts, more is better."""
+
     def evidence(self, histories: Histories, level: str) -> Tensor:
-        """Evidence for every known code, ``(B, n_known)`` float32: 0 = none, more is better."""
+        """Evidence for every known code, ``(B, n_known)`` float32: 0 = none."""
+        return torch.from_numpy(self.found(histories, level).toarray()).clamp_(min=0)
 
     def score(self, histories: Histories, level: str) -> Scores:
         """Score codes with evidence in (1, 2], by their share of the highest; the others below, by popularity.
@@ -27,17 +40,36 @@ class EvidenceRecommender(Recommender):
         training never saw come last.
         """
         self._check_level(level)
+        found = self.found(histories, level)
+        row = np.repeat(np.arange(len(histories)), np.diff(found.indptr))
+        some = found.data > 0
+        row, code, value = row[some], found.indices[some].astype(np.int64), found.data[some]
+        highest = np.zeros(len(histories), dtype=value.dtype)
+        np.maximum.at(highest, row, value)
         # In double precision: 1 + a small share would be 1 in single precision, and so a tie.
-        known = share_of_highest(self.evidence(histories, level), torch.float64)
-        grades = popularity_grades(self.vocabulary, level)
-        below = grades / (grades.max() + 1) if len(grades) else grades
-        codes = histories.own_unknown(level, known.shape[1]).codes
-        some = known > 0
+        share = value / highest[row].astype(np.float64)
+        codes = histories.own_unknown(level, found.shape[1]).codes
         return Scores(
-            known=torch.where(some, known.add_(1), below.to(known.dtype)),
-            own=torch.zeros(codes.shape, dtype=known.dtype),
+            known=Exceptions(
+                len(histories),
+                self._popularity(level),
+                torch.from_numpy(row),
+                torch.from_numpy(code),
+                torch.from_numpy(1 + share),
+            ),
+            own=torch.zeros(codes.shape, dtype=torch.float64),
             own_codes=codes,
         )
+
+    def _popularity(self, level: str) -> Common:
+        """Scores in (0, 1) for what there is no evidence for."""
+        if self._below is None or self._below[0] is not self.vocabulary:
+            self._below = self.vocabulary, {}
+        made = self._below[1]
+        if level not in made:
+            grades = popularity_grades(self.vocabulary, level)
+            made[level] = Common((grades / (grades.max() + 1) if len(grades) else grades).double())
+        return made[level]
 
 
 def share_of_highest(evidence: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -75,11 +75,11 @@ class ItemToItem(EvidenceRecommender):
         n_known : int
         """
 
-    def evidence(self, histories: Histories, level: str) -> Tensor:
+    def found(self, histories: Histories, level: str) -> sp.csr_array:
         """Add up what the session's codes say."""
         matrix = self._fitted(self._matrices)[level]
         weights = history_matrix(histories, level, matrix.shape[0], self.config.decay, self._of(level))
-        return torch.from_numpy((weights @ matrix).toarray()).clamp(min=0)
+        return sp.csr_array(weights @ matrix)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Give what the code says for others; of codes that it says nothing for nothing is known."""

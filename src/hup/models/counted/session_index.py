@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -197,7 +198,8 @@ def most_similar(neighbors: Neighbors, similarity: FloatArray, n: int) -> tuple[
     return neighbors.take(kept), similarity[kept]
 
 
-def summed(row: IntArray, code: IntArray, value: FloatArray, shape: tuple[int, int]) -> Tensor:
-    """Add values up by row and code, into a dense ``shape`` of float32."""
-    total = np.bincount(row * shape[1] + code, weights=value, minlength=shape[0] * shape[1])
-    return torch.from_numpy(total.astype(np.float32)).view(shape)
+def summed(row: IntArray, code: IntArray, value: FloatArray, shape: tuple[int, int]) -> sp.csr_array:
+    """Add values up by row and code, into sparse rows of float32."""
+    key, place = np.unique(row * shape[1] + code, return_inverse=True)
+    total = np.bincount(place, weights=value, minlength=len(key)).astype(np.float32)
+    return sp.csr_array((total, (key // max(shape[1], 1), key % max(shape[1], 1))), shape=shape)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
-from torch import Tensor
 
 from hup.config import Section
 from hup.models.counted.session_index import last_visits, most_similar, summed
@@ -61,7 +61,7 @@ class STAN(SessionKNN):
         ("item_decay=0.0",),
     )
 
-    def evidence(self, histories: Histories, level: str) -> Tensor:
+    def found(self, histories: Histories, level: str) -> sp.csr_array:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
         visits = last_visits(histories, level, index.n_known)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
@@ -122,7 +123,7 @@ class VSKNN(SessionKNN):
         ("idf=false", "idf_weight=1.0"),
     )
 
-    def evidence(self, histories: Histories, level: str) -> Tensor:
+    def found(self, histories: Histories, level: str) -> sp.csr_array:
         """Add up the neighbours' codes."""
         index, config = self._fitted(self._index)[level], self.config
         visits = last_visits(histories, level, index.n_known)

@@ -18,6 +18,7 @@ from hup.models.counted.history_matrix import event_count_matrix, history_matrix
 from hup.models.skipgram import word2vec_vectors
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Products
 from hup.recommender.popularity import popularity_grades
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories
@@ -55,11 +56,13 @@ class Word2vec(Recommender):
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
         self._vectors: dict[str, Tensor] | None = None
+        self._unit: dict[str, Tensor] = {}  # the same with length 1, once they are asked for
 
     def fit(self, dataset: Dataset) -> Self:
         """Fit the vectors of every level on its own runs of the training split."""
         self._take(dataset)
         config = self.config
+        self._unit = {}
         self._vectors = {
             level: word2vec_vectors(
                 dataset,
@@ -81,13 +84,16 @@ class Word2vec(Recommender):
         vectors = self._fitted(self._vectors)[level]
         weights = self._weights(histories, level, len(vectors))
         profile = functional.normalize(torch.from_numpy(weights @ vectors.numpy()), dim=1)
-        known = profile @ functional.normalize(vectors, dim=1).t()
+        if level not in self._unit:
+            self._unit[level] = functional.normalize(vectors, dim=1)
+        unit = self._unit[level]
         lost = torch.from_numpy(np.diff(weights.indptr) == 0)
-        if bool(lost.any()):
+        if bool(lost.any()):  # popularity is one more dimension then, in which these sessions alone lie
             grades = popularity_grades(self.vocabulary, level)
-            known[lost] = (grades / grades.max()).to(known.dtype)
+            unit = torch.cat([unit, (grades / grades.max()).to(unit.dtype)[:, None]], dim=1)
+            profile = torch.cat([profile, lost.to(unit.dtype)[:, None]], dim=1)
         codes = histories.own_unknown(level, len(vectors)).codes
-        return Scores(known, torch.full(codes.shape, -2.0), codes)
+        return Scores(Products(profile, unit), torch.full(codes.shape, -2.0), codes)
 
     def _weights(self, histories: Histories, level: str, n_known: int) -> sp.csr_array:
         """Weigh the codes of every history, ``(B, n_known)``: here so that the last known one counts alone."""
@@ -107,7 +113,7 @@ class Word2vec(Recommender):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the vectors."""
-        self._vectors = {level: tensors[level] for level in self.levels}
+        self._vectors, self._unit = {level: tensors[level] for level in self.levels}, {}
 
 
 class Word2vecAverage(Word2vec):

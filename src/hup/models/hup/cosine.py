@@ -18,6 +18,7 @@ from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
 from hup.recommender.candidates import LevelScores, Scores
+from hup.recommender.known_scores import Products
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -116,7 +117,7 @@ class CosineOutput:
         table = self.pyramid.target_table(level)
         unit = functional.normalize(profile, dim=1)
         with torch.no_grad():
-            known = unit @ table.unit_vectors().t()
+            known = Products(unit, table.unit_vectors())
             own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
             own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
         return Scores(known, own_scores, own_codes)

@@ -14,6 +14,7 @@ from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
 from hup.nn.taught import Taught
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Products, below_all
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Level
@@ -103,10 +104,6 @@ class CodeTables(nn.Module):
         """Vectors that are predicted, ``(n_known, size)``."""
         return self.inputs.weight[:-1] if self.own_outputs is None else self.own_outputs.weight
 
-    def scores(self, hidden: Tensor) -> Tensor:
-        """Score all known codes, ``(B, n_known)``."""
-        return torch.addmm(self.bias, hidden, self.outputs.t())
-
 
 class LevelNetwork(nn.Module):
     """The network of one level."""
@@ -193,7 +190,7 @@ class NextCodeRecommender(TrainedRecommender):
         n_known = network.tables.n_known
         with torch.no_grad():
             steps = steps_of(histories, level, n_known)
-            known = network.tables.scores(network.hidden(steps, histories).index_select(0, steps.ends))
+            hidden = network.hidden(steps, histories).index_select(0, steps.ends)
+            known = Products(hidden, network.tables.outputs.detach(), network.tables.bias.detach())
         own = histories.own_unknown(level, n_known).codes
-        lowest = known.min(dim=1, keepdim=True).values - 1 if n_known else known.new_zeros(len(known), 1)
-        return Scores(known, lowest.expand(own.shape).clone(), own)
+        return Scores(known, below_all(known, own), own)

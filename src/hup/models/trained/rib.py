@@ -18,6 +18,7 @@ from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
+from hup.recommender.known_scores import Products
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Buckets, Level, number_of_bucket, ranked_levels, whole_milliseconds
@@ -214,7 +215,7 @@ class RIB(TrainedRecommender):
         own = histories.own_unknown(level, table.n_known)
         with torch.no_grad():
             vector = functional.normalize(network(histories, self.buckets)[0], dim=1)
-            known = vector @ table.unit_vectors().t()
+            known = Products(vector, table.unit_vectors())
             ancestors = histories.categories[own.events][..., : len(table.n_ancestors)]
             own_scores = functional.normalize(table(own.codes, ancestors), dim=-1) @ vector.unsqueeze(-1)
         return Scores(known, own_scores.squeeze(-1), own.codes)

@@ -169,6 +169,7 @@ class SimilarProfiles(nn.Module):
         """
         profiles = functional.normalize(profiles)
         out = profiles.new_zeros(len(profiles), size)
+        cells = out.view(-1)
         near = self._near(profiles)
         query, order = torch.arange(len(near)).repeat_interleave(near.shape[1]), near.flatten().argsort(stable=True)
         asked = torch.bincount(near.flatten(), minlength=len(self.centers)).tolist()
@@ -177,7 +178,7 @@ class SimilarProfiles(nn.Module):
                 codes, place = torch.unique_consecutive(self.codes[low:high], return_inverse=True)
                 weights = _weights(profiles[queries] @ self.kept[low:high].t())
                 sums = weights.new_zeros(len(queries), len(codes)).index_add_(1, place, weights)
-                out[queries[:, None], codes] += sums
+                cells.index_add_(0, (queries[:, None] * size + codes).view(-1), sums.view(-1))
         row = ((current >= 0) & (current < size)).nonzero().squeeze(1)
         out[row, current[row]] = 0
         return out / out.sum(dim=1, keepdim=True).clamp(min=1e-30)
