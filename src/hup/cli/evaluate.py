@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hup import processes
 from hup.cli.console import error_console, note, progress
 from hup.cli.documents import FiguresFile, figures_written
 from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
@@ -93,6 +94,8 @@ def evaluate(
             at=further,
             metrics=names,
         )
+    if not processes.is_first():
+        return  # the first one writes and shows
     trained_on = evaluation.protocol["trained_on"]
     if trained_on != evaluation.dataset:
         note(

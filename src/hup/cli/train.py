@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hup import processes
 from hup.cli.console import console, note, progress_bars, results_table
 from hup.cli.documents import model_document, print_json
 from hup.errors import command_line
@@ -93,6 +94,8 @@ def train(
         except KeyboardInterrupt:
             note(_stopped(out, overwrite))
             raise
+    if not processes.is_first():
+        return  # the folder is the first one's
     if as_json:
         print_json(model_document(out))
     elif "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup import processes
 from hup.data.dataset import Dataset, refuse_path
 from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
@@ -18,6 +19,7 @@ from hup.evaluation.exposure import ExposureCount
 from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
+from hup.evaluation.shares import joined
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
 from hup.recommender.lineage import is_of_earlier_state
@@ -142,7 +144,9 @@ def evaluate(
     batch_size = max(1, min(batch_size, SCORE_BLOCK_BYTES // (8 * max(sizes.values()))))
     # Sessions of like length together: a model that pads wastes little, and only a few batches are wide.
     by_length = np.argsort(np.diff(dataset.offsets)[sessions], kind="stable")
-    for start in range(0, len(sessions), batch_size):
+    # Of several processes each ranks whole batches, so that scores are those of one to the last bit.
+    starts = processes.share(range(0, len(sessions), batch_size))
+    for start in starts:
         place = by_length[start : start + batch_size]
         histories, targets = histories_and_targets(dataset, sessions[place], last_interval)
         if len(histories) != len(place):
@@ -172,6 +176,10 @@ def evaluate(
                     lists[level].add(row, scores, excluded, allowed, judged)
         if progress is not None:
             progress(len(place))
+    if processes.size() > 1:
+        mine = np.zeros(len(sessions), dtype=bool)
+        mine[np.concatenate([by_length[start : start + batch_size] for start in starts] or [by_length[:0]])] = True
+        joined(mine, ranks, repeat, lists)
     return Evaluation(
         dataset=dataset.fingerprint,
         protocol=_protocol(dataset, split, candidates, last_interval, seed)

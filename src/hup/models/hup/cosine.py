@@ -66,7 +66,7 @@ class CosineOutput:
             table = self.pyramid.target_table(level)
             vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
             wanted = targets.wanted(level, no_category)
-            losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
+            losses[level] = LevelLoss.of(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
         return losses
 
     def scores(self, histories: Histories) -> LevelScores:

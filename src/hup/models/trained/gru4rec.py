@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from hup.config import Section
+from hup.errors import HupError
 from hup.models.trained.next_code import (
     DRAWN,
     CodeTables,
@@ -69,6 +70,14 @@ class GRU4Rec(NextCodeRecommender):
     def level_network(self, n_known: int) -> GRULevel:
         """Make the GRU of a level."""
         return GRULevel(n_known, self.config.network)
+
+    def check_divisible(self) -> None:
+        """Check that no target is compared with those of the batch's other sessions."""
+        if self.config.network.loss == "bpr_max":
+            raise HupError(
+                "gru4rec with network.loss=bpr_max compares the sessions of a batch with each other, so it does not "
+                "train on several processes. Train it on one, or with --set network.loss=cross_entropy."
+            )
 
     def loss(self, level: str, taught: Taught) -> Tensor:
         """Cross-entropy; or BPR-max over the targets of other sessions and, beside them, drawn codes."""

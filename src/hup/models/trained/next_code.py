@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
 from hup.nn.taught import Taught
+from hup.processes import drawn
 from hup.recommender.candidates import Scores
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
@@ -173,14 +174,14 @@ class NextCodeRecommender(TrainedRecommender):
                 history[at],
                 at - steps.runs.offsets[history[at]],
             )
-            losses[level] = LevelLoss(self.loss(level, taught), len(at))
+            losses[level] = LevelLoss.of(self.loss(level, taught), len(at))
         return losses
 
     def loss(self, level: str, taught: Taught) -> Tensor:
         """Softmax cross-entropy, over drawn codes where there are many."""
         n_known = self.vocabulary.size(level)
         wanted = self.config.network.negatives or (DRAWN if n_known > self.whole_softmax else 0)
-        return cross_entropy(taught, torch.randint(n_known, (wanted,)) if wanted and len(taught) else None)
+        return cross_entropy(taught, drawn(torch.randint(n_known, (wanted,))) if wanted else None)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare the vectors that are predicted."""

@@ -198,7 +198,7 @@ class RIB(TrainedRecommender):
             ancestors = targets.categories[:, : len(network.target.n_ancestors)]
             wanted = targets.wanted(level, self.vocabulary.no_category)
             loss = cosine_proximity(vector, network.target(targets.codes(level), ancestors), wanted)
-            losses[level] = LevelLoss(loss, int(wanted.sum()))
+            losses[level] = LevelLoss.of(loss, int(wanted.sum()))
         return losses
 
     def watched(self) -> dict[str, WatchedTable]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hup.config import Section
 from hup.data.dataset import Dataset
+from hup.errors import HupError
 from hup.models.trained.next_code import (
     CodeTables,
     LevelNetwork,
@@ -234,6 +235,14 @@ class SHRNN(NextCodeRecommender):
     def level_network(self, n_known: int) -> SHRNNLevel:
         """Make the GRUs of a level."""
         return SHRNNLevel(n_known, self.config.network)
+
+    def check_divisible(self) -> None:
+        """Check that no target is compared with those of the batch's other sessions."""
+        if self.config.network.loss == "top1":
+            raise HupError(
+                "s-hrnn with network.loss=top1 compares the sessions of a batch with each other, so it does not train "
+                "on several processes. Train it on one, or with --set network.loss=cross_entropy."
+            )
 
     def loss(self, level: str, taught: Taught) -> Tensor:
         """TOP1, or cross-entropy."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hup import processes
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnRuns
 from hup.nn.mixture import log_popularity
@@ -112,7 +113,7 @@ def drawn(counts: Tensor, most: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
         ``(m,)``, logarithm of the probability that each is drawn.
     """
     share = torch.softmax(log_popularity(counts), dim=0)
-    some = torch.multinomial(share, most, replacement=True)
-    codes = torch.unique(torch.cat([some, wanted]))
+    some = processes.drawn(torch.multinomial(share, most, replacement=True))
+    codes = torch.unique(torch.cat([some, processes.gathered(wanted)]))
     inclusion = -torch.expm1(most * torch.log1p(-share[codes].clamp(max=1 - 1e-6)))
     return codes, torch.log(inclusion.clamp(min=1e-12))

@@ -20,7 +20,7 @@ from hup.nn.mixture import popularity_mass
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
 from hup.sessions.levels import ITEM, MICRO, Buckets, Level, pyramid_steps
-from hup.training.trained import LevelLoss
+from hup.training.trained import LevelLoss, Mean
 
 _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target does not count
 
@@ -51,19 +51,19 @@ def mixture_losses(
         named, unseen = mixture_likelihood(network, level, answer, asked, own)
         likelihood = named + unseen
         counts = likelihood > 0
-        value = _mean_loss(torch.log(likelihood.clamp(min=_LEAST)), counts, is_last, config.loss.prefixes)
+        means: tuple[Mean, ...] = _means(torch.log(likelihood.clamp(min=_LEAST)), counts, is_last, config.loss.prefixes)
         if profiles is not None:
             logarithm, known = profile_likelihood(
                 network, level, profiles[level], asked, own.runs, config.mixture.negatives
             )
-            value = value + _mean_loss(logarithm, known, is_last, config.loss.prefixes)
-        losses[level] = LevelLoss(value, int((counts & is_last).sum()))
+            means += _means(logarithm, known, is_last, config.loss.prefixes)
+        losses[level] = LevelLoss(means)
         if level == ITEM and profiles is not None and config.loss.lambda_micro:
             ends = asked.at(np.flatnonzero(is_last.numpy()))
             logarithm, known = profile_likelihood(
                 network, ITEM, profiles[MICRO][is_last], ends, own.runs, config.mixture.negatives
             )
-            losses[MICRO] = LevelLoss(-_mean(logarithm, known), int(known.sum()))
+            losses[MICRO] = LevelLoss((_mean(logarithm, known, 1.0),))
     return losses
 
 
@@ -80,10 +80,9 @@ def _profiles(
     return {level: profile.vector for level, profile in profiles.items()}
 
 
-def _mean_loss(logarithm: Tensor, counted: Tensor, is_last: Tensor, prefixes: float) -> Tensor:
-    """Negative log-likelihood: a share over all runs that count, the rest over sessions' ends."""
-    ends = _mean(logarithm, counted & is_last)
-    return -(1 - prefixes) * ends - prefixes * _mean(logarithm, counted)
+def _means(logarithm: Tensor, counted: Tensor, is_last: Tensor, prefixes: float) -> tuple[Mean, Mean]:
+    """Negative log-likelihood: over sessions' ends and, for a share, over all runs that count."""
+    return _mean(logarithm, counted & is_last, 1 - prefixes), _mean(logarithm, counted, prefixes)
 
 
 @dataclass(frozen=True)
@@ -197,5 +196,6 @@ def profile_likelihood(
     return torch.where(known, logarithm, 0), known
 
 
-def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    return (values * counted).sum() / counted.sum().clamp(min=1)
+def _mean(logarithm: Tensor, counted: Tensor, weight: float) -> Mean:
+    count = int(counted.sum())
+    return Mean(-(logarithm * counted).sum() / max(count, 1), count, weight)
