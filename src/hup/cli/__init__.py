@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Annotated
 
@@ -28,7 +29,7 @@ from hup.cli import (
     train,
     validate,
 )
-from hup.cli.console import EXIT_ERROR, error_console, hush, speaks_plainly
+from hup.cli.console import EXIT_ERROR, EXIT_USAGE, error_console, hush, speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
@@ -102,6 +103,8 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
 
 #: Commands that several processes, started by torchrun, do together.
 SEVERAL = ("train", "evaluate")
+#: Seconds in which the first of them has read its options.
+SAID_BY_THEN = 10
 
 app = typer.Typer(
     name="hup",
@@ -147,7 +150,12 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     if processes.together():
         _check_several(sys.argv[1:])
-    app(prog_name="hup")
+    try:
+        app(prog_name="hup")
+    except SystemExit as end:
+        if end.code == EXIT_USAGE and not processes.is_first():
+            time.sleep(SAID_BY_THEN)  # the first one is about to say the same, and its end is that of all
+        raise
 
 
 def _check_several(arguments: list[str]) -> None:
