@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": {"errors", "files", "behaviors", "mappings", "readable"},
     "proposing": {"errors", "files", "data"},
     "sessions": {"errors", "data"},
-    "nn": {"errors", "config", "native", "sessions"},
+    "nn": {"errors", "config", "native", "processes", "sessions"},
     "recommender": {"errors", "files", "behaviors", "config", "readable", "data", "sessions", "nn"},
     "evaluation": {
         *("errors", "files", "config", "native", "processes", "readable", "data", "sessions", "recommender"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from hup import processes
 from hup.cli.console import console, note, progress_bars, results_table
+from hup.cli.device_option import DeviceChoice
 from hup.cli.documents import model_document, print_json
 from hup.errors import command_line
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hup.recommender.base import Recommender
+
+
+class PrecisionChoice(StrEnum):
+    """Precisions of the forward pass."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 def train(
@@ -44,6 +53,14 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew; a finished model in --out stays until the new one is.")
     ] = False,
+    device: Annotated[
+        DeviceChoice | None,
+        typer.Option(help="Where to compute: auto (default) is CUDA where it is there; short for training.device."),
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice | None,
+        typer.Option(help="fp32 (default), or bf16: matrix products in 16 bits; short for training.precision."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table, as `hup info MODEL --json`.")
@@ -51,7 +68,7 @@ def train(
 ) -> None:
     """Fit HUP, or another model, on the training split; the epoch is chosen on the validation split.
 
-    Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
+    Started by torchrun, several processes train together. Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
     weights. The log of all epochs is in OUT/log.jsonl.
     """
     from hup.data.dataset import Dataset
@@ -61,7 +78,8 @@ def train(
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
     earlier = None if init is None else load(init)
-    recommender = _model(model, preset, list(set_ or []), epochs, seed, earlier)
+    overrides = [*(set_ or []), *_loop_overrides(model, epochs=epochs, device=device, precision=precision)]
+    recommender = _model(model, preset, overrides, seed, earlier)
     data = Dataset.open(dataset)
     if threads is not None:
         import torch
@@ -114,11 +132,20 @@ def _stopped(out: Path, overwrite: bool) -> str:
     return "Stopped. The same command goes on after the last whole epoch."
 
 
+def _loop_overrides(kind: str, **options: object) -> list[str]:
+    """Give what options change of the loop; models that are not trained have none."""
+    from hup.recommender.kinds import model_class
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and "training" not in model_class(kind).options.model_fields:
+        raise typer.BadParameter(f"--{next(iter(given))} is for models that are trained; {kind} is counted.")
+    return [f"training.{name}={value}" for name, value in given.items()]
+
+
 def _model(
     kind: str,
     preset: str | None,
     overrides: list[str],
-    epochs: int | None,
     seed: int | None,
     earlier: Recommender | None,
 ) -> Recommender:
@@ -129,8 +156,6 @@ def _model(
     recommender = model_class(kind)
     if preset is not None and kind != "hup":
         raise typer.BadParameter(f"--preset is for --model hup; {kind} has none. Change single keys with --set.")
-    if epochs is not None:
-        overrides.append(f"training.epochs={epochs}")
     if seed is not None:
         overrides.append(f"{'training.seed' if 'training' in recommender.options.model_fields else 'seed'}={seed}")
     if earlier is not None and earlier.kind == kind and preset is None:

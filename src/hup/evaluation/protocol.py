@@ -275,7 +275,7 @@ def _neighbor_lists(
                 f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full "
                 f"candidates."
             )
-        vectors = model.item_vectors().detach()
+        vectors = model.item_vectors().detach().cpu()
     if len(vectors) != dataset.n_train_items and not (earlier and len(vectors) < dataset.n_train_items):
         raise HupError(
             f"{model.name} has vectors of {len(vectors)} items, the dataset's training split has "

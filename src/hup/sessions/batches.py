@@ -83,7 +83,7 @@ class Histories:
 
     def session(self) -> Tensor:
         """Row of the history that each event belongs to, ``(N,)``."""
-        return torch.repeat_interleave(torch.arange(len(self)), self.offsets.diff())
+        return torch.repeat_interleave(torch.arange(len(self), device=self.offsets.device), self.offsets.diff())
 
     def own_unknown(self, level: str, n_known: int) -> OwnCodes:
         """Distinct codes of each history that are not below ``n_known`` (nor missing).
@@ -124,6 +124,10 @@ class Targets:
 
     item: Tensor
     categories: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor to a device."""
+        return replace(self, item=self.item.to(device), categories=self.categories.to(device))
 
     def codes(self, level: str) -> Tensor:
         """Codes of a level, ``(B,)``; the micro level's target is the next item, too (Eq. 6)."""

@@ -163,8 +163,8 @@ class TrainingFolder:
         # Through the configuration, so that a key that came later has its default there.
         before = type(options).validated(earlier.config).model_dump(mode="json")
         for key, old, new in _differences(before, wanted.config):
-            # More epochs is what resuming is for.
-            if key != "training.epochs":
+            # More epochs is what resuming is for, and another machine may have another device.
+            if key not in ("training.epochs", "training.device"):
                 raise HupError(
                     f"The run in {self.path} has {key} = {old!r}, not {new!r}. Add --overwrite to start anew."
                 )

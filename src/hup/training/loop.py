@@ -21,6 +21,7 @@ from hup.data.dataset import Dataset, refuse_path
 from hup.errors import HupError
 from hup.evaluation.metrics import cutoff, mean_gains, recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
+from hup.nn.devices import chosen
 from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
 from hup.training import together
@@ -144,6 +145,7 @@ class _Run:
         self.model, self.dataset, self.sessions = model, dataset, sessions
         self.state, self.folder, self.observer = state, folder, observer
         self.config = model.config
+        self.device = chosen(self.config.training.device)
         self.best: dict[str, Tensor] = {}
         self.alarmed: set[str] = set()
 
@@ -152,6 +154,7 @@ class _Run:
         if self.init is not None and earlier is None:
             self.model.begin_from(self.init)
         processes.copy_first(unshared(self.model.network).values())
+        self.model.network.to(self.device)
         _, rate = self.config.training.grown(len(self.sessions))
         trainable = [
             {"params": parameters, "lr": factor * rate} for factor, parameters in self.model.parameter_groups()
@@ -237,6 +240,7 @@ class _Run:
                 tensor.copy_(self.best[name])
         network.eval()
         self.model.end_training()
+        network.to("cpu")  # where live answers are quick
         history, best_epoch = self.state.history, max(self.state.best_epochs.values())
         self.model.metrics = {
             "best_epoch": best_epoch,

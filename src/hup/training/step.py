@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hup import processes
 from hup.data.dataset import Dataset
+from hup.nn.devices import in_precision
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 
 if TYPE_CHECKING:
@@ -48,18 +49,21 @@ def descend(
     dict of str to BatchLoss
         By level.
     """
+    options, device = model.config, model.device
     if processes.size() == 1:
-        losses = model.losses(histories, targets)
+        with in_precision(options.training.precision, device):
+            losses = model.losses(histories, targets)
         values = {level: loss.value for level, loss in losses.items()}
         _weighed(model, values).backward()
         return {level: BatchLoss(float(value.detach()), losses[level].count) for level, value in values.items()}
     if len(histories) < processes.size():
         # A share may not be empty, or some would not come by where what is drawn is told.
-        with processes.alone():
+        with processes.alone(), in_precision(options.training.precision, device):
             losses = model.losses(histories, targets) if processes.is_first() else {}
         counts = {level: [mean.count for mean in loss.means] for level, loss in losses.items()}
     else:
-        losses = model.losses(*_own_share(dataset, histories, model.config.sessions))
+        with in_precision(options.training.precision, device):
+            losses = model.losses(*_own_share(dataset, histories, options.sessions))
         counts = _counts_of_all(losses)
     values = {
         level: torch.stack(

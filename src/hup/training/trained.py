@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.nn.devices import DeviceName, chosen
 from hup.nn.tables import unshared
 from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
@@ -224,6 +225,22 @@ class TrainedRecommender(Recommender):
     def network(self) -> nn.Module:
         """The network; an unfitted model has none."""
         return self._fitted(self._network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, and computes."""
+        return next(self.network.parameters()).device
+
+    def to(self, name: DeviceName) -> Self:
+        """Move the network to a device: to ask about many sessions. Live answers want it where it is at first, on cpu.
+
+        Raises
+        ------
+        HupError
+            ``"cuda"`` is asked for where there is none.
+        """
+        self.network.to(chosen(name))
+        return self
 
     @property
     def buckets(self) -> Buckets:

@@ -60,6 +60,7 @@ class CosineOutput:
         """Negative cosine to the targets' vectors (Eq. 6), at the levels that have a weight."""
         read = forget_items(histories, self.config.embeddings.item_dropout)
         profiles = self.pyramid(read, pyramid_steps(histories, self.live.buckets), self.trained)
+        targets = targets.to(self.pyramid.item_targets.weight.device)
         no_category = self.live.vocabulary.no_category
         losses = {}
         for level, profile in profiles.items():
@@ -114,9 +115,10 @@ class CosineOutput:
     def _cosines(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
         """Compare profiles ``(B, d)`` with all known codes, and the sessions' own ``(B, U)`` by path ``(B, U, K)``."""
         table = self.pyramid.target_table(level)
+        device = table.weight.device
         unit = functional.normalize(profile, dim=1)
         with torch.no_grad():
             known = unit @ table.unit_vectors().t()
-            own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
+            own = table(own_codes.to(device), own_categories[..., : len(table.n_ancestors)].to(device))
             own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
-        return Scores(known, own_scores, own_codes)
+        return Scores(known.cpu(), own_scores.cpu(), own_codes)

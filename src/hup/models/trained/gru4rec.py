@@ -85,6 +85,6 @@ class GRU4Rec(NextCodeRecommender):
         if network.loss == "cross_entropy" or not len(taught):
             return super().loss(level, taught)
         counts = torch.from_numpy(self.vocabulary.counts[level])
-        drawn = taught.drawn(draw_codes(counts, network.negatives or DRAWN, network.sample_alpha))
+        drawn = taught.drawn(self._drawn(draw_codes(counts, network.negatives or DRAWN, network.sample_alpha)))
         negatives = taught.of_other_histories() + drawn
         return bpr_max(taught.positive(), negatives, network.regularization, network.elu)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -64,6 +64,10 @@ class Steps:
     codes: Tensor
     lengths: Tensor
     runs: Runs
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor to a device."""
+        return type(self)(self.codes.to(device), self.lengths.to(device), self.runs.to(device))
 
     @property
     def ends(self) -> Tensor:
@@ -159,9 +163,9 @@ class NextCodeRecommender(TrainedRecommender):
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known
-            steps = steps_of(histories, level, n_known)
+            steps = steps_of(histories, level, n_known).to(self.device)
             following = torch.cat([steps.codes[1:], steps.codes[:1]])
-            following[steps.ends] = targets.codes(level)
+            following[steps.ends] = targets.codes(level).to(self.device)
             none = level.pick(-1, self.vocabulary.no_category)
             counts = (following >= 0) & (following < n_known) & (following != none)
             at = counts.nonzero().squeeze(1)
@@ -181,7 +185,11 @@ class NextCodeRecommender(TrainedRecommender):
         """Softmax cross-entropy, over drawn codes where there are many."""
         n_known = self.vocabulary.size(level)
         wanted = self.config.network.negatives or (DRAWN if n_known > self.whole_softmax else 0)
-        return cross_entropy(taught, drawn(torch.randint(n_known, (wanted,))) if wanted else None)
+        return cross_entropy(taught, self._drawn(torch.randint(n_known, (wanted,))) if wanted else None)
+
+    def _drawn(self, codes: Tensor) -> Tensor:
+        """Take codes that were drawn for a batch, the same for all processes."""
+        return drawn(codes).to(self.device)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare the vectors that are predicted."""
@@ -193,8 +201,8 @@ class NextCodeRecommender(TrainedRecommender):
         network = self._level(level)
         n_known = network.tables.n_known
         with torch.no_grad():
-            steps = steps_of(histories, level, n_known)
-            known = network.tables.scores(network.hidden(steps, histories).index_select(0, steps.ends))
+            steps = steps_of(histories, level, n_known).to(self.device)
+            known = network.tables.scores(network.hidden(steps, histories).index_select(0, steps.ends)).cpu()
         own = histories.own_unknown(level, n_known).codes
         lowest = known.min(dim=1, keepdim=True).values - 1 if n_known else known.new_zeros(len(known), 1)
         return Scores(known, lowest.expand(own.shape).clone(), own)
