@@ -1,7 +1,7 @@
 """A device that is not there: its tensors are computed with here, but do not mix with others, as on a GPU.
 
-Inside :class:`PretendDevice` the device ``"meta"`` has values. An operation on tensors of two devices fails, as it would
-on a GPU, and so does ``numpy()``. One number by itself may come from the processor.
+Inside :class:`PretendDevice` the device ``"meta"`` has values. An operation on tensors of two devices fails, as it
+would on a GPU, and so does ``numpy()``. One number by itself may come from the processor.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def train(
 ) -> None:
     """Fit HUP, or another model, on the training split; the epoch is chosen on the validation split.
 
-    Started by torchrun, several processes train together. Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
-    weights. The log of all epochs is in OUT/log.jsonl.
+    Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
+    weights. The log of all epochs is in OUT/log.jsonl. Started by torchrun, several processes train together.
     """
     from hup.data.dataset import Dataset
     from hup.recommender.kinds import load
