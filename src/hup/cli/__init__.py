@@ -62,7 +62,6 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
         "hup train dataset --preset best --out model --epochs 200 --resume",
         "hup train dataset --init monday --out tuesday --epochs 10",
         "hup train dataset --model vsknn --set neighbors=200 --out vsknn",
-        "torchrun --nproc-per-node 2 -m hup train dataset --out model",
     ),
     evaluate.evaluate: (
         "hup evaluate model dataset --json metrics.json",

@@ -78,7 +78,8 @@ def train(
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
     earlier = None if init is None else load(init)
-    overrides = [*(set_ or []), *_loop_overrides(model, epochs=epochs, device=device, precision=precision)]
+    of_loop = {"epochs": epochs, "device": device, "precision": precision}
+    overrides = [*(set_ or []), *(f"training.{key}={value}" for key, value in of_loop.items() if value is not None)]
     recommender = _model(model, preset, overrides, seed, earlier)
     data = Dataset.open(dataset)
     if threads is not None:
@@ -130,16 +131,6 @@ def _stopped(out: Path, overwrite: bool) -> str:
     if overwrite:
         return "Stopped. Without --overwrite the command goes on after the last whole epoch; with it, it begins anew."
     return "Stopped. The same command goes on after the last whole epoch."
-
-
-def _loop_overrides(kind: str, **options: object) -> list[str]:
-    """Give what options change of the loop; models that are not trained have none."""
-    from hup.recommender.kinds import model_class
-
-    given = {name: value for name, value in options.items() if value is not None}
-    if given and "training" not in model_class(kind).options.model_fields:
-        raise typer.BadParameter(f"--{next(iter(given))} is for models that are trained; {kind} is counted.")
-    return [f"training.{name}={value}" for name, value in given.items()]
 
 
 def _model(
