@@ -36,7 +36,18 @@ MAY_IMPORT = {
         *("processes", "training"),
     },
     "experiment": {
-        *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
+        *(
+            "errors",
+            "files",
+            "config",
+            "processes",
+            "data",
+            "sessions",
+            "recommender",
+            "evaluation",
+            "training",
+            "models",
+        ),
     },
     "report": {
         *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import hup
 from hup import processes
 from hup.errors import HupError
+from hup.experiment.workers import Workers
 from hup.models.trained.gru4rec import GRU4Rec, GRU4RecConfig
 from hup.models.trained.s_hrnn import SHRNN
 from hup.sessions.batches import histories_and_targets
@@ -181,6 +182,12 @@ def test_a_model_that_is_counted_needs_one_process(monkeypatch, dataset, tmp_pat
     monkeypatch.setattr(processes, "size", lambda: 2)
     with pytest.raises(HupError, match="vsknn is not trained on several processes"):
         fit(hup.recommender.kinds.model_class("vsknn")(), dataset, tmp_path / "model")
+
+
+def test_a_grid_has_processes_of_its_own(monkeypatch, dataset_folder, tmp_path):
+    monkeypatch.setattr(processes, "together", lambda: True)
+    with pytest.raises(HupError, match="without torchrun"):
+        Workers(dataset_folder, tmp_path, "default", 1)
 
 
 def test_all_need_the_same_dataset(monkeypatch, dataset):

@@ -62,8 +62,9 @@ def train(
 ) -> None:
     """Train a model in place.
 
-    The same configuration (seed included), dataset and number of threads give the same weights, also when the run is
-    killed and goes on from its last checkpoint.
+    The same configuration (seed included), dataset, number of threads and number of processes give the same weights,
+    also when the run is killed and goes on from its last checkpoint. Several processes, started by torchrun, train
+    together; only the first one has the folder and the observer.
 
     Parameters
     ----------
