@@ -12,6 +12,7 @@ for benchmark in benchmarks/*.py; do
         simulate_throughput) size=(--events 500000) ;;
         train_throughput) size=(--sessions 1000 --items 4000 --epochs 2) ;;
         fit_throughput) size=(--sessions 1000 --items 500) ;;
+        train_processes) size=(--sessions 600 --items 500 --epochs 2) ;;
         mixture_scale) size=(--items 2000 40000 --steps 3) ;;
         serve) size=(--users 200 --seconds 2) ;;
         warm_start) size=(--sessions 600 --set training.epochs=4) ;;

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-# Room -> rooms it may import. `errors`, `files`, `behaviors` and `config` are single modules below all rooms.
+# Room -> rooms it may import. `errors`, `files`, `behaviors`, `processes` and `config` are single modules below all.
 MAY_IMPORT = {
     "behaviors": set(),
     "errors": set(),
@@ -17,23 +17,35 @@ MAY_IMPORT = {
     "presets": set(),
     "readable": {"errors"},
     "mappings": set(),
+    "processes": {"errors"},
     "native": set(),
     "config": {"errors", "presets"},
     "simulator": {"errors", "files", "behaviors"},
     "data": {"errors", "files", "behaviors", "mappings", "readable"},
     "proposing": {"errors", "files", "data"},
     "sessions": {"errors", "data"},
-    "nn": {"errors", "config", "native", "sessions"},
+    "nn": {"errors", "config", "native", "processes", "sessions"},
     "recommender": {"errors", "files", "behaviors", "config", "native", "readable", "data", "sessions", "nn"},
-    "evaluation": {"errors", "files", "config", "native", "readable", "data", "sessions", "recommender"},
+    "evaluation": {"errors", "files", "config", "processes", "readable", "data", "sessions", "recommender"},
     # Epochs are chosen by the protocol itself.
-    "training": {"errors", "files", "config", "data", "sessions", "nn", "recommender", "evaluation"},
+    "training": {"errors", "files", "config", "processes", "data", "sessions", "nn", "recommender", "evaluation"},
     "models": {
         *("errors", "files", "config", "native", "readable", "data", "sessions", "nn", "recommender", "evaluation"),
-        "training",
+        *("processes", "training"),
     },
     "experiment": {
-        *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
+        *(
+            "errors",
+            "files",
+            "config",
+            "processes",
+            "data",
+            "sessions",
+            "recommender",
+            "evaluation",
+            "training",
+            "models",
+        ),
     },
     "report": {
         *("errors", "files", "config", "data", "sessions", "recommender", "evaluation", "training", "models"),
@@ -42,7 +54,7 @@ MAY_IMPORT = {
     "serving": {"errors", "files", "config", "simulator", "data", "sessions", "recommender", "models"},
     "cli": {
         *("errors", "files", "config", "simulator", "data", "proposing", "sessions", "recommender", "evaluation"),
-        *("training", "models", "experiment", "report", "serving"),
+        *("processes", "training", "models", "experiment", "report", "serving"),
     },
 }
 

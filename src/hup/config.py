@@ -215,6 +215,12 @@ class Training(Section):
         20_000, description="most validation sessions ranked after an epoch, evenly spaced; 0 = all"
     )
     seed: int = Field(0, ge=0, le=2**32 - 2, description="gensim's generator takes 32 bits")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where training computes; auto = CUDA if it is there"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 = matrix products of the forward pass in 16 bits; weights stay in 32"
+    )
 
     def grown(self, n_sessions: int) -> tuple[int, float]:
         """Batch size and learning rate for a log of so many training sessions.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from hup import processes
 from hup.cli import (
     compare,
     evaluate,
@@ -27,7 +29,7 @@ from hup.cli import (
     train,
     validate,
 )
-from hup.cli.console import speaks_plainly
+from hup.cli.console import EXIT_ERROR, EXIT_USAGE, error_console, hush, speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
@@ -99,6 +101,11 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     ),
 }
 
+#: Commands that several processes, started by torchrun, do together.
+SEVERAL = ("train", "evaluate")
+#: Seconds in which the first of them has read its options.
+SAID_BY_THEN = 10
+
 app = typer.Typer(
     name="hup",
     help="Hierarchical user profiles from click logs: items and categories of every level, recommended and explained.",
@@ -144,4 +151,24 @@ def main() -> None:
     # What was computed is not lost for a letter that a terminal or file of another encoding does not have.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    app(prog_name="hup")
+    if processes.together():
+        _check_several(sys.argv[1:])
+    try:
+        app(prog_name="hup")
+    except SystemExit as end:
+        if end.code == EXIT_USAGE and not processes.is_first():
+            time.sleep(SAID_BY_THEN)  # the first one is about to say the same, and its end is that of all
+        raise
+
+
+def _check_several(arguments: list[str]) -> None:
+    """Let the first of several processes speak alone; end where a command has nothing for the others to do."""
+    if not processes.is_first():
+        hush()
+    if arguments and arguments[0] not in SEVERAL and not arguments[0].startswith("-"):
+        error_console.print(
+            f"[bold red]Error:[/] Of the commands, {' and '.join(SEVERAL)} work on several processes. Start this one "
+            f"without torchrun.",
+            highlight=False,
+        )
+        sys.exit(EXIT_ERROR)

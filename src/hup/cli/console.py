@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
@@ -28,6 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from hup import processes
 from hup.errors import HupError
 
 if TYPE_CHECKING:
@@ -183,6 +185,9 @@ def speaks_plainly(command: Callable[Parameters, Result]) -> Callable[Parameters
         try:
             return command(*args, **kwargs)
         except HupError as error:
+            if not processes.speaks():
+                raise typer.Exit(EXIT_ERROR) from None
+            unhush()
             error_console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(EXIT_ERROR) from None
         except KeyboardInterrupt:
@@ -191,8 +196,22 @@ def speaks_plainly(command: Callable[Parameters, Result]) -> Callable[Parameters
         except BrokenPipeError:
             _silence()
             raise typer.Exit(EXIT_CLOSED_PIPE) from None
+        except Exception:
+            unhush()
+            raise
 
     return wrapped
+
+
+def hush() -> None:
+    """Let a process say nothing: of several that work together, the first one speaks."""
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+
+
+def unhush() -> None:
+    """Let a process that was hushed speak after all."""
+    if not processes.is_first():
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 def _silence() -> None:

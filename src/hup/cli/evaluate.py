@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hup import processes
 from hup.cli.console import error_console, note, progress
+from hup.cli.device_option import DeviceChoice, DeviceOption, move
 from hup.cli.documents import FiguresFile, figures_written
 from hup.cli.metric_options import AtOption, MetricsOption, cutoffs, metric_names
 from hup.errors import HupError
@@ -59,10 +61,13 @@ def evaluate(
     ] = LastIntervalChoice.MASK,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sessions scored at once.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
+    device: DeviceOption = DeviceChoice.AUTO,
     at: AtOption = None,
     metrics: MetricsOption = None,
 ) -> None:
     """Rank the target of every test session at every level, with recency and popularity beside the model.
+
+    Started by torchrun, several processes share the sessions, to the same figures.
 
     Ranks of every session and the figures are kept in MODEL/evaluation, if that can be written.
     """
@@ -74,6 +79,7 @@ def evaluate(
     further, names = cutoffs(at), metric_names(metrics)
     opened = Dataset.open(dataset)
     recommender = load(model)
+    move(recommender, device)
     trained_with = recommender.config.sessions.last_interval if isinstance(recommender, TrainedRecommender) else None
     if trained_with is not None and last_interval.value != trained_with:
         note(
@@ -93,6 +99,8 @@ def evaluate(
             at=further,
             metrics=names,
         )
+    if not processes.is_first():
+        return  # the first one writes and shows
     trained_on = evaluation.protocol["trained_on"]
     if trained_on != evaluation.dataset:
         note(

@@ -11,6 +11,7 @@ import typer
 
 from hup.cli.answers import Show, print_answer, shown_items
 from hup.cli.console import note
+from hup.cli.device_option import DeviceChoice, DeviceOption, move
 from hup.cli.documents import print_json
 from hup.cli.session_input import LogFormat, session_from_dataset, session_from_file
 from hup.cli.table_output import asked_by_options, write_table
@@ -60,6 +61,7 @@ def recommend(
         bool, typer.Option("--new-only", help="Nothing that the session, or the user in the dataset, has been on.")
     ] = False,
     show: Show = None,
+    device: DeviceOption = DeviceChoice.AUTO,
     now: Annotated[float | None, typer.Option(help="Seconds on the timestamps' clock: how late it is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
@@ -74,11 +76,14 @@ def recommend(
     from hup.recommender.restriction import Restriction
 
     _check_options(session, user, users, sessions, dataset, out)
+    if out is None and device is DeviceChoice.CUDA:
+        raise typer.BadParameter("One session is answered by the processor: leave it away.", param_hint="--device")
     recommender = load(model)
     restrict = partial(Restriction, only=only, exclude=exclude or (), within=within, new_only=new_only)
     opened = None if dataset is None else Dataset.open(dataset)
     if opened is not None and out is not None:
         asked = asked_by_options(opened, users, sessions)
+        move(recommender, device)
         _write_many(recommender, model, opened, asked, level, k, restrict(), shown_items(show), out)
         return
     if opened is not None:

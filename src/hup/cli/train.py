@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hup import processes
 from hup.cli.console import console, note, progress_bars, results_table
+from hup.cli.device_option import DeviceChoice
 from hup.cli.documents import model_document, print_json
 from hup.errors import command_line
 
@@ -15,6 +18,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hup.recommender.base import Recommender
+
+
+class PrecisionChoice(StrEnum):
+    """Precisions of the forward pass."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 def train(
@@ -43,6 +53,14 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew; a finished model in --out stays until the new one is.")
     ] = False,
+    device: Annotated[
+        DeviceChoice | None,
+        typer.Option(help="Where to compute: auto (default) is CUDA where it is there; short for training.device."),
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice | None,
+        typer.Option(help="fp32 (default), or bf16: matrix products in 16 bits; short for training.precision."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table, as `hup info MODEL --json`.")
@@ -51,7 +69,7 @@ def train(
     """Fit HUP, or another model, on the training split; the epoch is chosen on the validation split.
 
     Every epoch leaves a checkpoint, so a run that was stopped or killed goes on with the same command, to the same
-    weights. The log of all epochs is in OUT/log.jsonl.
+    weights. The log of all epochs is in OUT/log.jsonl. Started by torchrun, several processes train together.
     """
     from hup.data.dataset import Dataset
     from hup.recommender.kinds import load
@@ -60,7 +78,9 @@ def train(
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other.")
     earlier = None if init is None else load(init)
-    recommender = _model(model, preset, list(set_ or []), epochs, seed, earlier)
+    of_loop = {"epochs": epochs, "device": device, "precision": precision}
+    overrides = [*(set_ or []), *(f"training.{key}={value}" for key, value in of_loop.items() if value is not None)]
+    recommender = _model(model, preset, overrides, seed, earlier)
     data = Dataset.open(dataset)
     if threads is not None:
         import torch
@@ -93,6 +113,8 @@ def train(
         except KeyboardInterrupt:
             note(_stopped(out, overwrite))
             raise
+    if not processes.is_first():
+        return  # the folder is the first one's
     if as_json:
         print_json(model_document(out))
     elif "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
@@ -115,7 +137,6 @@ def _model(
     kind: str,
     preset: str | None,
     overrides: list[str],
-    epochs: int | None,
     seed: int | None,
     earlier: Recommender | None,
 ) -> Recommender:
@@ -126,8 +147,6 @@ def _model(
     recommender = model_class(kind)
     if preset is not None and kind != "hup":
         raise typer.BadParameter(f"--preset is for --model hup; {kind} has none. Change single keys with --set.")
-    if epochs is not None:
-        overrides.append(f"training.epochs={epochs}")
     if seed is not None:
         overrides.append(f"{'training.seed' if 'training' in recommender.options.model_fields else 'seed'}={seed}")
     if earlier is not None and earlier.kind == kind and preset is None:

@@ -6,8 +6,9 @@ are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,6 +170,11 @@ class ExposureCount:
             codes, counts = np.unique(np.minimum(listed[listed >= 0], n_known), return_counts=True)
             self._counts[row][place:, codes] += counts.astype(np.int32)
             low = k
+
+    def counts(self) -> Iterator[NDArray[Any]]:
+        """Give all that is counted, so that the counts of others can be added to it."""
+        yield self._targets
+        yield from self._counts.values()
 
     def exposure(self, row: str) -> Exposure:
         """Tell what was counted of a row."""

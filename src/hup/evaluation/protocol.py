@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup import processes
 from hup.data.dataset import Dataset, refuse_path
 from hup.data.manifest import SplitBounds, SplitName
 from hup.errors import HupError
@@ -19,6 +20,7 @@ from hup.evaluation.exposure import ExposureCount
 from hup.evaluation.metrics import CATEGORY_CUTOFF, CONFIDENCE, ITEM_CUTOFF, RESAMPLES
 from hup.evaluation.neighbors import NeighborLists
 from hup.evaluation.result import Evaluation
+from hup.evaluation.shares import joined
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import excluded_codes, refuse_other_candidates, target_ranks, widened
 from hup.recommender.lineage import is_of_earlier_state
@@ -143,7 +145,9 @@ def evaluate(
     batch_size = max(1, min(batch_size, SCORE_BLOCK_BYTES // (8 * max(sizes.values()))))
     # Sessions of like length together: a model that pads wastes little, and only a few batches are wide.
     by_length = np.argsort(np.diff(dataset.offsets)[sessions], kind="stable")
-    for start in range(0, len(sessions), batch_size):
+    # Of several processes each ranks whole batches, so that scores are those of one to the last bit.
+    starts = processes.share(range(0, len(sessions), batch_size))
+    for start in starts:
         place = by_length[start : start + batch_size]
         histories, targets = histories_and_targets(dataset, sessions[place], last_interval)
         if len(histories) != len(place):
@@ -173,6 +177,10 @@ def evaluate(
                     lists[level].add(row, scores, excluded, allowed, judged)
         if progress is not None:
             progress(len(place))
+    if processes.size() > 1:
+        mine = np.zeros(len(sessions), dtype=bool)
+        mine[np.concatenate([by_length[start : start + batch_size] for start in starts] or [by_length[:0]])] = True
+        joined(mine, ranks, repeat, lists)
     return Evaluation(
         dataset=dataset.fingerprint,
         protocol=_protocol(dataset, split, candidates, last_interval, seed)
@@ -268,7 +276,7 @@ def _neighbor_lists(
                 f"{model.name} has no item vectors, so it has no neighbours to retrieve. Evaluate it with full "
                 f"candidates."
             )
-        vectors = model.item_vectors().detach()
+        vectors = model.item_vectors().detach().cpu()
     if len(vectors) != dataset.n_train_items and not (earlier and len(vectors) < dataset.n_train_items):
         raise HupError(
             f"{model.name} has vectors of {len(vectors)} items, the dataset's training split has "

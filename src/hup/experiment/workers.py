@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from hup import processes
+from hup.errors import HupError
 from hup.experiment.tasks import Grid, Protocol, Task
 
 
@@ -33,9 +35,16 @@ class Workers:
         Folders of the dataset and of the run.
     protocol : str
     jobs : int
+
+    Raises
+    ------
+    HupError
+        Several processes have been started to do the same grid.
     """
 
     def __init__(self, dataset: Path, out: Path, protocol: Protocol, jobs: int) -> None:
+        if processes.together():
+            raise HupError("A grid starts processes of its own. Start it without torchrun.")
         self._arguments = (str(dataset), str(out), protocol, jobs)
         self.jobs = jobs
         # Not forked: torch and gensim have threads, which a fork would lose.

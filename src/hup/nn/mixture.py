@@ -136,7 +136,7 @@ class Mixture(nn.Module):
 
         supported = segment_sum((memory * support).sum(dim=1), look.query, n_queries) / 3
         hidden = self.context(torch.cat([look.context, supported.unsqueeze(1)], dim=1))
-        always = torch.ones(n_queries, dtype=torch.bool)
+        always = torch.ones(n_queries, dtype=torch.bool, device=hidden.device)
         there = torch.stack(
             [
                 segment_sum(look.may_repeat.float(), look.query, n_queries) > 0,
@@ -146,7 +146,7 @@ class Mixture(nn.Module):
             ],
             dim=1,
         )
-        there = there & torch.tensor(self.has)
+        there = there & torch.tensor(self.has).to(hidden.device)
         weights = torch.softmax(self.part(torch.tanh(hidden)).masked_fill(~there, _NEVER), dim=1)
         return Mixed(weights, repeat, memory)
 

@@ -171,6 +171,9 @@ class Pyramid(nn.Module):
         levels : sequence of str, optional
             Levels whose profiles are wanted; default all.
         """
+        device = self.item_targets.weight.device
+        if device.type != "cpu":
+            histories, steps = histories.to(device), steps.to(device)
         return self.open(histories, steps, self.fold(histories, steps, levels), levels)
 
     def fold(self, histories: Histories, steps: PyramidSteps, levels: Sequence[str] | None = None) -> list[Closed]:

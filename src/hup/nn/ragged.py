@@ -59,7 +59,7 @@ def run_gru(gru: nn.GRU, x: Tensor, lengths: Tensor, state: Tensor | None = None
     """
     if not len(x):
         return x.new_zeros(0, gru.hidden_size)
-    packing = Packing.of(lengths)
+    packing = Packing.of(lengths.to(x.device))
     running = packing.order[: packing.batch_sizes[0]]  # sequences with a step
     packed = PackedSequence(x.index_select(0, packing.index), torch.tensor(packing.batch_sizes))
     first = None if state is None else state.index_select(0, running).unsqueeze(0)

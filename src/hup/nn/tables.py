@@ -13,6 +13,13 @@ from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories
 from hup.sessions.levels import ITEM, Level, ranked_levels
 
+State = tuple[int, torch.device]
+
+
+def _state(weight: Tensor) -> State:
+    """Tell whether what was made of a weight is still right: it changes with its values, and with its device."""
+    return weight._version, weight.device
+
 
 class VectorTable(nn.Module):
     """One vector for each known code; a code beyond them takes the mean of its known siblings.
@@ -37,8 +44,8 @@ class VectorTable(nn.Module):
         self.n_known = ancestors.shape[0]
         self.n_ancestors = [int(column.max()) + 1 if column.numel() else 0 for column in ancestors.unbind(1)]
         self.weight = nn.Parameter(torch.empty(self.n_known, size).uniform_(-0.05, 0.05), requires_grad=trainable)
-        self._means: tuple[int, Tensor] | None = None
-        self._unit: tuple[int, Tensor] | None = None
+        self._means: tuple[State, Tensor] | None = None
+        self._unit: tuple[State, Tensor] | None = None
 
     def forward(self, codes: Tensor, ancestors: Tensor) -> Tensor:
         """Look vectors up.
@@ -72,13 +79,13 @@ class VectorTable(nn.Module):
 
     def unit_vectors(self) -> Tensor:
         """Vectors of length 1, ``(n, size)``, without gradients; kept until the weights change."""
-        if self._unit is None or self._unit[0] != self.weight._version:
-            self._unit = (self.weight._version, functional.normalize(self.weight.detach(), dim=1))
+        if self._unit is None or self._unit[0] != _state(self.weight):
+            self._unit = (_state(self.weight), functional.normalize(self.weight.detach(), dim=1))
         return self._unit[1]
 
     def means(self) -> Tensor:
         """Mean vectors ``(ΣA + 1, size)``: of each ancestor's known descendants, coarsest level first, then of all."""
-        if not self.training and self._means is not None and self._means[0] == self.weight._version:
+        if not self.training and self._means is not None and self._means[0] == _state(self.weight):
             return self._means[1]
         parts = []
         for level, size in enumerate(self.n_ancestors):
@@ -88,7 +95,7 @@ class VectorTable(nn.Module):
         means = torch.cat([*parts, self.weight.mean(0, keepdim=True)])
         if not self.training:
             means = means.detach()
-            self._means = (self.weight._version, means)
+            self._means = (_state(self.weight), means)
         return means
 
 
@@ -116,7 +123,7 @@ class TreeTable(VectorTable):
         self.families = nn.ParameterList(
             nn.Parameter(torch.empty(n, size).uniform_(-0.05, 0.05)) for n in self.n_ancestors
         )
-        self._sums: tuple[tuple[int, ...], Tensor] | None = None
+        self._sums: tuple[tuple[State, ...], Tensor] | None = None
 
     def forward(self, codes: Tensor, ancestors: Tensor) -> Tensor:
         """Look vectors up; see :meth:`VectorTable.forward`."""
@@ -129,7 +136,7 @@ class TreeTable(VectorTable):
         """Vectors of all known codes, ``(n, size)``; without gradients they are kept until the weights change."""
         if torch.is_grad_enabled():
             return self._summed()
-        versions = (self.weight._version, *(family._version for family in self.families))
+        versions = (_state(self.weight), *(_state(family) for family in self.families))
         if self._sums is None or self._sums[0] != versions:
             self._sums = (versions, self._summed())
         return self._sums[1]
@@ -261,8 +268,8 @@ def unshared(network: nn.Module) -> dict[str, Tensor]:
 
     Files of tensors refuse to hold one twice, and copying one twice would be a waste.
     """
-    names: dict[int | str, str] = {}
-    tensors = network.state_dict()
+    names: dict[int, str] = {}
+    tensors = network.state_dict(keep_vars=True)
     for name, tensor in tensors.items():
-        names.setdefault(tensor.data_ptr() or name, name)  # tensors without elements have no address
-    return {name: tensors[name] for name in names.values()}
+        names.setdefault(id(tensor), name)
+    return {name: tensors[name].detach() for name in names.values()}

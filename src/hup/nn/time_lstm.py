@@ -120,7 +120,7 @@ class TimeLSTMLayer(nn.Module):
             ``(S, H)``.
         """
         projected = self.project_input(x)
-        packing = Packing.of(lengths)
+        packing = Packing.of(lengths.to(x.device))
         in_order = projected.index_select(0, packing.index)
         passed = interval.index_select(0, packing.index)
         times = self.time_gates(in_order, passed)

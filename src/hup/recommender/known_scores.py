@@ -41,6 +41,10 @@ class KnownScores(Protocol):
         """All scores, ``(B, n_known)``; made once."""
         ...
 
+    def rows(self, chosen: Tensor) -> Tensor:
+        """All scores of some sessions, ``(M, n_known)``."""
+        ...
+
     def at(self, codes: Tensor) -> Tensor:
         """Score one code ``(B,)`` of each session; each is below ``n_known``."""
         ...
@@ -92,6 +96,10 @@ class Matrix:
     def device(self) -> torch.device:
         """Where they are."""
         return self.dense.device
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """Look some sessions up."""
+        return self.dense[chosen]
 
     def at(self, codes: Tensor) -> Tensor:
         """Look one code of each session up."""
@@ -154,6 +162,10 @@ class Products:
                 return self.profiles @ self.vectors.t()
             return torch.addmm(self.bias, self.profiles, self.vectors.t())
 
+    def rows(self, chosen: Tensor) -> Tensor:
+        """Multiply out those of some sessions."""
+        return Products(self.profiles[chosen], self.vectors, self.bias).dense
+
     def at(self, codes: Tensor) -> Tensor:
         """Multiply one vector for each session."""
         found = products_at(self.profiles, self.vectors, self.bias, codes)
@@ -170,13 +182,18 @@ class Products:
         return count
 
 
-def below_all(known: Products, own_codes: Tensor) -> Tensor:
+def products(profiles: Tensor, vectors: Tensor, bias: Tensor | None = None) -> KnownScores:
+    """Score by dot products; those of a GPU are multiplied out there, and brought to the CPU."""
+    known = Products(profiles, vectors, bias)
+    return known if known.device.type == "cpu" else Matrix(known.dense.cpu())
+
+
+def below_all(known: KnownScores, own_codes: Tensor) -> Tensor:
     """Score the own codes ``(B, U)`` of sessions below all others; -1 among them = padding."""
     row = (own_codes >= 0).any(dim=1).nonzero().squeeze(1)
-    score = known.profiles.new_zeros(own_codes.shape)
+    score = torch.zeros(own_codes.shape, dtype=known.dtype)
     if known.shape[1] and len(row):
-        of_rows = Products(known.profiles[row], known.vectors, known.bias).dense
-        score[row] = of_rows.amin(dim=1, keepdim=True) - 1
+        score[row] = known.rows(row).amin(dim=1, keepdim=True) - 1
     return score
 
 
@@ -243,6 +260,10 @@ class Exceptions:
         dense = self.common.scores.repeat(self.sessions, 1)
         dense[self.row, self.code] = self.score
         return dense
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """Look some sessions up."""
+        return self.dense[chosen]
 
     def at(self, codes: Tensor) -> Tensor:
         """Look one code of each session up."""

@@ -83,6 +83,8 @@ class Histories:
 
     def session(self) -> Tensor:
         """Row of the history that each event belongs to, ``(N,)``."""
+        if self.offsets.device.type != "cpu":
+            return torch.repeat_interleave(torch.arange(len(self), device=self.offsets.device), self.offsets.diff())
         # By NumPy: threads that wait for each other cost more than this takes.
         return torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(self.offsets.numpy())))
 
@@ -125,6 +127,10 @@ class Targets:
 
     item: Tensor
     categories: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor to a device."""
+        return replace(self, item=self.item.to(device), categories=self.categories.to(device))
 
     def codes(self, level: str) -> Tensor:
         """Codes of a level, ``(B,)``; the micro level's target is the next item, too (Eq. 6)."""

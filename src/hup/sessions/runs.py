@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,13 +44,19 @@ class Runs:
     interval: Tensor
     dwell: Tensor
 
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor to a device."""
+        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     def lengths(self) -> Tensor:
         """Count the runs of each history, ``(B,)``."""
         return self.offsets.diff()
 
     def history(self) -> Tensor:
         """Row of the history that each run belongs to, ``(S,)``."""
-        return torch.repeat_interleave(torch.arange(self.offsets.numel() - 1), self.lengths())
+        return torch.repeat_interleave(
+            torch.arange(self.offsets.numel() - 1, device=self.offsets.device), self.lengths()
+        )
 
 
 def runs_of(histories: Histories, level: str) -> Runs:

@@ -1,13 +1,17 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file, no pickle."""
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file, no pickle.
+
+A file carries its digest, so that a damaged one is noticed, and the one before it stays.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +24,8 @@ from hup.nn.tables import unshared
 
 #: Of a model whose levels share weights: the one part that has an epoch.
 WHOLE = "all"
-_NETWORK, _OPTIMIZER, _RANDOM = "network.", "optimizer.", "random_state"
+_NETWORK, _BEST, _OPTIMIZER, _RANDOM = "network.", "best.", "optimizer.", "random_state"
+_RANDOM_CUDA = "random_state_cuda"
 
 
 @dataclass
@@ -93,32 +98,121 @@ class TrainingState:
         return {level: self.history[epoch - 1][key][level] for level, epoch in epochs.items()}
 
 
-def save_checkpoint(
-    path: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None, state: TrainingState
-) -> None:
-    """Write weights and state and, to go on from there, optimizer and random state; whole or not at all."""
-    tensors = {_NETWORK + name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    for index, slots in optimizer.state_dict()["state"].items() if optimizer is not None else ():
-        for key, value in slots.items():
-            tensors[f"{_OPTIMIZER}{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()
-    tensors[_RANDOM] = torch.get_rng_state()
-    with write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(state))})
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
 
-
-def read_state(path: Path) -> TrainingState:
-    """Read how far the run of a checkpoint has come.
-
-    Raises
-    ------
-    HupError
-        If the file does not read.
+    Attributes
+    ----------
+    state : TrainingState
+    tensors : dict of str to Tensor
+        Weights, those of the best epoch, optimizer and random state.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return TrainingState(**json.loads(file.metadata()["progress"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise HupError(f"{path} does not read as a checkpoint ({error}); start anew with --overwrite.") from error
+
+    state: TrainingState
+    tensors: dict[str, Tensor]
+
+    def is_finished(self, epochs: int) -> bool:
+        """Whether nothing is left to do: so many epochs are done, and the model has been written."""
+        return self.state.saved and self.state.is_over(epochs)
+
+    @classmethod
+    def of(
+        cls,
+        weights: Mapping[str, Tensor],
+        best: Mapping[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        state: TrainingState,
+    ) -> Self:
+        """Collect how a run stands; ``best`` are the weights of the best epoch so far."""
+        tensors = {_NETWORK + name: tensor for name, tensor in weights.items()}
+        tensors |= {_BEST + name: tensor for name, tensor in best.items()}
+        for index, slots in optimizer.state_dict()["state"].items():
+            tensors |= {f"{_OPTIMIZER}{index}.{key}": torch.as_tensor(value) for key, value in slots.items()}
+        tensors[_RANDOM] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors[_RANDOM_CUDA] = torch.cuda.get_rng_state()
+        return cls(state, {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a checkpoint.
+
+        Raises
+        ------
+        HupError
+            If the file is none, or is damaged.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+            state = TrainingState(**json.loads(metadata["progress"]))
+            if _digest(metadata["progress"], tensors) != metadata["digest"]:
+                raise ValueError("its digest is another one than was written with it")
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise HupError(f"{path} does not read as a checkpoint ({error}).") from error
+        return cls(state, tensors)
+
+    def write(self, path: Path, *, before: Path | None = None) -> None:
+        """Write the checkpoint, whole or not at all; what was at ``path`` stays, as ``before`` if that is given.
+
+        Raises
+        ------
+        HupError
+            If it cannot be written; what was there is there still.
+        """
+        progress = json.dumps(asdict(self.state))
+        metadata = {"progress": progress, "digest": _digest(progress, self.tensors)}
+        try:
+            with write_aside(path) as aside:
+                save_file(self.tensors, aside, metadata=metadata)
+                if before is not None and path.is_file():
+                    path.replace(before)
+        except HupError as error:
+            raise HupError(
+                f"{error} Epochs up to the last checkpoint are kept: the same command goes on from there."
+            ) from error
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Give network, optimizer and random numbers the state that they had.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Weights of the best epoch.
+
+        Raises
+        ------
+        HupError
+            If the checkpoint is of another network.
+        """
+        own, weights, best = unshared(network), self._named(_NETWORK), self._named(_BEST)
+        if weights.keys() != own.keys() or any(weights[name].shape != own[name].shape for name in own):
+            raise HupError("The last checkpoint is of another network; start anew with --overwrite.")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(weights[name])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in self._named(_OPTIMIZER).items():
+            index, key = name.split(".", 1)
+            slots.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(self.tensors[_RANDOM])
+        if torch.cuda.is_available() and _RANDOM_CUDA in self.tensors:
+            torch.cuda.set_rng_state(self.tensors[_RANDOM_CUDA])
+        return {name: tensor.to(own[name].device) for name, tensor in best.items()}
+
+    def _named(self, prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): one for name, one in self.tensors.items() if name.startswith(prefix)}
+
+
+def _digest(progress: str, tensors: Mapping[str, Tensor]) -> str:
+    digested = hashlib.sha256(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        digested.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digested.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digested.hexdigest()
 
 
 def save_vectors(path: Path, vectors: dict[str, Tensor], fitted_for: str) -> None:
@@ -133,47 +227,6 @@ def load_vectors(path: Path, wanted_for: str) -> dict[str, Tensor] | None:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fitted_for") != wanted_for:
                 return None
-        return _read_tensors(path)
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
     except (OSError, SafetensorError):
         return None
-
-
-def mark_saved(path: Path) -> None:
-    """Note in a run's last checkpoint that the model has been written, so that nobody takes an older one for it."""
-    state = read_state(path)
-    state.saved = True
-    tensors = _read_tensors(path)
-    with write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"progress": json.dumps(asdict(state))})
-
-
-def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Restore the network and, where an optimizer is given, that and the random state.
-
-    Raises
-    ------
-    HupError
-        If the checkpoint is of another network.
-    """
-    tensors = _read_tensors(path)
-    own = unshared(network)
-    weights = {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items() if name.startswith(_NETWORK)}
-    if weights.keys() != own.keys() or any(weights[name].shape != own[name].shape for name in own):
-        raise HupError(f"{path} is of another network; start anew with --overwrite.")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(weights[name])
-    if optimizer is not None:
-        groups = optimizer.state_dict()["param_groups"]
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(_OPTIMIZER):
-                index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-                slots.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({"state": slots, "param_groups": groups})
-        torch.set_rng_state(tensors[_RANDOM])
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)

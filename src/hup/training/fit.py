@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hup import processes
 from hup.data.dataset import Dataset
 from hup.errors import HupError
 from hup.recommender.base import Recommender
@@ -43,6 +44,8 @@ def fit(
             raise HupError(f"The model to begin from is of kind {init.kind}, expected {model.kind}.")
         train(model, dataset, out=Path(out), init=init, resume=resume, overwrite=overwrite, observer=observer)
         return
+    if processes.size() > 1:
+        raise HupError(f"A model of kind {model.kind} is not trained on several processes. Start it without torchrun.")
     if init is not None:
         raise HupError(f"A model of kind {model.kind} is counted anew each time; it cannot begin from another one.")
     if resume and overwrite:

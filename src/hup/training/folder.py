@@ -14,7 +14,7 @@ from hup.errors import HupError
 from hup.files import clear_asides, locked, write_aside
 from hup.recommender.model_folder import CONFIG, METRICS, WEIGHTS, read_json
 from hup.recommender.vocabulary import CATEGORIES, ITEMS
-from hup.training.checkpoint import TrainingState, read_state
+from hup.training.checkpoint import Checkpoint, TrainingState
 
 CHECKPOINTS, LOG = "checkpoints", "log.jsonl"
 _LOCK = ".lock"
@@ -33,7 +33,7 @@ class TrainingFolder:
         self.path = path.resolve()  # a link stands for the folder that it names
         self.vectors = self.path / CHECKPOINTS / "vectors.safetensors"
         self.last = self.path / CHECKPOINTS / "last.safetensors"
-        self.best = self.path / CHECKPOINTS / "best.safetensors"
+        self.previous = self.path / CHECKPOINTS / "previous.safetensors"
         self.log = self.path / LOG
 
     @contextmanager
@@ -54,8 +54,8 @@ class TrainingFolder:
 
     def prepare(
         self, wanted: TrainingState, options: Section, *, resume: bool, overwrite: bool, note: Callable[[str], None]
-    ) -> TrainingState | None:
-        """Make the folder ready and return the run to continue, if there is one.
+    ) -> Checkpoint | None:
+        """Make the folder ready and return the checkpoint to go on from, if there is one.
 
         A finished model stays until a new one takes its place, also with ``overwrite``. ``options`` is the
         configuration that is wanted.
@@ -63,7 +63,8 @@ class TrainingFolder:
         Raises
         ------
         HupError
-            If it holds something else, a finished model (without ``resume``), or a run with other settings.
+            If it holds something else, a finished model (without ``resume``), a run with other settings or on another
+            dataset, or only damaged checkpoints.
         """
         if resume and overwrite:
             raise HupError("resume and overwrite exclude each other: one goes on with the run, the other starts anew.")
@@ -75,8 +76,8 @@ class TrainingFolder:
             self.last.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HupError(f"{self.path} cannot be written: {error.strerror or error}.") from error
-        earlier = read_state(self.last) if self.last.is_file() else None
-        if self.holds_model and not (resume or overwrite) and (earlier is None or earlier.saved):
+        earlier = self._whole_checkpoint(note)
+        if self.holds_model and not (resume or overwrite) and (earlier is None or earlier.state.saved):
             raise HupError(
                 f"{self.path} holds a finished model. Add --overwrite to replace it, --resume for more epochs."
             )
@@ -84,8 +85,37 @@ class TrainingFolder:
             if resume:
                 note(f"Nothing to resume in {self.path}: starting from the beginning.")
             return None
-        self._check_same(earlier, wanted, options)
+        self._check_same(earlier.state, wanted, options)
         return earlier
+
+    def _whole_checkpoint(self, note: Callable[[str], None]) -> Checkpoint | None:
+        """Read the last checkpoint or, where that is damaged, the one before, which takes its place."""
+        damaged: HupError | None = None
+        for path in (self.last, self.previous):
+            try:
+                checkpoint = Checkpoint.read(path) if path.is_file() else None
+            except HupError as error:
+                damaged = error
+                continue
+            if checkpoint is not None and path != self.last:
+                if damaged is not None:
+                    note(f"{damaged} The one before it is whole, and takes its place.")
+                path.replace(self.last)
+            if checkpoint is not None:
+                return checkpoint
+        if damaged is not None:
+            raise HupError(f"{damaged} There is no other one; start anew with --overwrite.")
+        return None
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint of an epoch; the one before stays, too."""
+        checkpoint.write(self.last, before=self.previous)
+
+    def mark_saved(self) -> None:
+        """Note in the last checkpoint that the model has been written, so that nobody takes an older one for it."""
+        checkpoint = Checkpoint.read(self.last)
+        checkpoint.state.saved = True
+        checkpoint.write(self.last)
 
     @property
     def holds_model(self) -> bool:
@@ -121,7 +151,10 @@ class TrainingFolder:
 
     def _check_same(self, earlier: TrainingState, wanted: TrainingState, options: Section) -> None:
         if earlier.dataset_fingerprint != wanted.dataset_fingerprint:
-            raise HupError(f"The run in {self.path} is on another dataset. Add --overwrite to start anew.")
+            raise HupError(
+                f"The run in {self.path} is on another dataset, or on what this one was before it was made again. Add "
+                f"--overwrite to start anew."
+            )
         if earlier.began_from != wanted.began_from:
             raise HupError(
                 f"The run in {self.path} began from {'another model' if earlier.began_from else 'random weights'}, not "
@@ -130,8 +163,8 @@ class TrainingFolder:
         # Through the configuration, so that a key that came later has its default there.
         before = type(options).validated(earlier.config).model_dump(mode="json")
         for key, old, new in _differences(before, wanted.config):
-            # More epochs is what resuming is for.
-            if key != "training.epochs":
+            # More epochs is what resuming is for, and another machine may have another device.
+            if key not in ("training.epochs", "training.device"):
                 raise HupError(
                     f"The run in {self.path} has {key} = {old!r}, not {new!r}. Add --overwrite to start anew."
                 )
@@ -142,9 +175,20 @@ class TrainingFolder:
             path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
     def append_log(self, record: dict[str, Any]) -> None:
-        """Add one epoch's record."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Add one epoch's record.
+
+        Raises
+        ------
+        HupError
+            If it cannot be written.
+        """
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise HupError(
+                f"Cannot write {self.log}: {error.strerror or error}. The same command goes on after this epoch."
+            ) from error
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any, Any]]:

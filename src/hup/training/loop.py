@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +16,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hup import processes
 from hup.data.dataset import Dataset, refuse_path
 from hup.errors import HupError
 from hup.evaluation.metrics import cutoff, mean_gains, recall, reciprocal_rank
 from hup.evaluation.protocol import evaluate
+from hup.nn.devices import chosen
 from hup.nn.tables import spread, unshared
 from hup.sessions.batches import batches
+from hup.training import together
 from hup.training.beginning import digest, refuse_learned, training_sessions
-from hup.training.checkpoint import (
-    WHOLE,
-    TrainingState,
-    load_checkpoint,
-    load_vectors,
-    mark_saved,
-    save_checkpoint,
-    save_vectors,
-)
+from hup.training.checkpoint import WHOLE, Checkpoint, TrainingState, load_vectors, save_vectors
 from hup.training.folder import TrainingFolder
+from hup.training.step import descend
 
 if TYPE_CHECKING:
     from hup.training.trained import TrainedRecommender
@@ -64,8 +62,9 @@ def train(
 ) -> None:
     """Train a model in place.
 
-    The same configuration (seed included), dataset and number of threads give the same weights, also when the run is
-    killed and goes on from its last checkpoint.
+    The same configuration (seed included), dataset, number of threads and number of processes give the same weights,
+    also when the run is killed and goes on from its last checkpoint. Several processes, started by torchrun, train
+    together; only the first one has the folder and the observer.
 
     Parameters
     ----------
@@ -89,7 +88,8 @@ def train(
         If no training session is left, the loss is not a number, ``out`` holds something else, or ``init`` does not fit
         or has learned from sessions that the new model is to be judged by.
     """
-    observer = observer or Observer()
+    if observer is None or not processes.is_first():
+        observer = Observer()
     config = model.config
     refuse_path(dataset)
     sessions, notes = training_sessions(dataset, config.sessions)
@@ -99,30 +99,32 @@ def train(
     if init is not None:
         model.check_earlier(init, dataset)
         refuse_learned(init, dataset, observer.note)
-    if out is None:
-        _go_through(_Run(model, dataset, sessions, state, None, observer, init), continued=False)
-        return
-    folder = TrainingFolder(out)
-    with folder.held():
-        earlier = folder.prepare(state, config, resume=resume, overwrite=overwrite, note=observer.note)
-        if earlier is not None and earlier.saved and earlier.is_over(config.training.epochs):
-            observer.note(f"Nothing to do: {out} is finished after {len(earlier.history)} epochs.")
-            _adopt(model, folder)
+    together.check(model, dataset)
+    # Of several processes the first one alone has the folder.
+    folder = None if out is None or not processes.is_first() else TrainingFolder(out)
+    with nullcontext() if folder is None else folder.held():
+        earlier = None
+        if folder is not None:
+            earlier = folder.prepare(state, config, resume=resume, overwrite=overwrite, note=observer.note)
+        if out is not None:
+            earlier = together.checkpoint_told(earlier)
+        if out is not None and earlier is not None and earlier.is_finished(config.training.epochs):
+            observer.note(f"Nothing to do: {out} is finished after {len(earlier.state.history)} epochs.")
+            _adopt(model, out)
             return
-        run = _Run(model, dataset, sessions, earlier or state, folder, observer, init)
-        _go_through(run, continued=earlier is not None)
+        _go_through(_Run(model, dataset, sessions, state, folder, observer, init), earlier)
 
 
-def _go_through(run: _Run, *, continued: bool) -> None:
+def _go_through(run: _Run, earlier: Checkpoint | None) -> None:
     with _deterministic():
-        run.start(continued=continued)
+        run.start(earlier)
         while not run.finished:
             run.epoch()
         run.finish()
 
 
-def _adopt(model: TrainedRecommender, folder: TrainingFolder) -> None:
-    finished = type(model).from_pretrained(folder.path)
+def _adopt(model: TrainedRecommender, folder: Path) -> None:
+    finished = type(model).from_pretrained(folder)
     finished.name = model.name
     model.__dict__.update(finished.__dict__)
 
@@ -144,13 +146,16 @@ class _Run:
         self.model, self.dataset, self.sessions = model, dataset, sessions
         self.state, self.folder, self.observer = state, folder, observer
         self.config = model.config
+        self.device = chosen(self.config.training.device)
         self.best: dict[str, Tensor] = {}
         self.alarmed: set[str] = set()
 
-    def start(self, *, continued: bool) -> None:
-        self.model.initialise(self.dataset, None if continued else self._vectors())
-        if self.init is not None and not continued:
+    def start(self, earlier: Checkpoint | None) -> None:
+        self.model.initialise(self.dataset, None if earlier else processes.tensors_told(self._vectors))
+        if self.init is not None and earlier is None:
             self.model.begin_from(self.init)
+        processes.copy_first(unshared(self.model.network).values())
+        self.model.network.to(self.device)
         _, rate = self.config.training.grown(len(self.sessions))
         trainable = [
             {"params": parameters, "lr": factor * rate} for factor, parameters in self.model.parameter_groups()
@@ -160,12 +165,9 @@ class _Run:
             if self.config.training.optimizer == "adam"
             else torch.optim.RMSprop(trainable, lr=rate, alpha=0.9, eps=1e-7)
         )
-        self.state.config = self.config.model_dump(mode="json")
-        if continued:
-            assert self.folder is not None
-            load_checkpoint(self.folder.best, self.model.network)
-            self.best = _copy(self.model.network)
-            load_checkpoint(self.folder.last, self.model.network, self.optimizer)
+        if earlier is not None:
+            self.state = replace(earlier.state, config=self.state.config)
+            self.best = earlier.restore(self.model.network, self.optimizer)
             self.observer.note(f"Going on after epoch {len(self.state.history)}.")
         if self.folder is not None:
             self.folder.write_log(self.state.history)
@@ -198,26 +200,27 @@ class _Run:
         number = len(self.state.history) + 1
         self.observer.epoch_begins(number, self.config.training.epochs, len(self.sessions))
         started = time.perf_counter()
+        together.draw_apart(self.config.training.seed, number)
         self.model.begin_epoch()
         losses, events = self._train(number)
         seconds = time.perf_counter() - started
         self.model.end_training()
-        self.model.tune(self.dataset)
+        if processes.is_first():
+            self.model.tune(self.dataset)
+        processes.copy_first(unshared(self.model.network).values())
         record: dict[str, Any] = {"epoch": number, "loss": losses, "collapse": self._collapse()}
         record |= self._validate()
         record |= {"seconds": round(seconds, 3), "events_per_second": round(events / seconds)}
+        record = processes.told(lambda: record)
         self.state.history.append(record)
         weights, parts = unshared(self.model.network), self._parts()
         gains = record.get("gains", {}) if WHOLE not in parts else {WHOLE: record.get("selection")}
         better = self.state.take({part: gain for part, gain in gains.items() if gain is not None}, parts)
         self.best |= {name: weights[name].detach().clone() for part in better for name in parts[part]}
         self.state.stopped |= self.config.training.has_waited(self.state.waiting, len(self.sessions))
+        self.state.saved = False
         if self.folder is not None:
-            # The best one first: a run killed in between does this epoch again, to the same end.
-            if better:
-                save_checkpoint(self.folder.best, self.best, None, self.state)
-            self.state.saved = False
-            save_checkpoint(self.folder.last, weights, self.optimizer, self.state)
+            self.folder.keep(Checkpoint.of(weights, self.best, self.optimizer, self.state))
             self.folder.append_log(record)
         self.observer.epoch_done(record)
 
@@ -238,6 +241,7 @@ class _Run:
                 tensor.copy_(self.best[name])
         network.eval()
         self.model.end_training()
+        network.to("cpu")  # where live answers are quick
         history, best_epoch = self.state.history, max(self.state.best_epochs.values())
         self.model.metrics = {
             "best_epoch": best_epoch,
@@ -256,7 +260,7 @@ class _Run:
         if self.folder is not None:
             self.folder.forget_evaluations()
             self.model.save_pretrained(self.folder.path)
-            mark_saved(self.folder.last)
+            self.folder.mark_saved()
 
     def _train(self, number: int) -> tuple[dict[str, float | None], int]:
         """Go over the training sessions once; mean loss by level (None: no target), and the number of events seen."""
@@ -274,17 +278,16 @@ class _Run:
             shuffle_seed=(self.config.training.seed, number),
         ):
             self.optimizer.zero_grad(set_to_none=True)
-            losses = self.model.losses(histories, targets)
-            total = torch.stack([weights[level] * loss.value for level, loss in losses.items()]).sum()
-            if not bool(torch.isfinite(total)):
-                raise HupError(f"The loss is {float(total.detach())} in epoch {number}. Lower training.learning_rate.")
-            total.backward()
+            losses = descend(self.model, self.dataset, histories, targets)
+            total = sum(weights[level] * loss.value for level, loss in losses.items())
+            if not math.isfinite(total):
+                raise HupError(f"The loss is {total} in epoch {number}. Lower training.learning_rate.")
             self.optimizer.step()
             for level, loss in losses.items():
-                totals[level] = totals.get(level, 0.0) + float(loss.value.detach()) * loss.count
+                totals[level] = totals.get(level, 0.0) + loss.value * loss.count
                 counts[level] = counts.get(level, 0) + loss.count
             n_events += histories.item.numel()
-            self.observer.batch_done(len(histories), float(total.detach()))
+            self.observer.batch_done(len(histories), total)
         network.eval()
         means = {level: total / counts[level] if counts[level] else None for level, total in totals.items()}
         if number == 1:
@@ -336,10 +339,6 @@ class _Run:
         gains = mean_gains(result.ranks[self.model.name])
         selection = float(np.mean(list(gains.values()))) if gains else None
         return {"validation": metrics, "gains": gains, "selection": selection}
-
-
-def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in unshared(network).items()}
 
 
 @contextmanager

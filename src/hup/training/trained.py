@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig
 from hup.data.dataset import Dataset
 from hup.errors import HupError
+from hup.nn.devices import DeviceName, chosen
 from hup.nn.tables import unshared
 from hup.recommender.base import Recommender
 from hup.recommender.model_folder import restore_network
@@ -23,11 +24,34 @@ from hup.training.loop import Observer, train
 
 
 @dataclass(frozen=True)
-class LevelLoss:
-    """Loss of one level in a batch: ``value`` ``()`` is the mean over ``count`` targets."""
+class Mean:
+    """A part of a loss: ``value`` ``()`` is the mean over ``count`` targets; it comes into the sum ``weight`` times."""
 
     value: Tensor
     count: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class LevelLoss:
+    """Loss of one level in a batch: a sum of means, each known with its count so that those of parts can be joined."""
+
+    means: tuple[Mean, ...]
+
+    @classmethod
+    def of(cls, value: Tensor, count: int) -> LevelLoss:
+        """Make a loss that is one mean, ``()``, over so many targets."""
+        return cls((Mean(value, count),))
+
+    @property
+    def value(self) -> Tensor:
+        """The loss, ``()``."""
+        return torch.stack([mean.weight * mean.value for mean in self.means]).sum()
+
+    @property
+    def count(self) -> int:
+        """Targets that the first mean is over: by them the log weighs batches."""
+        return self.means[0].count
 
 
 @dataclass(frozen=True)
@@ -112,6 +136,15 @@ class TrainedRecommender(Recommender):
             raise HupError(f"The model to begin from is of kind {earlier.kind}, expected {self.kind}.")
         return cast("Self", earlier)
 
+    def check_divisible(self) -> None:
+        """Check that the loss of a batch is made of those of its sessions, so that several processes can train.
+
+        Raises
+        ------
+        HupError
+            It compares sessions of a batch with each other.
+        """
+
     def watched(self) -> dict[str, WatchedTable]:
         """Tables whose spread is logged after every epoch, by name; none by default."""
         return {}
@@ -192,6 +225,22 @@ class TrainedRecommender(Recommender):
     def network(self) -> nn.Module:
         """The network; an unfitted model has none."""
         return self._fitted(self._network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, and computes."""
+        return next(self.network.parameters()).device
+
+    def to(self, name: DeviceName) -> Self:
+        """Move the network to a device: to ask about many sessions. Live answers want it where it is at first, on cpu.
+
+        Raises
+        ------
+        HupError
+            ``"cuda"`` is asked for where there is none.
+        """
+        self.network.to(chosen(name))
+        return self
 
     @property
     def buckets(self) -> Buckets:

@@ -18,7 +18,7 @@ from hup.nn.losses import cosine_proximity
 from hup.nn.pyramid import Pyramid
 from hup.recommender.attention import AttentionColumn, pyramid_columns
 from hup.recommender.candidates import LevelScores, Scores
-from hup.recommender.known_scores import Products
+from hup.recommender.known_scores import products
 from hup.recommender.recommendations import OwnCandidate
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets, forget_items
@@ -61,13 +61,14 @@ class CosineOutput:
         """Negative cosine to the targets' vectors (Eq. 6), at the levels that have a weight."""
         read = forget_items(histories, self.config.embeddings.item_dropout)
         profiles = self.pyramid(read, pyramid_steps(histories, self.live.buckets), self.trained)
+        targets = targets.to(self.pyramid.item_targets.weight.device)
         no_category = self.live.vocabulary.no_category
         losses = {}
         for level, profile in profiles.items():
             table = self.pyramid.target_table(level)
             vectors = table(targets.codes(level), targets.categories[:, : len(table.n_ancestors)])
             wanted = targets.wanted(level, no_category)
-            losses[level] = LevelLoss(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
+            losses[level] = LevelLoss.of(cosine_proximity(profile.vector, vectors, wanted), int(wanted.sum()))
         return losses
 
     def scores(self, histories: Histories) -> LevelScores:
@@ -115,9 +116,10 @@ class CosineOutput:
     def _cosines(self, profile: Tensor, level: str, own_codes: Tensor, own_categories: Tensor) -> Scores:
         """Compare profiles ``(B, d)`` with all known codes, and the sessions' own ``(B, U)`` by path ``(B, U, K)``."""
         table = self.pyramid.target_table(level)
+        device = table.weight.device
         unit = functional.normalize(profile, dim=1)
         with torch.no_grad():
-            known = Products(unit, table.unit_vectors())
-            own = table(own_codes, own_categories[..., : len(table.n_ancestors)])
+            known = products(unit, table.unit_vectors())
+            own = table(own_codes.to(device), own_categories[..., : len(table.n_ancestors)].to(device))
             own_scores = (functional.normalize(own, dim=-1) @ unit.unsqueeze(-1)).squeeze(-1)
-        return Scores(known, own_scores, own_codes)
+        return Scores(known, own_scores.cpu(), own_codes)

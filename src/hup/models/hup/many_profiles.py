@@ -44,7 +44,7 @@ class ManyProfiles(AnswerInBatches):
             with torch.inference_mode():
                 made = self.pyramid(histories, pyramid_steps(histories, self.buckets))
             for level, profile in made.items():
-                found = profile.vector.numpy()
+                found = profile.vector.cpu().numpy()
                 vectors.setdefault(level, np.zeros((len(asked), found.shape[1]), dtype=np.float32))[place] = found
             if progress is not None:
                 progress(len(place))

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from hup.config import Section
+from hup.errors import HupError
 from hup.models.trained.next_code import (
     DRAWN,
     CodeTables,
@@ -70,12 +71,20 @@ class GRU4Rec(NextCodeRecommender):
         """Make the GRU of a level."""
         return GRULevel(n_known, self.config.network)
 
+    def check_divisible(self) -> None:
+        """Check that no target is compared with those of the batch's other sessions."""
+        if self.config.network.loss == "bpr_max":
+            raise HupError(
+                "gru4rec with network.loss=bpr_max compares the sessions of a batch with each other, so it does not "
+                "train on several processes. Train it on one, or with --set network.loss=cross_entropy."
+            )
+
     def loss(self, level: str, taught: Taught) -> Tensor:
         """Cross-entropy; or BPR-max over the targets of other sessions and, beside them, drawn codes."""
         network = self.config.network
         if network.loss == "cross_entropy" or not len(taught):
             return super().loss(level, taught)
         counts = torch.from_numpy(self.vocabulary.counts[level])
-        drawn = taught.drawn(draw_codes(counts, network.negatives or DRAWN, network.sample_alpha))
+        drawn = taught.drawn(self._drawn(draw_codes(counts, network.negatives or DRAWN, network.sample_alpha)))
         negatives = taught.of_other_histories() + drawn
         return bpr_max(taught.positive(), negatives, network.regularization, network.elu)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from hup.config import Section, TrainedConfig, Training
 from hup.nn.losses import cross_entropy
 from hup.nn.taught import Taught
+from hup.processes import drawn
 from hup.recommender.candidates import Scores
-from hup.recommender.known_scores import Products, below_all
+from hup.recommender.known_scores import below_all, products
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Level
@@ -64,6 +65,10 @@ class Steps:
     codes: Tensor
     lengths: Tensor
     runs: Runs
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor to a device."""
+        return type(self)(self.codes.to(device), self.lengths.to(device), self.runs.to(device))
 
     @property
     def ends(self) -> Tensor:
@@ -155,9 +160,9 @@ class NextCodeRecommender(TrainedRecommender):
         for level in self.levels:
             network = self._level(level)
             n_known = network.tables.n_known
-            steps = steps_of(histories, level, n_known)
+            steps = steps_of(histories, level, n_known).to(self.device)
             following = torch.cat([steps.codes[1:], steps.codes[:1]])
-            following[steps.ends] = targets.codes(level)
+            following[steps.ends] = targets.codes(level).to(self.device)
             none = level.pick(-1, self.vocabulary.no_category)
             counts = (following >= 0) & (following < n_known) & (following != none)
             at = counts.nonzero().squeeze(1)
@@ -170,14 +175,18 @@ class NextCodeRecommender(TrainedRecommender):
                 history[at],
                 at - steps.runs.offsets[history[at]],
             )
-            losses[level] = LevelLoss(self.loss(level, taught), len(at))
+            losses[level] = LevelLoss.of(self.loss(level, taught), len(at))
         return losses
 
     def loss(self, level: str, taught: Taught) -> Tensor:
         """Softmax cross-entropy, over drawn codes where there are many."""
         n_known = self.vocabulary.size(level)
         wanted = self.config.network.negatives or (DRAWN if n_known > self.whole_softmax else 0)
-        return cross_entropy(taught, torch.randint(n_known, (wanted,)) if wanted and len(taught) else None)
+        return cross_entropy(taught, self._drawn(torch.randint(n_known, (wanted,))) if wanted else None)
+
+    def _drawn(self, codes: Tensor) -> Tensor:
+        """Take codes that were drawn for a batch, the same for all processes."""
+        return drawn(codes).to(self.device)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare the vectors that are predicted."""
@@ -189,8 +198,8 @@ class NextCodeRecommender(TrainedRecommender):
         network = self._level(level)
         n_known = network.tables.n_known
         with torch.no_grad():
-            steps = steps_of(histories, level, n_known)
+            steps = steps_of(histories, level, n_known).to(self.device)
             hidden = network.hidden(steps, histories).index_select(0, steps.ends)
-            known = Products(hidden, network.tables.outputs.detach(), network.tables.bias.detach())
+            known = products(hidden, network.tables.outputs.detach(), network.tables.bias.detach())
         own = histories.own_unknown(level, n_known).codes
         return Scores(known, below_all(known, own), own)

@@ -13,12 +13,13 @@ from torch.nn import functional
 from hup.config import Section, TrainedConfig, Training
 from hup.data.dataset import Dataset
 from hup.models.skipgram import word2vec_vectors
+from hup.nn.devices import placed
 from hup.nn.losses import cosine_proximity
 from hup.nn.ragged import run_gru, segment_softmax, segment_sum
 from hup.nn.tables import VectorTable
 from hup.recommender.attention import AttentionColumn
 from hup.recommender.candidates import Scores
-from hup.recommender.known_scores import Products
+from hup.recommender.known_scores import products
 from hup.recommender.similar import Likeness, cosines
 from hup.sessions.batches import Histories, Targets
 from hup.sessions.levels import Buckets, Level, number_of_bucket, ranked_levels, whole_milliseconds
@@ -102,12 +103,14 @@ class RIBLevel(nn.Module):
         weights : Tensor
             ``(N,)``, attention on every event; those of a history sum to 1.
         """
+        dwell = number_of_bucket(whole_milliseconds(histories.dwell), buckets.dwell)
+        histories = histories.to(self.head.weight.device)
         parts = []
         for name, table in self.tables.items():
             assert isinstance(table, VectorTable)
             parts.append(table(histories.codes(name), histories.categories[:, : len(table.n_ancestors)]))
         parts.append(self.behavior(histories.behavior, histories.behavior.unsqueeze(-1)[..., :0]))
-        parts.append(self.dwell(torch.from_numpy(number_of_bucket(whole_milliseconds(histories.dwell), buckets.dwell))))
+        parts.append(self.dwell(placed(dwell, self.head.weight)))
         y = run_gru(self.gru, torch.cat(parts, dim=1), histories.offsets.diff())
         session = histories.session()
         weights = segment_softmax(self.attention(y).squeeze(1), session, len(histories))
@@ -193,13 +196,14 @@ class RIB(TrainedRecommender):
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Negative cosine between prediction and target, over the targets with a category."""
         losses: dict[str, LevelLoss] = {}
+        targets = targets.to(self.device)
         for level in self.levels:
             network = self._level(level)
             vector, _ = network(histories, self.buckets)
             ancestors = targets.categories[:, : len(network.target.n_ancestors)]
             wanted = targets.wanted(level, self.vocabulary.no_category)
             loss = cosine_proximity(vector, network.target(targets.codes(level), ancestors), wanted)
-            losses[level] = LevelLoss(loss, int(wanted.sum()))
+            losses[level] = LevelLoss.of(loss, int(wanted.sum()))
         return losses
 
     def watched(self) -> dict[str, WatchedTable]:
@@ -215,10 +219,11 @@ class RIB(TrainedRecommender):
         own = histories.own_unknown(level, table.n_known)
         with torch.no_grad():
             vector = functional.normalize(network(histories, self.buckets)[0], dim=1)
-            known = Products(vector, table.unit_vectors())
-            ancestors = histories.categories[own.events][..., : len(table.n_ancestors)]
-            own_scores = functional.normalize(table(own.codes, ancestors), dim=-1) @ vector.unsqueeze(-1)
-        return Scores(known, own_scores.squeeze(-1), own.codes)
+            known = products(vector, table.unit_vectors())
+            ancestors = histories.categories[own.events][..., : len(table.n_ancestors)].to(self.device)
+            own_vectors = table(own.codes.to(self.device), ancestors)
+            own_scores = functional.normalize(own_vectors, dim=-1) @ vector.unsqueeze(-1)
+        return Scores(known, own_scores.squeeze(-1).cpu(), own.codes)
 
     def likeness(self, level: Level, code: int) -> Likeness:
         """Compare the target vectors of a level."""

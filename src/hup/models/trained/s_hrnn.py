@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hup.config import Section
 from hup.data.dataset import Dataset
+from hup.errors import HupError
 from hup.models.trained.next_code import (
     CodeTables,
     LevelNetwork,
@@ -22,6 +23,7 @@ from hup.models.trained.next_code import (
     Steps,
     steps_of,
 )
+from hup.nn.devices import placed
 from hup.nn.losses import top1
 from hup.nn.ragged import run_gru
 from hup.nn.taught import Taught
@@ -70,7 +72,7 @@ class UserStates(nn.Module):
 
     def reserve(self, users: int) -> None:
         """Make place for users."""
-        self.final = torch.zeros(users, 2, self.size)
+        self.final = self.final.new_zeros(users, 2, self.size)
 
     def before(self, histories: Histories, cell: nn.GRUCell) -> Tensor:
         """State of each history's user before it, ``(B, H)``: the user GRU's step after the session before.
@@ -79,11 +81,13 @@ class UserStates(nn.Module):
         """
         if histories.user is None or not len(self.final):
             return self.final.new_zeros(len(histories), self.size)
-        known = (histories.user >= 0) & (histories.user < len(self.final))
-        pair = torch.where(known.view(-1, 1, 1), self.final[torch.where(known, histories.user, 0)], 0)
+        user = histories.user.to(self.final.device)
+        known = (user >= 0) & (user < len(self.final))
+        pair = torch.where(known.view(-1, 1, 1), self.final[torch.where(known, user, 0)], 0)
         if histories.index is not None and len(self._of_session):
-            inside = histories.index < len(self._of_session)
-            own = self._of_session[torch.where(inside, histories.index, 0)]
+            index, states = histories.index.to(self.final.device), self._of_session.to(self.final.device)
+            inside = index < len(states)
+            own = states[torch.where(inside, index, 0)]
             pair = torch.where(inside.view(-1, 1, 1), own, pair)
         earlier, last = pair.unbind(1)
         has_one = last.abs().sum(dim=1, keepdim=True) > 0
@@ -109,7 +113,7 @@ class UserStates(nn.Module):
         named = users >= 0
         if not named.any():
             return
-        self._of_session = torch.zeros(int(sessions[-1]) + 1, 2, self.size)
+        self._of_session = self.final.new_zeros(int(sessions[-1]) + 1, 2, self.size)
         self.final.zero_()
         order = np.flatnonzero(named)[np.argsort(users[named], kind="stable")]
         starts = np.searchsorted(users[order], users[order])
@@ -120,8 +124,8 @@ class UserStates(nn.Module):
             at = sessions[order[turn == number]]
             for start in range(0, len(at), SESSIONS_PER_BATCH):
                 chunk = at[start : start + SESSIONS_PER_BATCH]
-                codes = torch.from_numpy(dataset.user_codes[chunk])
-                self._of_session[torch.from_numpy(chunk)] = self.final[codes]
+                codes = placed(dataset.user_codes[chunk], self.final)
+                self._of_session[placed(chunk, self.final)] = self.final[codes]
                 self.final[codes] = after(histories_and_targets(dataset, chunk)[0])
 
 
@@ -189,7 +193,7 @@ class SHRNNLevel(LevelNetwork):
         """Work the users' states out anew from these training sessions; of a user the newest ``most`` ones."""
 
         def after(histories: Histories) -> Tensor:
-            steps = steps_of(histories, level, self.tables.n_known)
+            steps = steps_of(histories, level, self.tables.n_known).to(self.states.final.device)
             _, user, last = self.walk(steps, self.states.before(histories, self.user))
             return torch.stack([user, last], dim=1)
 
@@ -234,6 +238,14 @@ class SHRNN(NextCodeRecommender):
     def level_network(self, n_known: int) -> SHRNNLevel:
         """Make the GRUs of a level."""
         return SHRNNLevel(n_known, self.config.network)
+
+    def check_divisible(self) -> None:
+        """Check that no target is compared with those of the batch's other sessions."""
+        if self.config.network.loss == "top1":
+            raise HupError(
+                "s-hrnn with network.loss=top1 compares the sessions of a batch with each other, so it does not train "
+                "on several processes. Train it on one, or with --set network.loss=cross_entropy."
+            )
 
     def loss(self, level: str, taught: Taught) -> Tensor:
         """TOP1, or cross-entropy."""

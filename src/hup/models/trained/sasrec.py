@@ -77,15 +77,15 @@ class SASRecLevel(LevelNetwork):
     def hidden(self, steps: Steps, histories: Histories) -> Tensor:
         """Hidden state at every step, ``(S, hidden)``, of what its piece holds up to it."""
         lengths = pieces(steps.lengths, self.max_length)
-        piece = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-        place = torch.arange(len(piece)) - (lengths.cumsum(0) - lengths)[piece]
+        piece = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+        place = torch.arange(len(piece), device=piece.device) - (lengths.cumsum(0) - lengths)[piece]
         x = self.tables.inputs(steps.codes) * self.tables.inputs.embedding_dim**0.5 + self.positions(place)
         # Padding stands behind the steps, where no step looks.
         longest = int(lengths.max())
         at = piece * longest + place
         padded = x.new_zeros(len(lengths) * longest, x.shape[1]).index_copy(0, at, self.dropout(x))
         padded = padded.view(len(lengths), longest, -1)
-        causal = nn.Transformer.generate_square_subsequent_mask(longest)
+        causal = nn.Transformer.generate_square_subsequent_mask(longest, device=x.device)
         for block in self.blocks:
             padded = block(padded, src_mask=causal, is_causal=True)
         hidden: Tensor = self.norm(padded.flatten(0, 1).index_select(0, at))

@@ -52,7 +52,7 @@ class TimeLSTMLevel(LevelNetwork):
         seconds = steps.runs.interval
         scaled = torch.log1p(torch.nan_to_num(seconds).clamp(min=0)) / INTERVAL_SCALE
         interval = torch.where(seconds.isnan(), self.unknown_interval, scaled)
-        is_end = torch.zeros(len(seconds), dtype=torch.bool)
+        is_end = torch.zeros(len(seconds), dtype=torch.bool, device=seconds.device)
         is_end[steps.ends] = True
         shown = torch.where(is_end, interval, self.unknown_interval)
         hidden: Tensor = self.layer(self.dropout(self.tables.inputs(steps.codes)), interval, shown, steps.lengths)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hup.nn.devices import whole_precision
 from hup.nn.kernels.reference import hard_sigmoid
 
 
@@ -141,7 +142,10 @@ def behavior_lstm(
 ) -> tuple[Tensor, Tensor]:
     """Run the recurrence over packed steps: the fast twin of :func:`hup.nn.kernels.reference.behavior_lstm`."""
     rows = batch_sizes[0] if batch_sizes else 0
-    outputs: tuple[Tensor, Tensor] = _BehaviorLSTM.apply(  # type: ignore[no-untyped-call]
-        gates, scale, weight_hidden, hidden[:rows], cell[:rows], batch_sizes, commit, hard
-    )
+    # A state that is carried over hundreds of steps is not to be rounded at each.
+    parts = (gates, scale, weight_hidden, hidden[:rows], cell[:rows])
+    with whole_precision(gates.device):
+        outputs: tuple[Tensor, Tensor] = _BehaviorLSTM.apply(  # type: ignore[no-untyped-call]
+            *(None if part is None else part.to(weight_hidden.dtype) for part in parts), batch_sizes, commit, hard
+        )
     return outputs

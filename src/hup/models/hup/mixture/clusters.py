@@ -25,7 +25,7 @@ def clustered(vectors: Tensor, n: int) -> tuple[Tensor, Tensor]:
     centers, cluster : Tensor
         ``(n, d)``, of length 1, and ``(N,)`` int64.
     """
-    centers = vectors[torch.linspace(0, len(vectors) - 1, n).long()]
+    centers = vectors[torch.linspace(0, len(vectors) - 1, n).long().to(vectors.device)]
     for _ in range(_ROUNDS):
         sums = torch.zeros_like(centers).index_add_(0, nearest(vectors, centers), vectors)
         there = sums.any(dim=1, keepdim=True)

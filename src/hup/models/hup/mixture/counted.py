@@ -10,6 +10,7 @@ from torch import Tensor
 from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnCoVisits, OwnRuns
+from hup.nn.devices import placed
 from hup.nn.mixture import popularity_mass
 from hup.sessions.levels import Level
 
@@ -39,7 +40,7 @@ def counted_probabilities(level: Level, answer: Answer, current: Tensor, own: Ow
     current = current if not level.is_category else torch.full_like(current, -1)
     known = _popular(answer.counts.popularity, current, None if own is None else own.runs) * weights[:, 2:3]
     known = known + weights[:, 1:2] * _remembered(answer, None if own is None else own.co_visits)
-    query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
+    query, code = placed(visits.query, known), placed(visits.code, known)
     inside = (code >= 0) & (code < known.shape[1])
     repeated = answer.mixed.repeat.detach() * weights[:, 0].index_select(0, query)
     return known.index_put((query[inside], code[inside]), repeated[inside], accumulate=True)
@@ -50,9 +51,7 @@ def _popular(counts: Tensor, current: Tensor, own: OwnRuns | None) -> Tensor:
     mass = popularity_mass(counts).repeat(len(current), 1)
     if own is not None:
         session, code, left = own.of_sessions()
-        mass[torch.from_numpy(session), torch.from_numpy(code)] = popularity_mass(
-            torch.from_numpy(left.astype(np.float32))
-        )
+        mass[placed(session, mass), placed(code, mass)] = popularity_mass(placed(left.astype(np.float32), mass))
     row = ((current >= 0) & (current < len(counts))).nonzero().squeeze(1)
     mass[row, current[row]] = 0
     shares: Tensor = mass / mass.sum(dim=1, keepdim=True).clamp(min=1e-30)
@@ -63,7 +62,7 @@ def _remembered(answer: Answer, own: OwnCoVisits | None) -> Tensor:
     """Shares of the memory, ``(Q, n)``."""
     counted, visits, n_queries = answer.counts.co_visits, answer.visits, len(answer.mixed.weights)
     out = np.zeros((n_queries, counted.size), dtype=np.float32)
-    attention = answer.mixed.memory.detach().numpy()
+    attention = answer.mixed.memory.detach().cpu().numpy()
     for relation in range(len(RELATIONS)):
         there = answer.support[:, relation] > 0
         weight = (attention[there, relation] / answer.support[there, relation]).astype(np.float32)
@@ -74,4 +73,4 @@ def _remembered(answer: Answer, own: OwnCoVisits | None) -> Tensor:
             place, second, share = own.of_rows(relation, query, code)
             put_in = np.minimum(share, counted.of_relation(relation, code[place], second))
             np.add.at(out, (query[place], second), -weight[place] * put_in.astype(np.float32))
-    return torch.from_numpy(np.maximum(out, 0))
+    return placed(np.maximum(out, 0), answer.mixed.memory)

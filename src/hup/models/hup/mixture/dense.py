@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hup import processes
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnRuns
+from hup.nn.devices import placed
 from hup.nn.mixture import log_popularity
 from hup.sessions.levels import Level
 
@@ -62,8 +64,8 @@ def dense_log_likelihood(
     def block(rows: slice, profile: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
         logits = torch.addmm(bias, profile, vectors.t())
         logits = logits + _change(own, session[rows], counts, codes, logits.shape)
-        row, column = _columns(torch.arange(len(logits)), current[rows], codes, len(counts))
-        logits = logits.index_put((row, column), logits.new_tensor(-torch.inf))
+        row, column = _columns(torch.arange(len(logits), device=logits.device), current[rows], codes, len(counts))
+        logits = logits.index_put((row, column), logits.new_full((), -torch.inf))
         place = target[rows] if codes is None else torch.searchsorted(codes, target[rows])
         return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
 
@@ -79,16 +81,16 @@ def dense_log_likelihood(
 def own_change(own: OwnRuns, session: np.ndarray, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Change of the bias by what sessions have put into popularity: query, code and change, ``(N,)`` each."""
     query, code, left = own.of_queries(session)
-    codes = torch.from_numpy(code)
-    change = log_popularity(torch.from_numpy(left.astype(np.float32))) - log_popularity(counts.index_select(0, codes))
-    return torch.from_numpy(query), codes, change
+    codes = placed(code, counts)
+    change = log_popularity(placed(left.astype(np.float32), counts)) - log_popularity(counts.index_select(0, codes))
+    return placed(query, counts), codes, change
 
 
 def _change(own: OwnRuns, session: np.ndarray, counts: Tensor, codes: Tensor | None, shape: torch.Size) -> Tensor:
     query, code, change = own_change(own, session, counts)
-    rows = torch.arange(len(query))
+    rows = torch.arange(len(query), device=query.device)
     at, column = _columns(rows, code, codes, len(counts))
-    return torch.zeros(shape).index_put((query[at], column), change[at])
+    return change.new_zeros(shape).index_put((query[at], column), change[at])
 
 
 def _columns(rows: Tensor, code: Tensor, codes: Tensor | None, n_known: int) -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ def drawn(counts: Tensor, most: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
         ``(m,)``, logarithm of the probability that each is drawn.
     """
     share = torch.softmax(log_popularity(counts), dim=0)
-    some = torch.multinomial(share, most, replacement=True)
-    codes = torch.unique(torch.cat([some, wanted]))
+    some = processes.drawn(torch.multinomial(share, most, replacement=True))
+    codes = torch.unique(torch.cat([some, processes.gathered(wanted)]))
     inclusion = -torch.expm1(most * torch.log1p(-share[codes].clamp(max=1 - 1e-6)))
     return codes, torch.log(inclusion.clamp(min=1e-12))

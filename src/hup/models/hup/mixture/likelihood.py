@@ -16,11 +16,12 @@ from hup.models.hup.mixture.dense import dense_log_likelihood
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnCounts, OwnRuns
 from hup.models.hup.mixture.visits import RunTable, joined, last_events, last_runs, run_table, spread
+from hup.nn.devices import placed
 from hup.nn.mixture import popularity_mass
 from hup.nn.ragged import segment_sum
 from hup.sessions.batches import Histories, Targets, forget_items
 from hup.sessions.levels import ITEM, MICRO, Buckets, Level, pyramid_steps
-from hup.training.trained import LevelLoss
+from hup.training.trained import LevelLoss, Mean
 
 _LEAST = 1e-12  # likelihood of what no part of the mixture knows; such a target does not count
 
@@ -39,31 +40,32 @@ def mixture_losses(
     wide = network.with_earlier(table, histories)
     wide_queries = np.flatnonzero(wide.is_now)[queries]
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-    is_last = torch.from_numpy(np.isin(queries, last_runs(table)))
+    at_end = np.isin(queries, last_runs(table))
+    is_last = placed(at_end, network.weights)
     profiles = _profiles(network, config, buckets, histories, last_events(table)[queries])
     losses: dict[Level, LevelLoss] = {}
     for level in network.ranked:
         own = OwnCounts.of(
-            network.co_visits[level], network.mixture(level).counts.numpy(), whole.codes(level), whole.offsets
+            network.co_visits[level], network.mixture(level).counts.cpu().numpy(), whole.codes(level), whole.offsets
         )
         asked = Followed.of(table, whole, level).at(queries)
         answer = network.answer(level, wide, network.visits(wide, level, wide_queries), own.co_visits)
         named, unseen = mixture_likelihood(network, level, answer, asked, own)
         likelihood = named + unseen
         counts = likelihood > 0
-        value = _mean_loss(torch.log(likelihood.clamp(min=_LEAST)), counts, is_last, config.loss.prefixes)
+        means: tuple[Mean, ...] = _means(torch.log(likelihood.clamp(min=_LEAST)), counts, is_last, config.loss.prefixes)
         if profiles is not None:
             logarithm, known = profile_likelihood(
                 network, level, profiles[level], asked, own.runs, config.mixture.negatives
             )
-            value = value + _mean_loss(logarithm, known, is_last, config.loss.prefixes)
-        losses[level] = LevelLoss(value, int((counts & is_last).sum()))
+            means += _means(logarithm, known, is_last, config.loss.prefixes)
+        losses[level] = LevelLoss(means)
         if level == ITEM and profiles is not None and config.loss.lambda_micro:
-            ends = asked.at(np.flatnonzero(is_last.numpy()))
+            ends = asked.at(np.flatnonzero(at_end))
             logarithm, known = profile_likelihood(
                 network, ITEM, profiles[MICRO][is_last], ends, own.runs, config.mixture.negatives
             )
-            losses[MICRO] = LevelLoss(-_mean(logarithm, known), int(known.sum()))
+            losses[MICRO] = LevelLoss((_mean(logarithm, known, 1.0),))
     return losses
 
 
@@ -80,10 +82,9 @@ def _profiles(
     return {level: profile.vector for level, profile in profiles.items()}
 
 
-def _mean_loss(logarithm: Tensor, counted: Tensor, is_last: Tensor, prefixes: float) -> Tensor:
-    """Negative log-likelihood: a share over all runs that count, the rest over sessions' ends."""
-    ends = _mean(logarithm, counted & is_last)
-    return -(1 - prefixes) * ends - prefixes * _mean(logarithm, counted)
+def _means(logarithm: Tensor, counted: Tensor, is_last: Tensor, prefixes: float) -> tuple[Mean, Mean]:
+    """Negative log-likelihood: over sessions' ends and, for a share, over all runs that count."""
+    return _mean(logarithm, counted & is_last, 1 - prefixes), _mean(logarithm, counted, prefixes)
 
 
 @dataclass(frozen=True)
@@ -139,18 +140,20 @@ def mixture_likelihood(
         ``(Q,)``, where neither the session nor another one has been on it: of something unseen; else 0.
     """
     visits, mixed, n_queries = answer.visits, answer.mixed, len(asked.code)
-    query, wanted = torch.from_numpy(visits.query), asked.code[visits.query]
-    hits = torch.from_numpy(visits.code == wanted)
+    query, wanted = placed(visits.query, network.weights), asked.code[visits.query]
+    hits = placed(visits.code == wanted, network.weights)
     repeat = segment_sum(mixed.repeat * hits, query, n_queries)
     counted = network.co_visits[level].looked_up(visits.code, wanted)
     counted = counted - own.co_visits.of_pairs(asked.session[visits.query], visits.code, wanted)
     share = np.divide(np.maximum(counted, 0), answer.support, out=np.zeros_like(counted), where=answer.support > 0)
-    memory = segment_sum((mixed.memory * torch.from_numpy(share.astype(np.float32))).sum(dim=1), query, n_queries)
+    memory = segment_sum(
+        (mixed.memory * placed(share.astype(np.float32), network.weights)).sum(dim=1), query, n_queries
+    )
     left = own.runs.left(asked.session, asked.code)
-    explore = torch.from_numpy(popular_share(own.runs, asked, left).astype(np.float32))
+    explore = placed(popular_share(own.runs, asked, left).astype(np.float32), network.weights)
     parts = torch.stack([repeat, memory, explore], dim=1)
     met = segment_sum(hits.float(), query, n_queries) > 0
-    unseen = mixed.weights[:, 3] * (torch.from_numpy((left <= 0) & (asked.code >= 0)) & ~met)
+    unseen = mixed.weights[:, 3] * (placed((left <= 0) & (asked.code >= 0), network.weights) & ~met)
     return (mixed.weights[:, :3] * parts).sum(dim=1), unseen
 
 
@@ -190,12 +193,13 @@ def profile_likelihood(
     known : Tensor
         ``(Q,)`` bool, whether other sessions have been on the target; else its logarithm says nothing.
     """
-    known = torch.from_numpy(own.left(asked.session, asked.code) > 0)
-    target = torch.where(known, torch.from_numpy(asked.code), 0)
-    current = torch.where(known, torch.from_numpy(asked.current), -1)
+    known = placed(own.left(asked.session, asked.code) > 0, profile)
+    target = torch.where(known, placed(asked.code, profile), 0)
+    current = torch.where(known, placed(asked.current, profile), -1)
     logarithm = dense_log_likelihood(network, level, profile, target, current, asked.session, own, negatives)
     return torch.where(known, logarithm, 0), known
 
 
-def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    return (values * counted).sum() / counted.sum().clamp(min=1)
+def _mean(logarithm: Tensor, counted: Tensor, weight: float) -> Mean:
+    count = int(counted.sum())
+    return Mean(-(logarithm * counted).sum() / max(count, 1), count, weight)

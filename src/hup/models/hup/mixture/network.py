@@ -19,6 +19,7 @@ from hup.models.hup.mixture.reranking import SIGNALS
 from hup.models.hup.mixture.similar import SimilarProfiles
 from hup.models.hup.mixture.visit_signals import visit_sizes
 from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visits_of
+from hup.nn.devices import placed
 from hup.nn.mixture import Look, Mixture
 from hup.nn.pyramid import Pyramid
 from hup.nn.reranker import Reranker
@@ -174,11 +175,11 @@ class MixtureNetwork(nn.Module):
             support = support - own.of_totals(table.session[visits.run], visits.code)
         support = np.where(support < 1e-5, 0, support)
         look = Look(
-            query=torch.from_numpy(visits.query),
-            signals=torch.from_numpy(visits.signals),
-            context=torch.from_numpy(visits.context),
-            may_repeat=torch.from_numpy(level.is_category | ~visits.is_current),
-            support=torch.from_numpy(support.astype(np.float32)),
+            query=placed(visits.query, self.weights),
+            signals=placed(visits.signals, self.weights),
+            context=placed(visits.context, self.weights),
+            may_repeat=placed(level.is_category | ~visits.is_current, self.weights),
+            support=placed(support.astype(np.float32), self.weights),
         )
         mixed = self.mixture(level)(look)
         return Answer(counts, visits, mixed, support, table.parents(level)[visits.run], table.categories[visits.run])

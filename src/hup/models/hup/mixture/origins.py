@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.probabilities import Probabilities
+from hup.nn.devices import placed
 from hup.nn.mixture import popularity_mass
 from hup.sessions.levels import Level
 
@@ -26,6 +27,7 @@ def origin_shares(asked: Probabilities, level: str, row: Tensor, code: Tensor) -
         ``(M,)`` int64: of which session, and which code of the level.
     """
     of_level = Level(level)
+    row, code = row.to(asked.network.weights.device), code.to(asked.network.weights.device)
     with torch.inference_mode():
         counted, plain = asked.counted(of_level), asked.mixed(of_level)
         inside = code < counted.known.shape[1]
@@ -50,7 +52,7 @@ def origin_shares(asked: Probabilities, level: str, row: Tensor, code: Tensor) -
         repeat, memory = rest * repeat, rest * memory
         told = repeat + memory + profile
         total = torch.maximum(rest * base + profile, told).clamp(min=1e-30)
-        shares = torch.stack([repeat, memory, total - told, profile], dim=1) / total.unsqueeze(1)
+        shares = (torch.stack([repeat, memory, total - told, profile], dim=1) / total.unsqueeze(1)).cpu()
     return shares
 
 
@@ -67,7 +69,7 @@ def _column_of(counted: Distribution, own: Tensor, n_rows: int) -> Tensor:
     """Count the places of each row from 0, ``(M,)``."""
     counts = torch.bincount(counted.query, minlength=n_rows)
     first = counts.cumsum(0) - counts
-    return _taken(torch.arange(len(counted.query)) - first.index_select(0, counted.query), own)
+    return _taken(torch.arange(len(counted.query), device=first.device) - first.index_select(0, counted.query), own)
 
 
 def _taken(values: Tensor, place: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ def _taken(values: Tensor, place: Tensor) -> Tensor:
 def _repeated(asked: Probabilities, level: Level, row: Tensor, code: Tensor) -> Tensor:
     """Sum what each session's visits to a code bring to it, ``(M,)``."""
     answer = asked.answers[level]
-    visited, query = torch.from_numpy(answer.visits.code), torch.from_numpy(answer.visits.query)
+    visited, query = placed(answer.visits.code, row), placed(answer.visits.query, row)
     repeat = answer.mixed.repeat * answer.mixed.weights[:, 0].index_select(0, query)
     width = 2 + int(max(visited.max(), code.max() if len(code) else 0))  # codes begin at -1, which is never an answer
     keys, order = (query * width + visited + 1).sort()  # a session has one visit to each code

@@ -128,7 +128,7 @@ class MixtureOutput:
             if network.has_profile:
                 made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
                 profiles = {level: made[level].vector for level in network.ranked}
-        return Probabilities(network, answers, profiles, histories.current(ITEM))
+        return Probabilities(network, answers, profiles, histories.current(ITEM).to(network.weights.device))
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
         """Keep the profiles of training sessions, learn the order of candidates, and choose how much all of it weighs.
@@ -228,7 +228,9 @@ def _keeps_profiles(config: Config) -> bool:
 
 def _padded(histories: Histories, level: str, final: Distribution) -> Scores:
     """Put probabilities into the form that every model gives."""
-    known, session, code, probability = final.known, final.query, final.code, final.probability
+    known, session, code, probability = (
+        part.cpu() for part in (final.known, final.query, final.code, final.probability)
+    )
     own = histories.own_unknown(level, known.shape[1]).codes
     values = known.new_full(own.shape, _LEAST)
     if len(code):

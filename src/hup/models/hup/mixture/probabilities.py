@@ -15,6 +15,7 @@ from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.reranking import Candidates
+from hup.nn.devices import placed
 from hup.nn.mixture import log_popularity
 from hup.nn.pooling import Pool
 from hup.sessions.levels import ITEM, Level
@@ -102,10 +103,10 @@ class Probabilities:
         answer = self.answers[level]
         visits, mixed = answer.visits, answer.mixed
         known = counted_probabilities(level, answer, self.current)
-        query, code = torch.from_numpy(visits.query), torch.from_numpy(visits.code)
+        query, code = placed(visits.query, known), placed(visits.code, known)
         outside = code >= known.shape[1]
         repeated = mixed.repeat * mixed.weights[:, 0].index_select(0, query)
-        parent = torch.from_numpy(answer.parent)[outside]
+        parent = placed(answer.parent, known)[outside]
         return Distribution(known, query[outside], code[outside], repeated[outside], parent)
 
     def pool(self, level: Level) -> Pool:
@@ -119,8 +120,8 @@ class Probabilities:
     def _pooled(self, level: Level) -> Pool:
         counted = self.counted(level)
         answer, profile, table = self.answers[level], self.profiles[level], self.network.pyramid.target_table(level)
-        outside = torch.from_numpy(answer.visits.code) >= counted.known.shape[1]
-        path = torch.from_numpy(answer.path)[outside, : len(table.n_ancestors)]
+        outside = placed(answer.visits.code, profile) >= counted.known.shape[1]
+        path = placed(answer.path, profile)[outside, : len(table.n_ancestors)]
         own = profile.index_select(0, counted.query) * table(counted.code, path)
         bias = log_popularity(self.network.mixture(level).counts).repeat(len(profile), 1)
         if not level.is_category:
@@ -133,11 +134,11 @@ class Probabilities:
             more = values.new_full((len(values), n_own), fill)
             return torch.cat([values, more.index_put(place, others)], dim=1)
 
-        nobody = log_popularity(torch.zeros(len(counted.query)))
+        nobody = log_popularity(profile.new_zeros(len(counted.query)))
         similar = None
         if level == ITEM and self.network.similar is not None:
             followed = self.network.similar.followed(profile, self.current, bias.shape[1])
-            similar = beside(followed, torch.zeros(len(counted.query)), 0)
+            similar = beside(followed, profile.new_zeros(len(counted.query)), 0)
         return Pool.of(
             beside(counted.known, counted.probability, 0),
             beside(profile @ table.vectors().t(), own.sum(dim=1), 0),
@@ -156,4 +157,4 @@ def _once(made: dict[Level, Made], level: Level, make: Callable[[Level], Made]) 
 def own_column(query: Tensor, n_queries: int) -> Tensor:
     """Count what each session has beyond the vocabulary from 0, ``(U,)``; queries stand one after the other."""
     counts = torch.bincount(query, minlength=n_queries)
-    return torch.arange(len(query)) - (counts.cumsum(0) - counts).index_select(0, query)
+    return torch.arange(len(query), device=query.device) - (counts.cumsum(0) - counts).index_select(0, query)

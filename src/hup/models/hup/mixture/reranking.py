@@ -17,6 +17,7 @@ from torch import Tensor
 from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
+from hup.nn.devices import placed
 from hup.nn.mixture import log_popularity
 from hup.nn.reranker import Reranker
 
@@ -71,15 +72,15 @@ class Candidates:
             How many, M; fewer where the vocabulary is smaller.
         """
         row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
-        others = known.index_put((row, current[row]), known.new_tensor(0))
+        others = known.index_put((row, current[row]), known.new_zeros(()))
         probability, code = others.topk(min(most, others.shape[1]), dim=1)
         visit = _visits_on(answer, code)
-        context = torch.from_numpy(answer.visits.context).unsqueeze(1).expand(-1, code.shape[1], -1)
+        context = placed(answer.visits.context, known).unsqueeze(1).expand(-1, code.shape[1], -1)
         columns = [
             probability.clamp(min=LEAST_PROBABILITY).log(),
             log_popularity(answer.counts.popularity)[code],
             *_of_repeat(answer, visit),
-            *_of_neighbors(answer, code.numpy()),
+            *(placed(column, known) for column in _of_neighbors(answer, code.cpu().numpy())),
             *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
         ]
         signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
@@ -113,8 +114,8 @@ def _visits_on(answer: Answer, code: Tensor) -> Tensor:
     """Find the visit of each candidate, ``(Q, M)``; -1 where the session has not been on it."""
     visits, size = answer.visits, answer.counts.co_visits.size
     inside = np.flatnonzero((visits.code >= 0) & (visits.code < size))
-    place = torch.from_numpy(visits.query[inside]), torch.from_numpy(visits.code[inside])
-    visit = torch.full((len(code), size), -1).index_put(place, torch.from_numpy(inside))
+    place = placed(visits.query[inside], code), placed(visits.code[inside], code)
+    visit = code.new_full((len(code), size), -1).index_put(place, placed(inside, code))
     return visit.gather(1, code)
 
 
@@ -126,11 +127,11 @@ def _of_repeat(answer: Answer, visit: Tensor) -> tuple[Tensor, Tensor]:
 
 def _of_visits(answer: Answer, visit: Tensor) -> Tensor:
     """Signals of the visits that candidates are, ``(Q, M, F)``; 0 where they are none."""
-    signals = torch.from_numpy(answer.visits.signals)[visit.clamp(min=0)]
+    signals = placed(answer.visits.signals, visit)[visit.clamp(min=0)]
     return signals * (visit >= 0).unsqueeze(2)
 
 
-def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[Tensor]:
+def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[NDArray[np.float32]]:
     """Shares near the visits, weighed in several ways; counts near the current visit, and how much is known of it."""
     shares = NeighborShares.of(answer.counts.co_visits, answer.visits, LATEST)
     query, flat = np.repeat(np.arange(len(code)), code.shape[1]), code.ravel()
@@ -144,4 +145,4 @@ def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[Tensor]:
     near = [of_all["current", relation] for relation in RELATIONS]
     columns += [np.log1p(share * support) for share, support in zip(near, supports, strict=True)]
     columns += [np.log1p(np.broadcast_to(support, code.shape)) for support in supports]
-    return [torch.from_numpy(column.astype(np.float32)) for column in columns]
+    return [column.astype(np.float32) for column in columns]

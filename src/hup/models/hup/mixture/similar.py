@@ -22,6 +22,7 @@ from torch.nn import functional
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.clusters import clustered
 from hup.models.hup.mixture.visits import last_events, run_table, spread
+from hup.nn.devices import placed
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.levels import ITEM
 from hup.sessions.runs import training_runs
@@ -138,7 +139,7 @@ class SimilarProfiles(nn.Module):
         for start in range(0, len(kept.sessions), _SESSIONS_AT_ONCE):
             histories, _ = histories_and_targets(dataset, kept.sessions[start : start + _SESSIONS_AT_ONCE])
             made.append(functional.normalize(profiles(histories, _events_kept(histories, n_behaviors, most_prefixes))))
-        self.cluster(torch.cat(made)[torch.from_numpy(kept.order)])
+        self.cluster(torch.cat(made)[placed(kept.order, self.kept)])
 
     def cluster(self, profiles: Tensor) -> None:
         """Keep profiles ``(N, d)`` of length 1, which stand as ``following`` does."""
@@ -171,7 +172,8 @@ class SimilarProfiles(nn.Module):
         out = profiles.new_zeros(len(profiles), size)
         cells = out.view(-1)
         near = self._near(profiles)
-        query, order = torch.arange(len(near)).repeat_interleave(near.shape[1]), near.flatten().argsort(stable=True)
+        query = torch.arange(len(near), device=near.device).repeat_interleave(near.shape[1])
+        order = near.flatten().argsort(stable=True)
         asked = torch.bincount(near.flatten(), minlength=len(self.centers)).tolist()
         for (low, high), queries in zip(pairwise(self.bounds.tolist()), query[order].split(asked), strict=True):
             if low < high and len(queries):

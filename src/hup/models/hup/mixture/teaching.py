@@ -26,6 +26,7 @@ from hup.models.hup.mixture.likelihood import Followed
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.reranking import Candidates
 from hup.models.hup.mixture.visits import joined, last_runs, run_table, spread
+from hup.nn.devices import placed
 from hup.nn.reranker import Reranker
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.levels import ITEM, ragged_arange
@@ -80,15 +81,16 @@ def teach(network: MixtureNetwork, reranker: Reranker, dataset: Dataset, config:
     reranker.rounds.data += 1
     if not len(left_out) or len(left_out) == len(train):
         return
-    counts = _counts_without(dataset, left_out, config, len(network.mixture(ITEM).counts))
+    counts = _counts_without(dataset, left_out, config, network.mixture(ITEM).counts)
     lessons = [lesson for lesson in _lessons(network, counts, dataset, train[left_out], config) if len(lesson.column)]
     if lessons:
         _learn(reranker, lessons, config.loss.prefixes, config.training.seed + int(reranker.rounds))
 
 
-def _counts_without(dataset: Dataset, left_out: Ints, config: Config, size: int) -> Counts:
+def _counts_without(dataset: Dataset, left_out: Ints, config: Config, all_counts: Tensor) -> Counts:
     """Count items as for the mixture, but without some of the training sessions."""
     items, offsets = training_runs(dataset, ITEM)
+    size = len(all_counts)
     kept = np.setdiff1d(np.arange(len(offsets) - 1), left_out)
     lengths = np.diff(offsets)[kept]
     codes, bounds = items[ragged_arange(offsets[kept], lengths)], np.concatenate([[0], np.cumsum(lengths)])
@@ -96,7 +98,7 @@ def _counts_without(dataset: Dataset, left_out: Ints, config: Config, size: int)
         codes, bounds, size, window=config.mixture.window, neighbors=config.mixture.neighbors, with_itself=False
     )
     runs = np.bincount(codes[(codes >= 0) & (codes < size)], minlength=size)
-    return Counts(co_visits, torch.from_numpy(runs.astype(np.float32)))
+    return Counts(co_visits, placed(runs.astype(np.float32), all_counts))
 
 
 def _lessons(
@@ -115,12 +117,12 @@ def _lessons(
         with torch.inference_mode():
             visits = network.visits(wide, ITEM, np.flatnonzero(wide.is_now)[queries])
             answer = network.answer(ITEM, wide, visits, counts=counts)
-            current = torch.from_numpy(asked.current)
+            current = placed(asked.current, network.weights)
             known = counted_probabilities(ITEM, answer, current)
             candidates = Candidates.of(answer, known, current, config.mixture.reranked)
-        hit = candidates.code == torch.from_numpy(asked.code).unsqueeze(1)
+        hit = candidates.code == placed(asked.code, network.weights).unsqueeze(1)
         there = hit.any(dim=1)
-        is_end = torch.from_numpy(np.isin(queries, last_runs(table)))
+        is_end = placed(np.isin(queries, last_runs(table)), network.weights)
         yield Lesson(candidates.of_queries(there), hit[there].long().argmax(dim=1), is_end[there])
 
 
@@ -138,7 +140,7 @@ def _learn(reranker: Reranker, lessons: list[Lesson], prefixes: float, seed: int
     optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY, fused=True)
     generator, step = torch.Generator().manual_seed(seed), 0
     for _ in range(_PASSES):
-        for rows in torch.randperm(len(column), generator=generator).split(_BATCH):
+        for rows in torch.randperm(len(column), generator=generator).to(column.device).split(_BATCH):
             optimizer.zero_grad()
             loss = functional.cross_entropy(
                 candidates.of_queries(rows).logits(student, 1.0), column[rows], reduction="none"

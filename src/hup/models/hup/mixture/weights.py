@@ -71,7 +71,7 @@ def tune_weights(
         for some in blocks:
             histories, targets = histories_and_targets(dataset, some)
             with torch.inference_mode():
-                parts.append(count(ask(histories), targets))
+                parts.append(count(ask(histories), targets.to(network.weights.device)))
         total: NDArray[np.float64] = np.sum(parts, axis=0)
         return total
 
@@ -99,14 +99,14 @@ def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
     ranked = network.ranked
     sums = np.zeros((len(ranked), len(DENSE), len(SIMILAR), len(STRENGTHS)))
     dense, similar = torch.meshgrid(torch.tensor(DENSE), torch.tensor(SIMILAR), indexing="ij")
-    weights = torch.stack([(1 - dense - similar).clamp(min=0), dense, similar]).flatten(1)
+    weights = torch.stack([(1 - dense - similar).clamp(min=0), dense, similar]).flatten(1).to(network.weights.device)
     impossible = (dense + similar > 1 + 1e-6).numpy()
     for place, level in enumerate(ranked):
         pool, (column, there) = asked.pool(level), _columns(targets, level, asked.counted(level))
         for number, strength in enumerate(STRENGTHS):
             of_target, of_all = pool.sums(strength, column)
             said = (of_target @ weights) / (of_all @ weights).clamp(min=1e-30)
-            logarithms = torch.log(said.clamp(min=_LEAST))[there].double().sum(dim=0).view(dense.shape).numpy()
+            logarithms = torch.log(said.clamp(min=_LEAST))[there].double().sum(dim=0).view(dense.shape).cpu().numpy()
             sums[place, :, :, number] = np.where(impossible, -np.inf, logarithms)
         if level != ITEM or network.similar is None:
             sums[place, :, 1:] = -np.inf
@@ -123,7 +123,7 @@ def _of_rerankings(asked: Probabilities, targets: Targets) -> NDArray[np.float64
         torch.log_softmax(candidates.logits(reranker, strength)[query], dim=1).gather(1, column.unsqueeze(1)).sum()
         for strength in RERANKINGS
     ]
-    return torch.stack(sums).double().numpy()
+    return torch.stack(sums).double().cpu().numpy()
 
 
 def _of_trusts(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
