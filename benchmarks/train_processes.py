@@ -1,8 +1,8 @@
-"""Events per second of training in one process of several threads, and in as many processes of one thread each.
+"""Events per second of training in one process of one and of several threads, and in as many processes of one thread.
 
     python benchmarks/train_processes.py --sessions 2000 --items 5000 --levels 3
 
-Both train on the same simulated shop, with the same batches, by the command line, in turns. The figure is of the
+All train on the same simulated shop, with the same batches, by the command line, in turns. The figure is of the
 epochs' training alone, without validation and checkpoints: of the fastest epoch of all turns, as other work on the
 machine can only slow one down.
 """
@@ -64,16 +64,18 @@ def main() -> None:
         events = int(dataset.offsets[train.stop] - dataset.offsets[train.start])
         print(f"{len(train):,} training sessions, {events:,} events, {dataset.n_train_items:,} items")
         for preset in arguments.presets:
-            by_one: list[float] = []
-            by_several: list[float] = []
+            ways = {
+                "one process of one thread": (one, 1),
+                f"one process of {n} threads": (one, n),
+                f"{n} processes of one thread": (several, 1),
+            }
+            fastest = dict.fromkeys(ways, 0.0)
             for _ in range(arguments.turns):
-                by_one += rates(one, folder / "dataset", folder / "one", preset, n, arguments.epochs)
-                by_several += rates(several, folder / "dataset", folder / "several", preset, 1, arguments.epochs)
-            threads, shared = max(by_one), max(by_several)
+                for way, (command, threads) in ways.items():
+                    made = rates(command, folder / "dataset", folder / "model", preset, threads, arguments.epochs)
+                    fastest[way] = max(fastest[way], *made)
             print(
-                f"{preset}: one process of {n} threads {threads:,.0f} events/s, {n} processes of one thread "
-                f"{shared:,.0f}, {shared / threads:.2f} times as many",
-                flush=True,
+                f"{preset}, events/s: " + ", ".join(f"{way} {rate:,.0f}" for way, rate in fastest.items()), flush=True
             )
 
 

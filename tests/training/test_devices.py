@@ -37,6 +37,8 @@ def test_training_and_answers_follow_the_device(dataset, monkeypatch, tmp_path, 
     trained(one_epoch).fit(dataset, observer=here)
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # the pretended tensors cannot be of inference
     monkeypatch.setattr("hup.training.loop.chosen", lambda name: torch.device(pretend_device.NAME))
+    adam = torch.optim.Adam  # in one pass it is for real devices alone
+    monkeypatch.setattr(torch.optim, "Adam", lambda *given, **options: adam(*given, **options | {"fused": False}))
     with pretend_device.PretendDevice():
         model = trained(one_epoch).fit(dataset, out=tmp_path / "model", observer=there)
     assert model.device.type == "cpu"
