@@ -18,7 +18,8 @@ from torch import Tensor
 from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
 from hup.nn.gru import GRU
-from hup.nn.pyramid import Pyramid, PyramidLevel
+from hup.nn.pyramid import Pyramid
+from hup.nn.pyramid_level import PyramidLevel
 from hup.nn.tables import Inputs, TreeTable, VectorTable
 from hup.sessions.levels import ITEM, Level, ranked_levels
 
@@ -167,7 +168,7 @@ class _Reads:
 
 
 class _Level:
-    """One level; see :class:`~hup.nn.pyramid.PyramidLevel`."""
+    """One level; see :class:`~hup.nn.pyramid_level.PyramidLevel`."""
 
     def __init__(self, name: Level, level: PyramidLevel, reads: _Reads, *, is_micro: bool) -> None:
         self.name, self.reads, self.is_micro, self.tanh = name, reads, is_micro, level.tanh

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from hup.nn.pyramid import LevelProfile
+from hup.nn.pyramid_level import LevelProfile
 from hup.sessions.batches import Histories
 from hup.sessions.levels import PyramidSteps
 
