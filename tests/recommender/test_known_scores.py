@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hup import native
 from hup.errors import HupError
+from hup.recommender import counting
 from hup.recommender.candidates import Scores, target_ranks
 from hup.recommender.known_scores import Common, Exceptions, Matrix, Products, below_all, bound
 
@@ -19,8 +19,8 @@ INF, NAN = float("inf"), float("nan")
 @pytest.fixture(params=["kernel", "twin"], autouse=True)
 def with_and_without_kernel(request, monkeypatch):
     if request.param == "twin":
-        monkeypatch.setattr(native, "load", lambda name: None)
-    elif native.load("ranks") is None:
+        monkeypatch.setattr(counting, "load", lambda name: None)
+    elif counting.load("ranks") is None:
         pytest.skip("no C++ compiler is there")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hup import native
+from hup.native import load
 
 Counted = tuple[Tensor, Tensor]
 
@@ -100,7 +100,7 @@ def _of_products(name: str, profiles: Tensor, vectors: Tensor, bias: Tensor | No
 def _kernel(name: str | None, *tensors: Tensor | None) -> Callable[..., None] | None:
     if name is None or any(tensor is not None and tensor.device.type != "cpu" for tensor in tensors):
         return None
-    library = native.load("ranks")
+    library = load("ranks")
     if library is None:
         return None
     kernel: Callable[..., None] = getattr(library, name)
