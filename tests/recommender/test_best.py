@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hup.recommender import best as module
-from hup.recommender.best import best_codes, best_columns, candidate_scores, in_order_of_events
+from hup.recommender.best import best_codes, best_columns, best_of_one, candidate_scores, in_order_of_events
 from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories
 
@@ -40,6 +40,30 @@ def test_the_best_are_those_that_sorting_finds(rows, k, cells):
         assert place == places + [-1] * (len(place) - len(places))
         assert score[: len(scores)] == scores
         assert all(one == -float("inf") for one in score[len(scores) :])
+
+
+@given(
+    known=st.lists(st.sampled_from([-float("inf"), 0.0, 0.5, 1.0, 2.0]), max_size=40),
+    own=st.lists(st.sampled_from([0.0, 1.0, 2.0]), max_size=3),
+    lost=st.sets(st.integers(0, 42)),
+    allowed=st.none() | st.lists(st.booleans(), min_size=40, max_size=40),
+    k=st.integers(1, 50),
+    compiled=st.booleans(),
+)
+def test_the_best_of_one_row_are_those_that_sorting_finds(known, own, lost, allowed, k, compiled):
+    gone = [place for place in lost if place < len(known) + len(own)]
+    mask = None if allowed is None else torch.tensor(allowed[: len(known)], dtype=torch.bool)
+    given = torch.tensor(known), torch.tensor(own)
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(module, "load", lambda name: None)
+        places, scores = best_of_one(*given, gone, mask, k)
+    row = [
+        -float("inf") if place in lost or (place < len(known) and allowed and not allowed[place]) else score
+        for place, score in enumerate(known + own)
+    ]
+    assert (list(places), list(scores)) == plain(row, k)
+    assert [one.tolist() for one in given] == [known, own], "what was given is not changed"
 
 
 def test_no_columns_are_no_candidates():

@@ -43,8 +43,8 @@ class Reranker(nn.Module):
 
     def settle(self, signals: Tensor) -> None:
         """Make signals ``(N, F)`` comparable, from now on."""
-        self.mean.data = signals.mean(dim=0)
-        self.spread.data = signals.std(dim=0).clamp(min=1e-3)
+        self.mean.data.copy_(signals.mean(dim=0))
+        self.spread.data.copy_(signals.std(dim=0).clamp(min=1e-3))
 
     def forward(self, signals: Tensor) -> Tensor:
         """Give what is added to each candidate's logarithm, for signals ``(Q, M, F)``: ``(Q, M)``."""

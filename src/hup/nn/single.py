@@ -1,7 +1,8 @@
 """The pyramid for one user and one item run at a time, in NumPy; :class:`~hup.nn.pyramid.Pyramid` is for batches.
 
 A live profile moves by a step or two. Then the matrices are small, and the machinery around each operation on tensors
-costs more than the operation. Weights are read where the pyramid has them; tests hold both equal at every prefix.
+costs more than the operation. Weights are read where the pyramid has them; tests hold both equal at every prefix. Where
+a compiler is there, a kernel takes the steps (:mod:`hup.nn.single_kernel`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hup.nn.behavior_lstm import BehaviorLSTM
 from hup.nn.gru import GRU
 from hup.nn.pyramid import Pyramid
 from hup.nn.pyramid_level import PyramidLevel
+from hup.nn.single_kernel import PyramidKernel
 from hup.nn.tables import Inputs, TreeTable, VectorTable
 from hup.sessions.levels import ITEM, Level, ranked_levels
 
@@ -80,6 +82,7 @@ class SinglePyramid:
     """
 
     def __init__(self, pyramid: Pyramid) -> None:
+        self.kernel = PyramidKernel.of(pyramid)
         self.layout, self.lender = pyramid.layout, pyramid.lender
         self.hidden_size = pyramid.hidden_size
         reads: dict[int, _Reads] = {}
@@ -113,6 +116,22 @@ class SinglePyramid:
         list of Ended
             Of every level, the new steps alone: one for each event at the micro level, one or none above.
         """
+        return self._steps(run, before, ended) if self.kernel is None else self._compiled(run, before, ended)
+
+    def _compiled(self, run: Run, before: Sequence[Ended], ended: Sequence[bool] | None) -> list[Ended]:
+        """Run all levels in one call."""
+        assert self.kernel is not None, "there is no kernel"
+        made = []
+        for number, states in enumerate(self.kernel.steps(run, before, ended)):
+            layout = self.layout[self.lender[number]]
+            if ended is None or ended[layout]:
+                made.append(Ended(*states, run.behavior if layout == 0 else np.array([run.dwell[layout]])))
+            else:
+                made.append(before[number].last(0))
+        return made
+
+    def _steps(self, run: Run, before: Sequence[Ended], ended: Sequence[bool] | None) -> list[Ended]:
+        """Run one level after the other."""
         made: list[Ended] = []
         for number, level in enumerate(self._levels):
             if self.lender[number] != number:
@@ -122,6 +141,13 @@ class SinglePyramid:
             else:
                 made.append(level.step(run, run.dwell[self.layout[number]], before[number], made[-1] if made else None))
         return made
+
+    def profiles(self, run: Run, before: Sequence[Ended]) -> list[Floats]:
+        """Give the profile ``(d,)`` of every level after an open run."""
+        if self.kernel is not None and all(level.attention is None for level in self._levels):
+            return self.kernel.profiles(run, before)
+        opened = self.steps(run, before)
+        return [self.profile(number, *states)[0] for number, states in enumerate(zip(before, opened, strict=True))]
 
     def profile(self, number: int, before: Ended, opened: Ended) -> tuple[Floats, Floats]:
         """Give the profile ``(d,)`` of a level after an open run, and the attention on all steps, ``(S,)``."""

@@ -1,7 +1,9 @@
-"""The best of each row of scores: many users at once, of equal scores always the same ones."""
+"""The best of each row of scores: of many users at once, or of one; of equal scores always the same ones."""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.native import load
 from hup.recommender.candidates import Scores
 from hup.sessions.batches import Histories
 
@@ -52,6 +55,48 @@ def best_columns(values: Tensor, k: int) -> Best:
     place = place.sort(dim=1).values
     score, order = values.gather(1, place).sort(dim=1, descending=True, stable=True)
     return Best(place.gather(1, order).masked_fill(torch.isneginf(score), -1), score)
+
+
+def best_of_one(
+    known: Tensor, own: Tensor, lost: Sequence[int], allowed: Tensor | None, k: int
+) -> tuple[list[int], list[float]]:
+    """Find the ``k`` largest of one row, as :func:`best_columns` does.
+
+    Parameters
+    ----------
+    known, own : Tensor
+        ``(n,)`` and ``(U,)``; together they are the row.
+    lost : sequence of int
+        Places that are no candidates.
+    allowed : Tensor or None
+        ``(n,)`` bool, which of ``known`` are; None = all.
+    k : int
+
+    Returns
+    -------
+    places, scores : list
+        Best first; fewer where there are fewer candidates.
+    """
+    kernel = load("largest")
+    if kernel is None or not all(one.dtype == torch.float32 and one.is_contiguous() for one in (known, own)):
+        values = torch.cat([known, own])
+        if allowed is not None:
+            values[: len(known)].masked_fill_(~allowed, -torch.inf)
+        values[list(lost)] = -torch.inf
+        best = best_columns(values[None], k)
+        places = [place for place in best.place[0].tolist() if place >= 0]
+        return places, best.score[0].tolist()[: len(places)]
+    most = min(k, len(known) + len(own))
+    places_found, scores_found = (ctypes.c_int64 * most)(), (ctypes.c_float * most)()
+    kernel.hup_largest.restype = ctypes.c_int64
+    n = kernel.hup_largest(
+        *(ctypes.c_void_p(known.data_ptr()), ctypes.c_int64(len(known))),
+        *(ctypes.c_void_p(own.data_ptr()), ctypes.c_int64(len(own))),
+        ctypes.c_void_p(None if allowed is None else allowed.data_ptr()),
+        *((ctypes.c_int64 * len(lost))(*lost), ctypes.c_int64(len(lost))),
+        *(ctypes.c_int64(most), places_found, scores_found),
+    )
+    return places_found[:n], scores_found[:n]
 
 
 def _first_of_equals(

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.item_columns import check_shown, titles
 from hup.readable import Readable, Summary, shortened
 from hup.recommender.answer_table import answer_dict, answer_frame, answer_table
-from hup.recommender.best import best_columns
+from hup.recommender.best import best_of_one
 from hup.recommender.candidates import excluded_code, has_no_category
 from hup.recommender.restriction import Restriction
 from hup.recommender.vocabulary import Seen, Vocabulary
-from hup.sessions.levels import Level
+from hup.sessions.levels import ITEM, Level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,44 +245,30 @@ def rank(
     Never the current item, and never "no category". ``items`` are those of the session, ``met`` those of earlier ones,
     too; ``origins`` tells of codes where their probability comes from.
     """
+    of_level, n_known = Level(level), len(known)
     codes = [candidate.code for candidate in candidates]
-    values = torch.cat([known, own])
+    column = {code: place for place, code in enumerate(codes, n_known)}
     lost = {excluded_code(vocabulary, items, current, level)}
+    if restriction is not None and restriction.new_only:
+        lost |= {_code(one, of_level) for one in (met or items).values()}
+    gone = [code if code < n_known else column[code] for code in lost if 0 <= code < n_known or code in column]
+    allowed = None
     if restriction is not None:
-        _keep_allowed(values, vocabulary, level, candidates, restriction)
-        if restriction.new_only:
-            lost |= {_code(one, Level(level)) for one in (met or items).values()}
-    column = {code: len(known) + place for place, code in enumerate(codes)}
-    gone = [code if code < len(known) else column[code] for code in lost if 0 <= code < len(known) or code in column]
-    values[gone] = -torch.inf
-    best = best_columns(values[None], k)
-    places = [place for place in best.place[0].tolist() if place >= 0]
-    chosen = [place if place < len(known) else codes[place - len(known)] for place in places]
-    seen = {_code(one, Level(level)) for one in items.values()}
+        allowed = restriction.of_vocabulary(vocabulary, level)
+        gone += [column[one.code] for one in candidates if not restriction.allows(one.name, one.names)]
+    places, scores = best_of_one(known, own, gone, allowed, k)
+    chosen = [place if place < n_known else codes[place - n_known] for place in places]
+    seen = {_code(one, of_level) for one in items.values()}
     told = [None] * len(chosen) if origins is None else origins(chosen)
-    scores = best.score[0].tolist()[: len(places)]
     ranked = []
     for place, code, score, origin in zip(places, chosen, scores, told, strict=True):
-        if place < len(known):
-            name, names = known_names(vocabulary, level, place)
+        if place < n_known:
+            name, names = known_names(vocabulary, of_level, place)
             ranked.append(Recommendation(name, score, names, code in seen, origin))
         else:
-            candidate = candidates[place - len(known)]
+            candidate = candidates[place - n_known]
             ranked.append(Recommendation(candidate.name, score, candidate.names, True, origin))
     return tuple(ranked)
-
-
-def _keep_allowed(
-    values: Tensor, vocabulary: Vocabulary, level: str, candidates: Sequence[OwnCandidate], restriction: Restriction
-) -> None:
-    """Make the scores of known and own candidates ``-inf`` that may not come whoever is asked for."""
-    n_known = len(values) - len(candidates)
-    allowed = restriction.of_vocabulary(vocabulary, level)
-    if allowed is not None:
-        values[:n_known].masked_fill_(~allowed, -torch.inf)
-    for place, candidate in enumerate(candidates, n_known):
-        if not restriction.allows(candidate.name, candidate.names):
-            values[place] = -torch.inf
 
 
 def popular(
@@ -354,13 +339,17 @@ def origins_of(
     total = np.maximum(np.maximum(score, again + near + profile), 1e-30)
     again, near, fits = again / total, near / total, profile / total
     rest = np.maximum(0, 1 - again - near - fits)
-    named = [_named(items[item], item, Level(level)) for item in visited]
-    number = {name: place for place, name in enumerate(dict.fromkeys(named))}  # visits may be of one name
-    names = list(number)
-    shares = np.zeros((len(score), len(number)))
-    np.add.at(shares.T, [number[name] for name in named], ((repeat + memory) / total[:, None]).T)
+    of_level = Level(level)
+    named = [_named(items[item], item, of_level) for item in visited]
+    names = list(dict.fromkeys(named))
+    of_visits = (repeat + memory) / total[:, None]
+    shares = of_visits
+    if len(names) < len(named):  # visits may be of one name
+        shares, number = np.zeros((len(score), len(names))), {name: place for place, name in enumerate(names)}
+        for visit, name in enumerate(named):
+            shares[:, number[name]] += of_visits[:, visit]
     most = np.argsort(-shares, axis=1, kind="stable")[:, :_RUNS_SHOWN]
-    of_most = zip(most.tolist(), np.take_along_axis(shares, most, axis=1).tolist(), strict=True)
+    of_most = zip(most.tolist(), shares[np.arange(len(shares))[:, None], most].tolist(), strict=True)
     runs = [
         tuple(Reason(names[place][0], share, names[place][1]) for place, share in zip(*of_code, strict=True) if share)
         for of_code in of_most
@@ -386,8 +375,7 @@ def _names(seen: Seen, level: Level) -> tuple[str, ...]:
 
 def known_names(vocabulary: Vocabulary, level: str, code: int) -> tuple[str, tuple[str, ...]]:
     """Name of a code of the vocabulary, and its path of names."""
-    k = Level(level).k
-    if k:
-        names = vocabulary.category_path(k, code)
+    if level != ITEM:
+        names = vocabulary.category_path(Level(level).k, code)
         return names[-1], names
     return vocabulary.items[code], vocabulary.category_path(vocabulary.levels, int(vocabulary.paths[code, -1]))

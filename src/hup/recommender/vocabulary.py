@@ -94,15 +94,19 @@ class Vocabulary:
         return {name: code for code, name in enumerate(self.items)}
 
     @cached_property
-    def category_codes(self) -> dict[tuple[str, ...], int]:
-        """Code of every category by its path of names, coarsest first; the level is the path's length."""
-        codes: dict[tuple[str, ...], int] = {}
+    def category_paths(self) -> tuple[list[tuple[str, ...]], ...]:
+        """Names from category_1 down to every category, by code, for category_1 … category_K."""
+        paths: list[list[tuple[str, ...]]] = []
         above: list[tuple[str, ...]] = [()]
         for names, parents in zip(self.categories, self.parents, strict=True):
-            here = [(*above[max(int(parent), 0)], name) for name, parent in zip(names, parents, strict=True)]
-            codes.update({path: code for code, path in enumerate(here)})
-            above = here
-        return codes
+            above = [(*above[max(int(parent), 0)], name) for name, parent in zip(names, parents, strict=True)]
+            paths.append(above)
+        return tuple(paths)
+
+    @cached_property
+    def category_codes(self) -> dict[tuple[str, ...], int]:
+        """Code of every category by its path of names, coarsest first; the level is the path's length."""
+        return {path: code for paths in self.category_paths for code, path in enumerate(paths)}
 
     @cached_property
     def no_category(self) -> tuple[int, ...]:
@@ -117,11 +121,7 @@ class Vocabulary:
 
     def category_path(self, k: int, code: int) -> tuple[str, ...]:
         """Names from category_1 down to the category of level k."""
-        names: list[str] = []
-        for level in range(k, 0, -1):
-            names.insert(0, self.categories[level - 1][code])
-            code = int(self.parents[level - 1][code])
-        return tuple(names)
+        return self.category_paths[k - 1][code]
 
     def save(self, folder: Path) -> None:
         """Write items and categories into a model folder."""

@@ -268,7 +268,7 @@ def _best(
     by_code = dict(zip(scores.own_codes[0].tolist(), scores.own[0].tolist(), strict=True))
     own_scores = scores.known.new_tensor([by_code[candidate.code] for candidate in own])
     current = case.history[-1].item
-    return rank(model.vocabulary, items, current, level, scores.known[0].clone(), own_scores, own, SHOWN)
+    return rank(model.vocabulary, items, current, level, scores.known[0], own_scores, own, SHOWN)
 
 
 def _columns(model: Recommender, histories: Histories) -> dict[str, HeatColumn]:

@@ -56,13 +56,15 @@ class Event:
         def put(key: str, value: object) -> None:
             object.__setattr__(self, key, value)  # the way for a frozen class to tidy what it was given
 
-        for key in ("item", "behavior"):
-            put(key, _name(getattr(self, key), key, "event"))
-        if not isinstance(self.categories, (list, tuple)):
-            raise HupError(f"event: key 'categories' is {self.categories!r}, expected names, coarsest first.")
-        put("categories", tuple(_name(name, "categories", "event") for name in self.categories))
-        for key in ("timestamp", "interval", "dwell"):
-            value = getattr(self, key)
+        # Nearly always there is nothing to tidy, and events are made again whenever what is kept of a user is read.
+        for key, name in (("item", self.item), ("behavior", self.behavior)):
+            if type(name) is not str or not name:
+                put(key, _name(name, key, "event"))
+        if self.categories != ():
+            if not isinstance(self.categories, (list, tuple)):
+                raise HupError(f"event: key 'categories' is {self.categories!r}, expected names, coarsest first.")
+            put("categories", tuple(_name(name, "categories", "event") for name in self.categories))
+        for key, value in (("timestamp", self.timestamp), ("interval", self.interval), ("dwell", self.dwell)):
             if value is not None:
                 put(key, seconds(value, f"event: key {key!r}", signed=key == "timestamp"))
 

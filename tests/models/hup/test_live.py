@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hup
-from hup.models.hup.ablations import ABLATIONS
+from hup.models.hup.ablations import ABLATIONS, INGREDIENTS
 from hup.models.hup.model import HUP
 from hup.recommender.vocabulary import SessionReader
 from hup.sessions.batches import Histories, open_item_run
@@ -76,7 +76,7 @@ def batch_profiles(model: HUP, histories: Histories, seed: int) -> dict[str, np.
     for part in np.array_split(order, max(1, len(order) // 4000)):
         prefixes = every_prefix(histories, part)
         with torch.inference_mode():
-            profiles = model.network(prefixes, pyramid_steps(prefixes, model.buckets))
+            profiles = model.pyramid(prefixes, pyramid_steps(prefixes, model.buckets))
         for name, profile in profiles.items():
             out.setdefault(name, np.zeros((len(order), profile.vector.shape[1]), np.float32))[part] = profile.vector
     return out
@@ -145,9 +145,30 @@ def test_three_levels_with_unknown_items(simulated, preset, stride):
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_every_ablation(simulated, ablation, stride):
     model = random_weights(simulated, "paper", ABLATIONS[ablation])
+    assert model.output.live.pyramid.kernel is None, "vectors are no sums"
     sessions = np.arange(len(simulated))[:: -2 * stride]
     events = int(np.diff(simulated.offsets)[sessions].sum())
-    assert assert_live_equals_batch(model, simulated, sessions) == events * len(model.network.level_names)
+    assert assert_live_equals_batch(model, simulated, sessions) == events * len(model.pyramid.level_names)
+
+
+@STRIDES
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        ("network.hard_gates=true",),
+        ("network.attention=true",),
+        INGREDIENTS["no-micro"],
+        INGREDIENTS["no-category-levels"],
+        *(ABLATIONS[name] for name in ("lstm", "tlstm")),
+    ],
+)
+def test_best_by_kernel_and_without(simulated, changes, stride, twin):
+    model = random_weights(simulated, "best", (*changes, "network.hidden=21", "embeddings.item=30"))
+    assert (model.output.live.pyramid.kernel is None) == (twin == "numpy")
+    sessions = np.arange(len(simulated))[3 :: -4 * stride]
+    events = int(np.diff(simulated.offsets)[sessions].sum())
+    assert assert_live_equals_batch(model, simulated, sessions) == events * len(model.pyramid.level_names)
 
 
 @pytest.mark.slow
@@ -169,7 +190,7 @@ def test_one_pass_over_all_prefixes_equals_the_batch_of_prefixes(simulated):
     expected = batch_profiles(model, histories, seed=0)
     with torch.inference_mode():
         steps = pyramid_steps(histories, model.buckets, torch.arange(histories.item.numel()))
-        profiles = model.network(histories, steps)
+        profiles = model.pyramid(histories, steps)
     for name, profile in profiles.items():
         np.testing.assert_allclose(profile.vector.numpy(), expected[name], atol=TOLERANCE)
 
@@ -186,7 +207,7 @@ def test_the_clock_counts_at_query_time(simulated):
         for now in (None, event.timestamp, event.timestamp + 30.0, event.timestamp + 5000.0):
             histories = reader.histories([events[:number]], [now])
             with torch.inference_mode():
-                batch = model.network(histories, pyramid_steps(histories, model.buckets))
+                batch = model.pyramid(histories, pyramid_steps(histories, model.buckets))
             for name, vector in model.profile(state, now).items():
                 np.testing.assert_allclose(vector, batch[name].vector[0].numpy(), atol=TOLERANCE)
     late, early = model.profile(state, events[-1].timestamp + 5000.0), model.profile(state, events[-1].timestamp)

@@ -169,7 +169,7 @@ def without(dataset, model: HUP, number: int) -> dict[Level, CoVisits]:
         ("mixture.profile=false",),
     ],
 )
-def test_live_states_are_asked_as_batches_are(dataset, changes):
+def test_live_states_are_asked_as_batches_are(dataset, changes, twin):
     model = mixture(dataset, *changes)
     for index in np.asarray(dataset.sessions("test"))[:4].tolist():
         events = live_events(dataset, index)
@@ -192,28 +192,30 @@ def test_live_states_are_asked_as_batches_are(dataset, changes):
 
 
 @pytest.mark.parametrize(("dense", "similar"), [(0.0, 0.0), (0.3, 0.0), (0.2, 0.1), (0.0, 0.3), (1.0, 0.0)])
-def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, dense, similar):
+def test_the_profile_has_a_share_of_what_a_recommendation_comes_from(dataset, dense, similar, twin):
     """Over all that a level can say, as large as its share of the pool."""
     model = mixture(dataset)
     model.tune(dataset)  # keeps the profiles
     output_of(model).network.weights.data[:] = torch.tensor([dense, 0.0, 0.0, 1.0, 1.0])
     output_of(model).network.weights.data[0, 1] = similar
-    events = live_events(dataset, int(dataset.sessions("test")[0]))
+    histories, _ = histories_and_targets(dataset, np.asarray(dataset.sessions("test"))[:1])
+    events = live_events(dataset, int(dataset.sessions("test")[0]))[: len(histories.item)]
     output = output_of(model)
+    batch = output.ask(histories)
     asked, _ = output.asked(model.state(events), None)
     for level in map(Level, model.levels):
-        counted = asked.levels[level].counted
-        made = asked.levels[level].contributions([*range(len(counted.known)), *counted.code.tolist()])
+        final, mass = asked.of(level), float(batch.counted(level).mass)
+        made = asked.levels[level].contributions([*range(len(final.known)), *final.code.tolist()])
         share = dense + similar * (level == "item")
-        assert float(made.profile.sum()) == pytest.approx(share * float(counted.mass), abs=1e-4)
-        assert float(made.total.sum()) == pytest.approx(float(counted.mass), abs=1e-4)
+        assert float(made.profile.sum()) == pytest.approx(share * mass, abs=1e-4)
+        assert float(made.total.sum()) == pytest.approx(mass, abs=1e-4)
         origins = [one.origin for one in model.recommend(events, level, k=5).ranked]
         assert all(origin is not None and (origin.profile > 0 or dense == 0) for origin in origins)
         assert share > 0 or all(origin.profile == 0 for origin in origins)
         assert share < 1 or all(origin.profile == pytest.approx(1) for origin in origins)
 
 
-def test_a_recommendation_says_where_it_comes_from(dataset):
+def test_a_recommendation_says_where_it_comes_from(dataset, twin):
     model = mixture(dataset)
     for index in np.asarray(dataset.sessions("test"))[:5].tolist():
         events = live_events(dataset, index)

@@ -1,4 +1,4 @@
-"""What one user is answered in NumPy equals what the network answers a batch."""
+"""What one user is answered, by a kernel or in NumPy, equals what the network answers a batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hup.models.hup.mixture.single.answer import SingleAnswer
+from hup.models.hup.mixture.single.kernel import KernelAnswer
 from hup.models.hup.mixture.single.runs import visits_at_end
 from hup.models.hup.mixture.visits import RunTable, last_runs, visits_of
 from hup.sessions.batches import histories_and_targets
@@ -54,7 +56,7 @@ def test_visits_at_the_end_are_those_of_the_last_query(runs, n_earlier, most, lo
         ("mixture.visits=3", "mixture.reranked=1000"),
     ],
 )
-def test_one_user_is_answered_as_in_a_batch(dataset, changes):
+def test_one_user_is_answered_as_in_a_batch(dataset, changes, twin):
     """With weights at random; test sessions have items and categories that the vocabulary lacks."""
     torch.manual_seed(1)
     model = mixture(dataset, *changes)
@@ -72,13 +74,14 @@ def test_one_user_is_answered_as_in_a_batch(dataset, changes):
         batch = output.ask(histories)
         state = model.state(live_events(dataset, session)[: len(histories.item)])
         one, _ = output.asked(state, None)
+        assert isinstance(one, KernelAnswer if twin == "kernel" else SingleAnswer)
         for level in map(Level, model.levels):
             with torch.inference_mode():
                 expected = batch.of(level)
-            found = one.agreed[level]
+            found = one.of(level)
             np.testing.assert_allclose(found.known, expected.known[0], rtol=2e-3, atol=1e-6)
             assert len(found.code) == len(expected.code)  # live they have numbers of their own
             np.testing.assert_allclose(found.probability, expected.probability, rtol=2e-3, atol=1e-6)
-            assert one.levels[level].parts.shares() == pytest.approx(batch.answers[level].shares(), abs=1e-5)
+            assert one.levels[level].shares() == pytest.approx(batch.answers[level].shares(), abs=1e-5)
             outside += len(found.code)
     assert outside > 0 or "mixture.repeat=false" in changes

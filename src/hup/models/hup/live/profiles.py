@@ -123,7 +123,7 @@ class LiveProfiles:
     def profile(self, state: ProfileState, now: float | None, level: str) -> tuple[Floats, Floats]:
         """Profile ``(d,)`` of one level, and its attention on all steps; parameters as for :meth:`profiles`."""
         number = self.network.level_names.index(level)
-        opened = self._opened(state, now)
+        opened = self.pyramid.steps(self._open(state, now), state.ended)
         return self.pyramid.profile(number, state.ended[number], opened[number])
 
     def profiles(self, state: ProfileState, now: float | None) -> dict[str, Floats]:
@@ -135,21 +135,18 @@ class LiveProfiles:
         now : float, optional
             A moment on the clock of the events' timestamps; None = not known.
         """
-        opened = self._opened(state, now)
-        return {
-            name: self.pyramid.profile(number, state.ended[number], opened[number])[0]
-            for number, name in enumerate(self.network.level_names)
-        }
+        made = self.pyramid.profiles(self._open(state, now), state.ended)
+        return dict(zip(self.network.level_names, made, strict=True))
 
-    def _opened(self, state: ProfileState, now: float | None) -> list[Ended]:
-        """Run the open run through all levels, as it stands at a moment."""
+    def _open(self, state: ProfileState, now: float | None) -> Run:
+        """Give the open run in codes, as it stands at a moment."""
         run = state.begun
         check_now(now, run.events[-1])
         now = None if now is None else seconds(now, "now", signed=True)
         times = intervals(run.events, between(run.events[-1], now))
         dwell = run.elapsed(now)
         of_levels = [dwell, dwell, *(dwell if dwell < 0 else dwell + so_far for so_far in state.run_dwell)]
-        return self.pyramid.steps(self._codes(state, run, times, of_levels), state.ended)
+        return self._codes(state, run, times, of_levels)
 
     def _close(self, state: ProfileState, run: OpenRun, following: Event, next_seen: Seen) -> ProfileState:
         """End the open item run because ``following`` begins another one."""

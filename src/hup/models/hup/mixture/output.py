@@ -24,6 +24,7 @@ from hup.models.hup.mixture.origins import origin_shares
 from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.similar import Kept
 from hup.models.hup.mixture.single.answer import SingleAnswer, SingleMixture
+from hup.models.hup.mixture.single.kernel import KernelAnswer
 from hup.models.hup.mixture.single.runs import live_table
 from hup.models.hup.mixture.teaching import teach
 from hup.models.hup.mixture.visits import RunTable, run_table
@@ -68,7 +69,7 @@ class MixtureOutput:
             for prefix in (f"{COUNTED}{level}.",)
         }
         following = counts[_FOLLOWING] if _keeps_profiles(config) else None
-        self._latest: tuple[ProfileState, float | None, SingleAnswer, list[str]] | None = None
+        self._latest: tuple[ProfileState, float | None, SingleAnswer | KernelAnswer, list[str]] | None = None
         self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits, following)
         self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
         self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
@@ -186,18 +187,18 @@ class MixtureOutput:
     def answer(self, state: ProfileState, level: Level, own: Sequence[OwnCandidate], now: float | None) -> LiveAnswer:
         """Score by probability; the reasons are the shares of visits in repeat and memory."""
         asked, visited_items = self.asked(state, now)
-        final, answer = asked.agreed[level], asked.levels[level]
+        final, answer = asked.of(level), asked.levels[level]
         by_code = dict(zip(final.code.tolist(), final.probability.tolist(), strict=True))
-        own_scores = torch.tensor([by_code.get(candidate.code, 0.0) for candidate in own])
-        visited = [visited_items[run] for run in answer.visits.run.tolist()]
+        own_scores = torch.from_numpy(np.array([by_code.get(one.code, 0.0) for one in own], dtype=np.float32))
+        visited = [visited_items[run] for run in answer.runs]
 
         def origins(chosen: Sequence[int]) -> list[Origin]:
             made = answer.contributions(chosen)
             return origins_of(state.met, visited, level, made.total, made.repeat, made.memory, made.profile)
 
-        return LiveAnswer(torch.from_numpy(final.known.copy()), own_scores, visited, answer.parts.shares(), origins)
+        return LiveAnswer(torch.from_numpy(final.known), own_scores, visited, answer.shares(), origins)
 
-    def asked(self, state: ProfileState, now: float | None) -> tuple[SingleAnswer, list[str]]:
+    def asked(self, state: ProfileState, now: float | None) -> tuple[SingleAnswer | KernelAnswer, list[str]]:
         """Answer a state at all levels, and list the items of the runs that are looked at; kept for the next level."""
         latest = self._latest
         if latest is None or latest[0] is not state or latest[1] != now:

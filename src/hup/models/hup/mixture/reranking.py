@@ -20,6 +20,7 @@ from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
 from hup.nn.devices import placed
 from hup.nn.mixture import log_popularity
 from hup.nn.reranker import Reranker
+from hup.recommender.best import best_columns
 
 LATEST = 20  # visits whose neighbours are looked at
 LEAST_PROBABILITY, LEAST_REPEAT, LEAST_SHARE = 1e-9, 1e-3, 1e-4
@@ -69,11 +70,12 @@ class Candidates:
         current : Tensor
             ``(Q,)`` items that the users are on; they are none.
         most : int
-            How many, M; fewer where the vocabulary is smaller.
+            How many, M; fewer where the vocabulary is smaller. Of equal ones those with smaller codes.
         """
         row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
         others = known.index_put((row, current[row]), known.new_zeros(()))
-        probability, code = others.topk(min(most, others.shape[1]), dim=1)
+        best = best_columns(others, most)
+        probability, code = best.score, best.place
         visit = _visits_on(answer, code)
         context = placed(answer.visits.context, known).unsqueeze(1).expand(-1, code.shape[1], -1)
         columns = [

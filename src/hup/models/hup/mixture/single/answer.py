@@ -1,7 +1,8 @@
 """What the mixture answers one user, at all levels: :class:`~hup.models.hup.mixture.probabilities.Probabilities`.
 
 A live answer goes over a handful of visits, where the machinery around each operation on tensors would cost more than
-the operation. Tests hold both equal.
+the operation. Tests hold both equal. Where a compiler is there, a kernel answers instead, which is faster by far
+(:mod:`hup.models.hup.mixture.single.kernel`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 
 from hup.models.hup.mixture.network import MixtureNetwork, Weights
 from hup.models.hup.mixture.single.agreement import One, Tree
+from hup.models.hup.mixture.single.contributions import Contributions
 from hup.models.hup.mixture.single.counted import CountedLevel, Parts, softmax
+from hup.models.hup.mixture.single.kernel import KernelAnswer, MixtureKernel
 from hup.models.hup.mixture.single.reranking import SingleReranker
 from hup.models.hup.mixture.single.runs import visits_at_end
 from hup.models.hup.mixture.visits import RunTable, Visits
@@ -28,26 +31,6 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _TINY = np.float32(1e-30)
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """What brings about the probabilities of ``C`` codes at a level, as the level says them by itself.
-
-    Attributes
-    ----------
-    total : ndarray
-        ``(C,)``; what is missing to it is popularity's.
-    repeat, memory : ndarray
-        ``(C, P)``, of every visit.
-    profile : ndarray
-        ``(C,)``.
-    """
-
-    total: Floats
-    repeat: Floats
-    memory: Floats
-    profile: Floats
 
 
 @dataclass(frozen=True)
@@ -74,6 +57,16 @@ class LevelAnswer:
     alone: One
     profile: Floats
     rest: float
+
+    @property
+    def runs(self) -> list[int]:
+        """Run of every visit."""
+        runs: list[int] = self.visits.run.tolist()
+        return runs
+
+    def shares(self) -> list[float]:
+        """Weigh the visits by what they bring to repeat and memory; they sum to 1."""
+        return self.parts.shares()
 
     def contributions(self, codes: Sequence[int]) -> Contributions:
         """Tell what brings about the probabilities of some codes."""
@@ -119,8 +112,9 @@ class SingleMixture:
         self.reranker = None
         if network.reranker is not None:
             self.reranker = SingleReranker(network.reranker, self.levels[ITEM], network.n_reranked)
+        self.kernel = MixtureKernel.of(network, self.levels)
 
-    def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> SingleAnswer:
+    def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> SingleAnswer | KernelAnswer:
         """Mix for the end of a session.
 
         Parameters
@@ -130,7 +124,7 @@ class SingleMixture:
         profiles : mapping of Level to ndarray
             ``(d,)`` profile vectors; empty where the pyramid takes no part.
         """
-        return SingleAnswer(self, table, profiles)
+        return SingleAnswer(self, table, profiles) if self.kernel is None else self.kernel.answer(table, profiles)
 
     def level(self, level: Level, table: RunTable, profile: Floats | None, weights: Weights) -> LevelAnswer:
         """Tell what a level says by itself."""
@@ -206,9 +200,12 @@ class SingleAnswer:
         }
         self._current = int(table.item[-1])
 
+    def of(self, level: Level) -> One:
+        """Give the probabilities of a level, a marginal of the one distribution of all levels."""
+        return self._agreed[level]
+
     @cached_property
-    def agreed(self) -> dict[Level, One]:
-        """Probabilities of all levels, marginals of one distribution."""
+    def _agreed(self) -> dict[Level, One]:
         alone = {level: answer.alone for level, answer in self.levels.items()}
         trust = {level: weights.trust for level, weights in self._weights.items()}
         return self.mixture.tree.agreed(alone | {ITEM: alone[ITEM].without(self._current)}, trust)

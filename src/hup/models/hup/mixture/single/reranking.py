@@ -12,6 +12,7 @@ from hup.models.hup.mixture.reranking import LATEST, LEAST_PROBABILITY, LEAST_RE
 from hup.models.hup.mixture.single.counted import CountedLevel, Parts, softmax
 from hup.models.hup.mixture.visits import Visits
 from hup.nn.reranker import Reranker
+from hup.recommender.best import best_columns
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -37,8 +38,8 @@ class SingleReranker:
         known = parts.known.copy()
         if 0 <= current < len(known):
             known[current] = 0
-        best = torch.from_numpy(known).topk(min(self.most, len(known)))
-        code, probability = best.indices.numpy(), best.values.numpy()
+        best = best_columns(torch.from_numpy(known)[None], self.most)
+        code, probability = best.place[0].numpy(), best.score[0].numpy()
         signals = torch.from_numpy(self._signals(visits, parts, code, probability))
         with torch.inference_mode():
             said = self.reranker(signals[None])[0].numpy()

@@ -42,14 +42,15 @@ def live_table(state: ProfileState, levels: int, n_behaviors: int, earlier: Sequ
 
 def _table(runs: Sequence[ItemRun], levels: int, n_behaviors: int) -> RunTable:
     """Lay out item runs as a table of one session."""
-    behaviors = np.asarray([run.behaviors for run in runs], dtype=np.float32)
+    rows = [(run.seen.code, *run.seen.path, run.events, run.dwell, *run.behaviors) for run in runs]
+    numbers = np.array(rows, dtype=np.int64).reshape(-1, 1 + levels + 2 + n_behaviors)
     return RunTable(
-        offsets=np.asarray([0, len(runs)]),
-        item=np.asarray([run.seen.code for run in runs], dtype=np.int64),
-        categories=np.asarray([run.seen.path for run in runs], dtype=np.int64).reshape(-1, levels),
-        events=np.asarray([run.events for run in runs], dtype=np.float32),
-        dwell=np.maximum(np.asarray([run.dwell for run in runs]) / 1000, 0).astype(np.float32),
-        behaviors=behaviors.reshape(-1, n_behaviors),
+        offsets=np.array([0, len(runs)]),
+        item=numbers[:, 0].copy(),
+        categories=numbers[:, 1 : 1 + levels].copy(),
+        events=numbers[:, 1 + levels].astype(np.float32),
+        dwell=np.maximum(numbers[:, 2 + levels] / 1000, 0).astype(np.float32),
+        behaviors=numbers[:, 3 + levels :].astype(np.float32),
     )
 
 

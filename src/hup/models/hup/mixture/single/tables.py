@@ -1,0 +1,128 @@
+"""A mixture's tables as its kernel reads them: pointers to all weights and counts, and packed copies of vectors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hup.models.hup.mixture.network import MixtureNetwork
+from hup.models.hup.mixture.similar import NEAREST, TEMPERATURE, SimilarProfiles
+from hup.models.hup.mixture.single import structures as c
+from hup.models.hup.mixture.single.counted import CountedLevel
+from hup.models.hup.mixture.visit_signals import visit_sizes
+from hup.nn.mixture import Attention
+from hup.nn.reranker import Reranker
+from hup.nn.single_kernel import Tree, address
+from hup.nn.tables import TreeTable
+from hup.sessions.levels import Level
+
+_PACKED_WIDTH = 16  # as in native/packed.hpp
+
+
+class MixtureTables:
+    """All that a network's answers are made of.
+
+    Weights and counts are pointed at, so what is changed in place is seen. Target vectors, which are sums, and kept
+    profiles are copied.
+
+    Parameters
+    ----------
+    calls : Calls
+    network : MixtureNetwork
+    levels : mapping of Level to CountedLevel
+    """
+
+    def __init__(self, calls: c.Calls, network: MixtureNetwork, levels: Mapping[Level, CountedLevel]) -> None:
+        self._calls, self._network = calls, network
+        self._pointed_at: list[object] = [one.detach() for one in (*network.parameters(), *network.buffers())]
+        of_levels = (c.LevelTables * len(levels))(*(self._level(*one) for one in levels.items()))
+        reranker = None if network.reranker is None else _reranker(network.reranker, network.n_reranked)
+        similar = None if network.similar is None else self._similar(network.similar)
+        self._pointed_at += [of_levels, reranker, similar]
+        n_categories = len(levels) - 1
+        n_signals, n_context = visit_sizes(network.n_behaviors, n_categories, earlier=network.most_earlier > 0)
+        self.model = c.Model(
+            of_levels,
+            len(levels),
+            n_categories,
+            network.n_behaviors,
+            n_signals,
+            n_context,
+            network.mixture(next(iter(levels))).part.in_features,
+            network.most_visits,
+            address(network.weights),
+            None if reranker is None else ctypes.addressof(reranker),
+            None if similar is None else ctypes.addressof(similar),
+        )
+
+    def _level(self, level: Level, counted: CountedLevel) -> c.LevelTables:
+        mixture, co_visits = self._network.mixture(level), counted.co_visits
+        table, parents = self._network.pyramid.target_table(level), self._network.parents().get(level)
+        assert isinstance(table, TreeTable)
+        near = [
+            c.Near(self._at(one.indptr, np.int64), self._at(one.indices, np.int32), self._at(one.data, np.float32))
+            for one in co_visits.counts
+        ]
+        with torch.inference_mode():
+            vectors = table.vectors().detach()
+        return c.LevelTables(
+            co_visits.size,
+            level.k,
+            (c.Near * len(near))(*near),
+            self._at(co_visits.totals, np.float64),
+            address(mixture.counts),
+            self._at(counted.popularity, np.float32),
+            self._at(counted.log_popularity, np.float32),
+            _attention(mixture.pointer),
+            _attention(mixture.neighbors),
+            *_linear(mixture.context),
+            *_linear(mixture.part),
+            (ctypes.c_int64 * 4)(*mixture.has),
+            None if parents is None else self._at(parents.numpy(), np.int32),
+            Tree.of(table),
+            self._at(vectors.numpy(), np.float32),  # shared
+            self._packed(vectors),
+        )
+
+    def _similar(self, similar: SimilarProfiles) -> c.SimilarTables:
+        tables = (address(one) for one in (similar.centers, similar.codes, similar.bounds))
+        n_clusters, size = similar.centers.shape
+        kept = self._packed(similar.kept)
+        return c.SimilarTables(kept, *tables, n_clusters, size, min(NEAREST, n_clusters), TEMPERATURE)
+
+    def _packed(self, vectors: Tensor) -> c.Packed:
+        n, columns = vectors.shape
+        width = -(-columns // _PACKED_WIDTH) * _PACKED_WIDTH
+        values, scales = np.empty((n, width), dtype=np.int16), np.empty(n, dtype=np.float32)
+        at = self._at(values, np.int16), self._at(scales, np.float32)
+        longest = self._calls.pack(address(vectors), n, columns, width, *at)
+        return c.Packed(*at, columns, width, longest)
+
+    def _at(self, array: NDArray[np.generic], kind: type[np.generic]) -> int:
+        """Give the place of an array's numbers, of a kind, and keep them there."""
+        kept = np.ascontiguousarray(array, dtype=kind)
+        self._pointed_at.append(kept)
+        return kept.ctypes.data
+
+
+def _linear(layer: nn.Linear) -> tuple[int | None, int | None]:
+    return address(layer.weight), address(layer.bias)
+
+
+def _attention(attention: Attention) -> c.Attention:
+    rule, score = address(attention.rule.weight), address(attention.score.weight)
+    return c.Attention(rule, *_linear(attention.signals), score, attention.score.out_features)
+
+
+def _reranker(reranker: Reranker, most: int) -> c.RerankerTables:
+    first, _, second, _, last = reranker.layers
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    settled = address(reranker.mean), address(reranker.spread)
+    return c.RerankerTables(*settled, *_linear(first), *_linear(second), address(last.weight), len(reranker.mean), most)

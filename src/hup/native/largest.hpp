@@ -1,0 +1,52 @@
+// The largest of many numbers; of equal ones those that stand first.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "simd.hpp"
+
+namespace hup {
+
+struct Place {
+    float value;
+    int64_t at;
+};
+
+inline bool comes_before(const Place& x, const Place& y) {
+    return x.value > y.value || (x.value == y.value && x.at < y.at);
+}
+
+inline bool any(Ints mask) {
+    int64_t parts[4];
+    std::memcpy(parts, &mask, sizeof parts);
+    return (parts[0] | parts[1] | parts[2] | parts[3]) != 0;
+}
+
+// The k largest, largest first; fewer where there are fewer. What is -inf, or no number, is none of them.
+inline void largest(const float* values, int64_t n, int64_t k, std::vector<Place>& found) {
+    found.clear();
+    if (k <= 0) return;
+    const size_t room = size_t(std::max<int64_t>(2 * k, 64));
+    float least = -INFINITY;  // what does not exceed it is none of them
+    const auto look = [&](int64_t at) {
+        if (!(values[at] > least)) return;
+        found.push_back({values[at], at});
+        if (found.size() < room) return;
+        std::nth_element(found.begin(), found.begin() + (k - 1), found.end(), comes_before);
+        found.resize(k);
+        least = found.back().value;
+    };
+    int64_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH)
+        if (any(load(values + i) > all(least)))
+            for (int j = 0; j < WIDTH; ++j) look(i + j);
+    for (; i < n; ++i) look(i);
+    const size_t kept = std::min(found.size(), size_t(k));
+    std::partial_sort(found.begin(), found.begin() + kept, found.end(), comes_before);
+    found.resize(kept);
+}
+
+}  // namespace hup

@@ -1,0 +1,153 @@
+// The likeliest items ranked anew; the twin is hup.models.hup.mixture.single.reranking.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "largest.hpp"
+#include "logarithm.hpp"
+#include "products.hpp"
+#include "single_counted.hpp"
+
+namespace hup {
+
+constexpr int64_t LATEST = 20;  // visits whose neighbours are looked at
+constexpr int WEIGHINGS = 4;    // of them: current, one before, recent, all
+constexpr float LEAST_PROBABILITY = 1e-9f, LEAST_REPEAT = 1e-3f, LEAST_SHARE = 1e-4f, SPAN = 4.0f;
+
+// For every known code its place in a list, -1 = it is not there.
+class Slots {
+  public:
+    Slots(int64_t size, const std::vector<int64_t>& codes) : codes_(codes), size_(size) {
+        if (int64_t(slots().size()) < size) slots().resize(size, -1);
+        for (size_t at = 0; at < codes.size(); ++at)
+            if (inside(codes[at])) slots()[codes[at]] = int32_t(at);
+    }
+    Slots(const Slots&) = delete;
+    ~Slots() {
+        for (const int64_t code : codes_)
+            if (inside(code)) slots()[code] = -1;
+    }
+    int32_t operator[](int64_t code) const { return inside(code) ? slots()[code] : -1; }
+
+  private:
+    bool inside(int64_t code) const { return code >= 0 && code < size_; }
+    static std::vector<int32_t>& slots() {
+        thread_local std::vector<int32_t> all_free;
+        return all_free;
+    }
+    const std::vector<int64_t>& codes_;
+    int64_t size_;
+};
+
+struct Reranked {
+    std::vector<int64_t> code;
+    std::vector<float> probability;
+};
+
+// What is seen of candidates, (M, n_signals); see hup.models.hup.mixture.reranking.SIGNALS.
+inline std::vector<float> signals_of(const Model& model, const LevelTables& items, const Visits& visits,
+                                     const Parts& parts, const Reranked& found) {
+    const int64_t n = int64_t(found.code.size()), width = model.reranker->n_signals;
+    constexpr int SHARES = WEIGHINGS * RELATIONS;
+    constexpr int LOGS = 4 + SHARES;  // of the first columns all but one are logarithms
+    const Slots slots(items.size, found.code);
+    std::vector<float> shares(n * SHARES, 0.0f), heads(n * LOGS);
+    for (int relation = 0; relation < RELATIONS; ++relation)
+        for_all_near(items, visits, parts, relation, std::max<int64_t>(0, visits.count() - LATEST),
+                     [&](int64_t visit, int64_t code, float share) {
+                         const int32_t slot = slots[code];
+                         if (slot < 0) return;
+                         const int64_t since = visits.since(visit);
+                         float* to = shares.data() + slot * SHARES + relation;
+                         if (since < 2) to[since * RELATIONS] += share;
+                         to[2 * RELATIONS] += share / float(1 + since);
+                         to[3 * RELATIONS] += share;
+                     });
+
+    std::vector<int64_t> visit_on(n, -1);
+    for (int64_t visit = 0; visit < visits.count(); ++visit)
+        if (slots[visits.code[visit]] >= 0) visit_on[slots[visits.code[visit]]] = visit;
+    for (int64_t at = 0; at < n; ++at) {
+        float* to = heads.data() + at * LOGS;
+        to[0] = std::max(found.probability[at], LEAST_PROBABILITY);
+        to[1] = 1;  // popularity is there as a logarithm
+        to[2] = (visit_on[at] < 0 ? 0.0f : parts.repeat[visit_on[at]]) + LEAST_REPEAT;
+        to[3] = 1;
+        for (int one = 0; one < SHARES; ++one) to[4 + one] = shares[at * SHARES + one] + LEAST_SHARE;
+    }
+    take_logs(heads.data(), n * LOGS);
+
+    const float* support = parts.support.data() + (visits.count() - 1) * RELATIONS;  // of the current code
+    std::vector<float> of_all;
+    for (int relation = 0; relation < RELATIONS; ++relation) of_all.push_back(std::log1p(support[relation]));
+    for (const float weight : parts.weights) of_all.push_back(std::log(std::max(weight, LEAST_SHARE)));
+    std::vector<float> signals(n * width, 0.0f);
+    for (int64_t at = 0; at < n; ++at) {
+        const int64_t visit = visit_on[at];
+        float* to = std::copy_n(heads.data() + at * LOGS, LOGS, signals.data() + at * width);
+        to[1 - LOGS] = items.log_popularity[found.code[at]];
+        to[3 - LOGS] = visit >= 0;
+        for (int relation = 0; relation < RELATIONS; ++relation)
+            *to++ = std::log1p(shares[at * SHARES + relation] * support[relation]);
+        to = std::copy(of_all.begin(), of_all.end(), to);
+        if (visit >= 0) std::copy_n(visits.signals.data() + visit * model.n_signals, model.n_signals, to);
+        std::copy(visits.context.begin(), visits.context.end(), to + model.n_signals);
+    }
+    return signals;
+}
+
+// What the network says of candidates with these signals, (M,).
+inline std::vector<float> judged(const RerankerTables& tables, int64_t hidden, std::vector<float> signals) {
+    const int64_t width = tables.n_signals, n = int64_t(signals.size()) / width;
+    for (int64_t at = 0; at < n; ++at)
+        for (int64_t i = 0; i < width; ++i) {
+            float& one = signals[at * width + i];
+            one = std::min(std::max((one - tables.mean[i]) / tables.spread[i], -SPAN), SPAN);
+        }
+    const auto activate = [](std::vector<float>& values) {
+        size_t i = 0;
+        for (; i + WIDTH <= values.size(); i += WIDTH) {
+            const Floats x = load(values.data() + i);
+            store(values.data() + i, x * sigmoid(x));
+        }
+        for (; i < values.size(); ++i) values[i] /= 1 + std::exp(-values[i]);
+    };
+    std::vector<float> first(n * hidden), second(n * hidden), said(n);
+    linear(signals.data(), n, width, tables.first, tables.first_bias, hidden, first.data());
+    activate(first);
+    linear(first.data(), n, hidden, tables.second, tables.second_bias, hidden, second.data());
+    activate(second);
+    linear(second.data(), n, hidden, tables.last, nullptr, 1, said.data());
+    return said;
+}
+
+// Lets the likeliest items of `known` share anew what they have together.
+inline Reranked rerank(const Model& model, const LevelTables& items, const Visits& visits, const Parts& parts,
+                       int64_t current, float strength, float* known) {
+    thread_local std::vector<Place> best;
+    const float of_current = current >= 0 ? known[current] : 0.0f;
+    if (current >= 0) known[current] = 0;
+    largest(known, items.size, model.reranker->most, best);
+    if (current >= 0) known[current] = of_current;
+    Reranked found;
+    double total = 0;
+    for (const Place& one : best) {
+        found.code.push_back(one.at);
+        found.probability.push_back(one.value);
+        total += one.value;
+    }
+    std::vector<float> logits = judged(*model.reranker, model.hidden, signals_of(model, items, visits, parts, found));
+    for (size_t at = 0; at < logits.size(); ++at)
+        logits[at] = strength * logits[at] + std::log(std::max(found.probability[at], LEAST_PROBABILITY));
+    softmax(logits);
+    for (size_t at = 0; at < logits.size(); ++at) {
+        found.probability[at] = float(logits[at] * total);
+        known[found.code[at]] = found.probability[at];
+    }
+    return found;
+}
+
+}  // namespace hup
