@@ -35,6 +35,13 @@ needs_compiler = pytest.mark.skipif(library._compiler() is None, reason="no C++ 
 
 
 @needs_compiler
+@pytest.mark.parametrize("name", sorted(path.stem for path in library._SOURCES.glob("*.cpp")))
+def test_all_kernels_compile(name):
+    """Or their twins in Python would serve, and nobody would see why it is slow."""
+    assert library.load(name) is not None
+
+
+@needs_compiler
 def test_it_is_compiled_once_and_found_again(sources, tmp_path, monkeypatch):
     kernel = load("answer")
     assert kernel is not None

@@ -35,6 +35,8 @@ inline void store(float* to, Floats x, int n) {
     else for (int at = 0; at < n; ++at) to[at] = x[at];
 }
 
+inline Floats larger(Floats x, Floats y) { return x > y ? x : y; }
+
 // What is not a number stays so.
 inline Floats at_most(Floats x, float bound) { return all(bound) < x ? all(bound) : x; }
 inline Floats at_least(Floats x, float bound) { return all(bound) > x ? all(bound) : x; }
