@@ -85,11 +85,6 @@ float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
 
 }  // namespace
 
-// Packs rows; see packed.hpp.
-extern "C" float hup_pack(const float* rows, int64_t n, int64_t columns, int64_t width, int16_t* values, float* scales) {
-    return pack(rows, n, columns, width, values, scales);
-}
-
 // Answers; `known` has room for the probabilities of the vocabulary, level after level. What is returned is given back
 // by hup_forget, and reads tables and weights of the model until then.
 extern "C" Answer* hup_answer(const Model* model, const Question* asked, float* known) {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "packed.hpp"
 #include "trees.hpp"
 
 namespace hup {
@@ -40,7 +39,6 @@ struct LevelTables {
     const int32_t* parents;  // (size,), codes of the next coarser level; null at the coarsest
     Tree targets;
     const float* vectors;  // (size, d), the targets' sums
-    Packed packed;         // the same
 };
 
 struct RerankerTables {
@@ -50,8 +48,7 @@ struct RerankerTables {
 
 // Profiles of training sessions, cluster by cluster.
 struct SimilarTables {
-    Packed kept;
-    const float* centers;
+    const float *kept, *centers;
     const int64_t *codes, *bounds;
     int64_t n_clusters, size, nearest;
     float temperature;

@@ -42,7 +42,7 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
     thread_local std::vector<float> liking, said;
     liking.assign((n + WIDTH - 1) / WIDTH * WIDTH, 0.0f);
     said.resize(liking.size());
-    product(level.packed, 0, n, PackedVector(profile, level.packed), liking.data());
+    add_product(level.vectors, n, level.targets.size, level.targets.size, profile, liking.data());
 
     const float of_current = current >= 0 ? liking[current] : 0.0f;
     if (current >= 0) liking[current] = -INFINITY;

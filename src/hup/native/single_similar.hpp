@@ -30,13 +30,12 @@ inline Followed followed(const SimilarTables& tables, const float* profile, int6
     largest(cosines.data(), tables.n_clusters, tables.nearest, near);
 
     Followed found;
-    const PackedVector packed(unit.data(), tables.kept);
     for (const Place& one : near) {
         const int64_t low = tables.bounds[one.at], high = tables.bounds[one.at + 1];
         const size_t first = found.share.size();
         found.code.insert(found.code.end(), tables.codes + low, tables.codes + high);
         found.share.resize(first + (high - low));
-        product(tables.kept, low, high - low, packed, found.share.data() + first);
+        add_product(tables.kept + low * size, high - low, size, size, unit.data(), found.share.data() + first);
     }
     found.share.resize((found.share.size() + WIDTH - 1) / WIDTH * WIDTH, 0.0f);
     for (size_t i = 0; i < found.share.size(); i += WIDTH)

@@ -54,8 +54,8 @@ def assert_equal(kernel: KernelAnswer, numpy: SingleAnswer, levels: tuple[Level,
     outside = 0
     for level in levels:
         found, expected = kernel.of(level), numpy.of(level)
-        np.testing.assert_allclose(found.known, expected.known, rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found.known, expected.known, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-5, atol=1e-7)
         assert found.code.tolist() == expected.code.tolist()
         mine, theirs = kernel.levels[level], numpy.levels[level]
         assert mine.runs == theirs.runs
@@ -63,7 +63,7 @@ def assert_equal(kernel: KernelAnswer, numpy: SingleAnswer, levels: tuple[Level,
         codes = [*np.argsort(-expected.known)[:15].tolist(), *found.code.tolist()]
         told, twice = mine.contributions(codes), theirs.contributions(codes)
         for name in ("total", "repeat", "memory", "profile"):
-            np.testing.assert_allclose(getattr(told, name), getattr(twice, name), rtol=1e-3, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(getattr(told, name), getattr(twice, name), rtol=1e-5, atol=1e-7, err_msg=name)
         outside += len(found.code)
     return outside
 
@@ -121,7 +121,7 @@ def test_what_is_changed_in_place_is_seen(dataset):
         assert isinstance(after, KernelAnswer)
         _, expected = both(output, state)
         np.testing.assert_allclose(
-            after.of(ITEM).known, expected.of(ITEM).known, rtol=1e-3, atol=1e-6, err_msg=f"change {place}"
+            after.of(ITEM).known, expected.of(ITEM).known, rtol=1e-5, atol=1e-7, err_msg=f"change {place}"
         )
     assert not np.allclose(before, expected.of(ITEM).known, rtol=1e-2)
 

@@ -79,9 +79,9 @@ def test_one_user_is_answered_as_in_a_batch(dataset, changes, twin):
             with torch.inference_mode():
                 expected = batch.of(level)
             found = one.of(level)
-            np.testing.assert_allclose(found.known, expected.known[0], rtol=2e-3, atol=1e-6)
+            np.testing.assert_allclose(found.known, expected.known[0], rtol=1e-5, atol=1e-7)
             assert len(found.code) == len(expected.code)  # live they have numbers of their own
-            np.testing.assert_allclose(found.probability, expected.probability, rtol=2e-3, atol=1e-6)
+            np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-5, atol=1e-7)
             assert one.levels[level].shares() == pytest.approx(batch.answers[level].shares(), abs=1e-5)
             outside += len(found.code)
     assert outside > 0 or "mixture.repeat=false" in changes

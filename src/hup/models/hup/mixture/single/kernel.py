@@ -45,10 +45,7 @@ class MixtureKernel:
         self.levels = {level: number for number, level in enumerate(levels)}
         self.sizes = [counted.co_visits.size for counted in levels.values()]
         tables = [network.pyramid.target_table(level) for level in levels]
-        self._packed: list[Tensor] = [
-            one for table in tables for one in table.parameters()
-        ]  # what is copied, not pointed at
-        self._packed += [] if network.similar is None else [network.similar.kept]
+        self._summed: list[Tensor] = [one for table in tables for one in table.parameters()]
         self._tables: tuple[list[int], MixtureTables] | None = None
 
     @classmethod
@@ -60,10 +57,10 @@ class MixtureKernel:
 
     @property
     def tables(self) -> MixtureTables:
-        """Tables as the kernel reads them; what is packed is packed anew when it has changed."""
-        versions = [one._version for one in self._packed]
+        """Tables as the kernel reads them; target vectors are summed anew when they have changed."""
+        versions = [one._version for one in self._summed]
         if self._tables is None or self._tables[0] != versions:
-            self._tables = versions, MixtureTables(self.calls, self.network, self.counted)
+            self._tables = versions, MixtureTables(self.network, self.counted)
         return self._tables[1]
 
     def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> KernelAnswer:

@@ -26,12 +26,6 @@ class Near(ctypes.Structure):
     _fields_ = tuple(_all(_At, "bounds codes counts"))
 
 
-class Packed(ctypes.Structure):
-    """Rows of whole numbers, each with a scale."""
-
-    _fields_ = (*_all(_At, "values scales"), *_all(_Number, "columns width"), ("length", ctypes.c_float))
-
-
 class LevelTables(ctypes.Structure):
     """Tables of one level."""
 
@@ -46,7 +40,6 @@ class LevelTables(ctypes.Structure):
         ("parents", _At),
         ("targets", Tree),
         ("vectors", _At),
-        ("packed", Packed),
     )
 
 
@@ -63,8 +56,7 @@ class SimilarTables(ctypes.Structure):
     """Profiles of training sessions."""
 
     _fields_ = (
-        ("kept", Packed),
-        *_all(_At, "centers codes bounds"),
+        *_all(_At, "kept centers codes bounds"),
         *_all(_Number, "n_clusters size nearest"),
         ("temperature", ctypes.c_float),
     )
@@ -99,8 +91,6 @@ class Calls:
     """
 
     def __init__(self, kernel: ctypes.CDLL) -> None:
-        self.pack = kernel.hup_pack
-        self.pack.argtypes, self.pack.restype = [_At, _Number, _Number, _Number, _At, _At], ctypes.c_float
         # The answer itself takes long enough to let other threads go on meanwhile.
         self.answer = kernel.hup_answer
         self.answer.argtypes, self.answer.restype = [ctypes.POINTER(Model), ctypes.POINTER(Question), _At], _At

@@ -1,4 +1,4 @@
-"""A mixture's tables as its kernel reads them: pointers to all weights and counts, and packed copies of vectors."""
+"""A mixture's tables as its kernel reads them: pointers to all weights and counts, and sums of vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.similar import NEAREST, TEMPERATURE, SimilarProfiles
@@ -21,24 +21,20 @@ from hup.nn.single_kernel import Tree, address
 from hup.nn.tables import TreeTable
 from hup.sessions.levels import Level
 
-_PACKED_WIDTH = 16  # as in native/packed.hpp
-
 
 class MixtureTables:
     """All that a network's answers are made of.
 
-    Weights and counts are pointed at, so what is changed in place is seen. Target vectors, which are sums, and kept
-    profiles are copied.
+    They are pointed at, so what is changed in place is seen; but for target vectors, which are sums.
 
     Parameters
     ----------
-    calls : Calls
     network : MixtureNetwork
     levels : mapping of Level to CountedLevel
     """
 
-    def __init__(self, calls: c.Calls, network: MixtureNetwork, levels: Mapping[Level, CountedLevel]) -> None:
-        self._calls, self._network = calls, network
+    def __init__(self, network: MixtureNetwork, levels: Mapping[Level, CountedLevel]) -> None:
+        self._network = network
         self._pointed_at: list[object] = [one.detach() for one in (*network.parameters(), *network.buffers())]
         of_levels = (c.LevelTables * len(levels))(*(self._level(*one) for one in levels.items()))
         reranker = None if network.reranker is None else _reranker(network.reranker, network.n_reranked)
@@ -86,22 +82,12 @@ class MixtureTables:
             None if parents is None else self._at(parents.numpy(), np.int32),
             Tree.of(table),
             self._at(vectors.numpy(), np.float32),  # shared
-            self._packed(vectors),
         )
 
     def _similar(self, similar: SimilarProfiles) -> c.SimilarTables:
-        tables = (address(one) for one in (similar.centers, similar.codes, similar.bounds))
+        tables = (address(one) for one in (similar.kept, similar.centers, similar.codes, similar.bounds))
         n_clusters, size = similar.centers.shape
-        kept = self._packed(similar.kept)
-        return c.SimilarTables(kept, *tables, n_clusters, size, min(NEAREST, n_clusters), TEMPERATURE)
-
-    def _packed(self, vectors: Tensor) -> c.Packed:
-        n, columns = vectors.shape
-        width = -(-columns // _PACKED_WIDTH) * _PACKED_WIDTH
-        values, scales = np.empty((n, width), dtype=np.int16), np.empty(n, dtype=np.float32)
-        at = self._at(values, np.int16), self._at(scales, np.float32)
-        longest = self._calls.pack(address(vectors), n, columns, width, *at)
-        return c.Packed(*at, columns, width, longest)
+        return c.SimilarTables(*tables, n_clusters, size, min(NEAREST, n_clusters), TEMPERATURE)
 
     def _at(self, array: NDArray[np.generic], kind: type[np.generic]) -> int:
         """Give the place of an array's numbers, of a kind, and keep them there."""
