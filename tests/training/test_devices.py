@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,11 @@ def test_training_and_answers_follow_the_device(dataset, monkeypatch, tmp_path, 
     trained(one_epoch).fit(dataset, observer=here)
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # the pretended tensors cannot be of inference
     monkeypatch.setattr("hup.training.loop.chosen", lambda name: torch.device(pretend_device.NAME))
-    adam = torch.optim.Adam  # in one pass it is for real devices alone
-    monkeypatch.setattr(torch.optim, "Adam", lambda *given, **options: adam(*given, **options | {"fused": False}))
+    for kind in (torch.optim.Adam, torch.optim.AdamW):  # in one pass they are for real devices alone
+        step_by_step = partial(kind, fused=False)
+        monkeypatch.setattr(
+            torch.optim, kind.__name__, lambda *given, make=step_by_step, fused, **options: make(*given, **options)
+        )
     with pretend_device.PretendDevice():
         model = trained(one_epoch).fit(dataset, out=tmp_path / "model", observer=there)
     assert model.device.type == "cpu"

@@ -41,17 +41,17 @@ def best_columns(values: Tensor, k: int) -> Best:
     """
     k = min(k, values.shape[1])
     if not k:
-        return Best(torch.zeros(len(values), 0, dtype=torch.long), values[:, :0])
+        return Best(torch.zeros(len(values), 0, dtype=torch.long, device=values.device), values[:, :0])
     score, place = torch.topk(values, k)
     last = score[:, -1:]
     # Where candidates beyond the k score as the last of them does, topk has taken any of these.
-    at_least_last = (values >= last).numpy()
-    crowded = np.flatnonzero((np.count_nonzero(at_least_last, axis=1) > k) & torch.isfinite(last[:, 0]).numpy())
+    at_least_last = (values >= last).cpu().numpy()
+    crowded = np.flatnonzero((np.count_nonzero(at_least_last, axis=1) > k) & torch.isfinite(last[:, 0]).cpu().numpy())
     for low in range(0, len(crowded), block := max(1, _CELLS_PER_BLOCK // values.shape[1])):
         rows = crowded[low : low + block]
         row, column = np.nonzero(at_least_last[rows])
-        equal = (values[rows[row], column] == last[rows[row], 0]).numpy()
-        place[rows] = torch.from_numpy(_first_of_equals(row, column, equal, k))
+        equal = (values[rows[row], column] == last[rows[row], 0]).cpu().numpy()
+        place[rows] = torch.from_numpy(_first_of_equals(row, column, equal, k)).to(place.device)
     place = place.sort(dim=1).values
     score, order = values.gather(1, place).sort(dim=1, descending=True, stable=True)
     return Best(place.gather(1, order).masked_fill(torch.isneginf(score), -1), score)

@@ -165,6 +165,7 @@ class _Run:
             if self.config.training.optimizer == "adam"
             else torch.optim.RMSprop(trainable, lr=rate, alpha=0.9, eps=1e-7)
         )
+        self.optimizer.register_step_post_hook(_tell_of_change)
         if earlier is not None:
             self.state = replace(earlier.state, config=self.state.config)
             self.best = earlier.restore(self.model.network, self.optimizer)
@@ -339,6 +340,11 @@ class _Run:
         gains = mean_gains(result.ranks[self.model.name])
         selection = float(np.mean(list(gains.values()))) if gains else None
         return {"validation": metrics, "gains": gains, "selection": selection}
+
+
+def _tell_of_change(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Count a step as a change of the weights: Adam in one pass does not, and sums of vectors are kept until one."""
+    torch.autograd.graph.increment_version([one for group in optimizer.param_groups for one in group["params"]])
 
 
 @contextmanager
