@@ -299,6 +299,11 @@ def test_a_loss_that_is_no_number_is_an_error(dataset):
         hup.HUP(config("training.learning_rate=1e30")).fit(dataset)
 
 
+def test_vectors_that_are_no_longer_numbers_are_refused(dataset):
+    with pytest.raises(hup.HupError, match=r"vectors of .* no longer numbers\. Lower training\.learning_rate"):
+        hup.HUP(config("training.learning_rate=1e39", "training.epochs=1", "training.batch_size=1000")).fit(dataset)
+
+
 def test_overwriting_keeps_the_finished_model_until_there_is_a_new_one(dataset, tmp_path):
     out, other = tmp_path / "model", config("training.seed=5", "training.epochs=2")
     old = weights(hup.HUP(config("training.epochs=1")).fit(dataset, out=out))

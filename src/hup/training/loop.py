@@ -300,6 +300,8 @@ class _Run:
         """Spread of every table that the model wants watched."""
         measures = {}
         for name, table in self.model.watched().items():
+            if not bool(torch.isfinite(table.weight).all()):
+                raise HupError(f"The vectors of {name} are no longer numbers. Lower training.learning_rate.")
             measure = spread(table.weight)
             measures[name] = {
                 "mean_cosine": round(measure.mean_cosine, 6),
