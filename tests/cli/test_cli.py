@@ -190,6 +190,7 @@ def test_progress_is_shown_on_a_terminal(capsys, monkeypatch):
     assert "3/3" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_an_encoding_lacks_ends_no_command(tmp_path):
     lines = "caf\u00e9+1+\u0436+1+2 b+1+\u0436+3+4\n" * 10
     (tmp_path / "names.txt").write_text(lines, encoding="utf-8")

@@ -79,6 +79,7 @@ def test_the_table(ask, answer):
     assert "Attention of this level in the session: " in done.stdout
 
 
+@pytest.mark.slow
 def test_ids_are_never_cut(shop, ask, tmp_path):
     """In a pipe each stands in one piece; on a terminal it may go on in the next line."""
     name = "SKU-2024-SUMMER-COLLECTION-DRESS-FLORAL-" + "0" * 200

@@ -69,6 +69,7 @@ def test_the_dataset_is_that_of_the_parquet_file(name, of_file, tmp_path):
     same(hup.prepare(MAKERS[name](), map=MAPPING, out=tmp_path / "dataset"), of_file)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(st.data())
 def test_any_rows_good_and_bad(tmp_path_factory, data):

@@ -66,6 +66,7 @@ def test_sessions_are_stored_in_order_of_their_end_whatever_the_order_of_rows(tm
     assert first.fingerprint == turned.fingerprint
 
 
+@pytest.mark.slow
 def test_formats_say_the_same(tmp_path):
     rows = [row.split(",") for row in ROWS]
     names = HEADER.split(",")

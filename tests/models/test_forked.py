@@ -40,6 +40,7 @@ assert torch.get_num_threads() == 2 and answer() == before
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="systems that fork")
 def test_forked_children_answer_as_their_parent(shops, tiny, tmp_path):
     dataset = shops[1]

@@ -25,7 +25,7 @@ from hup.training.trained import TrainedRecommender
 
 from ..helpers.several_processes import EPOCHS, MODELS, fit_and_judge, losses, run, torchrun
 
-#: What two processes train in the fast tests; the others are slow ones.
+#: What two processes begin with; one of them is gone on with.
 FEW = ("paper", "gru4rec")
 
 
@@ -40,7 +40,7 @@ class Made:
 
 @pytest.fixture(
     scope="module",
-    params=[FEW, pytest.param(tuple(name for name in MODELS if name not in FEW), marks=pytest.mark.slow)],
+    params=[FEW, tuple(name for name in MODELS if name not in FEW)],
     ids=["few", "others"],
 )
 def made(request, dataset, dataset_folder, root, tmp_path_factory) -> Made:
@@ -61,11 +61,13 @@ def close(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:
         assert one == pytest.approx(other, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_one_process(made):
     for name in made.names:
         close(losses(made.two / name), losses(made.alone / name))
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_one_process(dataset, made, tmp_path):
     """The same model, judged by one and by two: every rank, every figure, to the last bit."""
     for name in made.names:
@@ -77,6 +79,7 @@ def test_figures_are_those_of_one_process(dataset, made, tmp_path):
             assert (tmp_path / again).read_bytes() == by_two.read_bytes(), by_two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [FEW], indirect=True, ids=["few"])
 def test_a_run_goes_on_with_another_number_of_processes(dataset, made, tmp_path):
     model = MODELS["paper"]()

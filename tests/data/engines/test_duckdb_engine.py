@@ -65,6 +65,7 @@ def test_a_name_can_be_kept_again_and_dropped(tmp_path):
                 engine.collect(f"FROM {quoted}")
 
 
+@pytest.mark.slow
 def test_dropped_tables_give_back_their_memory(tmp_path):
     with DuckDBEngine(tmp_path, "30MB") as engine:
         for _ in range(4):
