@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from hup.native.library import load
+from hup.native import load
 from hup.nn.kernels.layer import Sequences
 
 _POINTER, _INT, _SMALL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int

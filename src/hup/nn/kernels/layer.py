@@ -92,9 +92,7 @@ class _BehaviorLSTM(torch.autograd.Function):
         gates = (read @ _beside(weight_input, weights, bias).t()).float()
         hidden, cell, weight_hidden = (t.contiguous() for t in (hidden, cell, weight_hidden))
         hiddens, cells, before = recurrence.forward(sequences, gates, hidden, cell, weight_hidden, hard=hard)
-        ctx.save_for_backward(
-            read, hidden, cell, weight_input, weight_hidden, gates, hiddens, cells, before, *weights
-        )  # fmt: skip
+        ctx.save_for_backward(read, hidden, cell, weight_input, weight_hidden, gates, hiddens, cells, before, *weights)
         ctx.recurrence, ctx.sequences, ctx.hard = recurrence, sequences, hard
         ctx.set_materialize_grads(False)
         return hiddens, cells
