@@ -28,9 +28,11 @@ def mixture(dataset: Dataset, *changes: str) -> HUP:
     for parameter in model.network.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter.data, std=0.3)
-    reranker = output_of(model).network.reranker
-    for parameter in () if reranker is None else reranker.layers.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.3)
+    network = output_of(model).network
+    if network.reranker is not None:
+        network.weights.data[0, 3] = 1.0
+        for parameter in network.reranker.layers.parameters():
+            torch.nn.init.normal_(parameter.data, std=0.3)
     return model
 
 

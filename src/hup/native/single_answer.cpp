@@ -20,7 +20,6 @@ struct LevelAnswer {
     Visits visits;
     Parts parts;
     Own own;
-    Reranked reranked;
     Brought brought;
     std::vector<float> profile;  // (d,), or none
     int64_t current;
@@ -57,11 +56,17 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     answer.own = beyond(model, level, asked, answer.visits, answer.parts);
     count_in(level, answer.visits, answer.parts, answer.current, known);
     Distribution made{known, level.size, &answer.own, 1.0};
-    if (!level.k && model.reranker)
-        answer.reranked =
-            rerank(model, level, answer.visits, answer.parts, answer.current, weights.reranking, known);
+    const bool in_order = !level.k && model.reranker && weights.reranking != 0;
+    const auto put_in_order = [&](const Pooled* pooled) {
+        rerank(model, level, answer.visits, answer.parts, answer.current, weights.reranking, pooled, made.scale, known);
+    };
     const float* profile = asked.profiles[number];
-    if (!profile) return made;
+    if (!profile) {
+        if (in_order) put_in_order(nullptr);
+        return made;
+    }
+    thread_local std::vector<float> counted;
+    if (in_order) counted.assign(known, known + level.size);
     const int64_t size = level.targets.size;
     answer.profile.assign(profile, profile + size);
     std::vector<float> vector(size);
@@ -73,14 +78,15 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     const SimilarTables* similar = level.k ? nullptr : model.similar;
     made.scale =
         pool(level, weights, profile, similar, answer.current, made.mass(), known, answer.own, answer.brought);
+    const Pooled pooled{profile, counted.data(), &answer.brought};
+    if (in_order) put_in_order(&pooled);
     return made;
 }
 
 float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
     if (answer.profile.empty() || code == answer.current) return 0;
     const int64_t size = level.targets.size;
-    const float liking = dot(level.vectors + code * size, answer.profile.data(), size);
-    return answer.brought.dense * (level.runs[code] + DAMPED) * std::exp(liking - answer.brought.top);
+    return answer.brought.fits(dot(level.vectors + code * size, answer.profile.data(), size), level.runs[code]);
 }
 
 }  // namespace
@@ -148,34 +154,27 @@ extern "C" void hup_contributions(const Answer* answer, int64_t number, const in
         });
 
     const float popular = popularity_scale(tables, level.current) * level.parts.weights[2];
-    std::vector<double> before(n, 0.0), base(n, 0.0);
+    std::vector<double> base(n, 0.0);
     for (int64_t at = 0; at < n; ++at) {
         if (codes[at] < tables.size) {
-            if (codes[at] != level.current) before[at] = tables.popularity[codes[at]] * popular;
+            if (codes[at] != level.current) base[at] = tables.popularity[codes[at]] * popular;
             profile[at] = fits(level, tables, codes[at]);
         } else {
             const auto found = std::find(level.own.code.begin(), level.own.code.end(), codes[at]);
             const int64_t own = found - level.own.code.begin();
             const bool liked = own < int64_t(level.own.liking.size());
-            profile[at] =
-                liked ? level.brought.dense * DAMPED * std::exp(level.own.liking[own] - level.brought.top) : 0.0f;
+            profile[at] = liked ? level.brought.fits(level.own.liking[own], 0) : 0.0f;
         }
         for (int64_t visit = 0; visit < n_visits; ++visit)
-            before[at] += repeat[at * n_visits + visit] + memory[at * n_visits + visit];
-        base[at] = before[at];
-    }
-    for (size_t one = 0; one < level.reranked.code.size(); ++one) {
-        const int32_t at = slots[level.reranked.code[one]];
-        if (at >= 0) base[at] = level.reranked.probability[one];
+            base[at] += repeat[at * n_visits + visit] + memory[at * n_visits + visit];
     }
     for (size_t one = 0; one < level.brought.similar.code.size(); ++one) {
         const int32_t at = slots[level.brought.similar.code[one]];
         if (at >= 0) profile[at] += level.brought.similar.share[one];
     }
     for (int64_t at = 0; at < n; ++at) {
-        const double raised = before[at] > 0 ? base[at] / std::max(before[at], double(TINY)) : 1.0;  // all parts alike
-        const float scale = float(level.brought.rest * raised);
-        total[at] = float(level.brought.rest * base[at]) + profile[at];
+        const float scale = level.brought.rest;
+        total[at] = float(scale * base[at]) + profile[at];
         for (int64_t visit = 0; visit < n_visits; ++visit) {
             repeat[at * n_visits + visit] *= scale;
             memory[at * n_visits + visit] *= scale;

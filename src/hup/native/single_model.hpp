@@ -43,7 +43,7 @@ struct LevelTables {
 
 struct RerankerTables {
     const float *mean, *spread, *first, *first_bias, *second, *second_bias, *last;
-    int64_t n_signals, most;
+    int64_t n_signals, hidden, most;
 };
 
 // Profiles of training sessions, cluster by cluster.

@@ -22,15 +22,19 @@ struct Own {
     int64_t count() const { return int64_t(code.size()); }
 };
 
+constexpr float DAMPED = 0.5f;  // is added to every count of popularity
+
 // What the profile brings in, beside what was counted.
 struct Brought {
     float rest = 1;        // weight of what was counted
     float dense = 0;       // what exp(liking - top) * (runs + DAMPED) is multiplied by
     float top = 0;         // greatest liking
     Followed similar;      // shares of what followed similar profiles, weighed
+
+    // Share of dense in what is liked so much and was visited so often.
+    float fits(float liking, float runs) const { return dense * (runs + DAMPED) * std::exp(liking - top); }
 };
 
-constexpr float DAMPED = 0.5f;  // is added to every count of popularity
 constexpr int64_t BLOCK = 1024;  // of sums in single precision
 
 // What was counted, `known` and `own.counted`, becomes what both say together, but for a factor, which is returned.
@@ -103,7 +107,7 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
         }
     }
     for (int64_t one = 0; one < own.count(); ++one) {
-        const float fits = brought.dense * DAMPED * std::exp(own.liking[one] - top);
+        const float fits = brought.fits(own.liking[one], 0);
         const float raised = std::exp(weights.strength * (own.liking[one] - top));
         own.probability[one] = (own.counted[one] * brought.rest + fits) * raised;
         sums += own.probability[one];

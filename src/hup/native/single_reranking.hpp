@@ -10,6 +10,7 @@
 #include "logarithm.hpp"
 #include "products.hpp"
 #include "single_counted.hpp"
+#include "single_pooling.hpp"
 
 namespace hup {
 
@@ -42,14 +43,22 @@ class Slots {
     int64_t size_;
 };
 
-struct Reranked {
+struct Candidates {
     std::vector<int64_t> code;
     std::vector<float> probability;
 };
 
-// What is seen of candidates, (M, n_signals); see hup.models.hup.mixture.reranking.SIGNALS.
+// What the profile says of items, and what was counted before it did, (n,).
+struct Pooled {
+    const float *profile, *counted;
+    const Brought* brought;
+};
+
+// What is seen of candidates, (M, n_signals); see SIGNALS and POOLED of hup.models.hup.mixture.reranking. Without a
+// profile `pooled` is null.
 inline std::vector<float> signals_of(const Model& model, const LevelTables& items, const Visits& visits,
-                                     const Parts& parts, const Reranked& found) {
+                                     const Parts& parts, const Candidates& found, int64_t current,
+                                     const Pooled* pooled) {
     const int64_t n = int64_t(found.code.size()), width = model.reranker->n_signals;
     constexpr int SHARES = WEIGHINGS * RELATIONS;
     constexpr int LOGS = 4 + SHARES;  // of the first columns all but one are logarithms
@@ -96,12 +105,29 @@ inline std::vector<float> signals_of(const Model& model, const LevelTables& item
         if (visit >= 0) std::copy_n(visits.signals.data() + visit * model.n_signals, model.n_signals, to);
         std::copy(visits.context.begin(), visits.context.end(), to + model.n_signals);
     }
+    if (!pooled) return signals;
+
+    const Brought& brought = *pooled->brought;
+    std::vector<float> followed(n, 0.0f);
+    for (size_t one = 0; one < brought.similar.code.size(); ++one) {
+        const int32_t slot = slots[brought.similar.code[one]];
+        if (slot >= 0) followed[slot] += brought.similar.share[one];
+    }
+    for (int64_t at = 0; at < n; ++at) {
+        const int64_t code = found.code[at];
+        const float liking = dot(items.vectors + code * items.targets.size, pooled->profile, items.targets.size);
+        const float dense = code == current ? 0.0f : brought.fits(liking, items.runs[code]);
+        float* to = signals.data() + (at + 1) * width - 4;
+        for (const float part : {brought.rest * pooled->counted[code], dense, followed[at]})
+            *to++ = std::log(std::max(part, LEAST_PROBABILITY));
+        *to = liking;
+    }
     return signals;
 }
 
 // What the network says of candidates with these signals, (M,).
-inline std::vector<float> judged(const RerankerTables& tables, int64_t hidden, std::vector<float> signals) {
-    const int64_t width = tables.n_signals, n = int64_t(signals.size()) / width;
+inline std::vector<float> judged(const RerankerTables& tables, std::vector<float> signals) {
+    const int64_t width = tables.n_signals, hidden = tables.hidden, n = int64_t(signals.size()) / width;
     for (int64_t at = 0; at < n; ++at)
         for (int64_t i = 0; i < width; ++i) {
             float& one = signals[at * width + i];
@@ -124,30 +150,27 @@ inline std::vector<float> judged(const RerankerTables& tables, int64_t hidden, s
     return said;
 }
 
-// Lets the likeliest items of `known` share anew what they have together.
-inline Reranked rerank(const Model& model, const LevelTables& items, const Visits& visits, const Parts& parts,
-                       int64_t current, float strength, float* known) {
+// Lets the likeliest items of `known`, probabilities but for the factor `scale`, share anew what they have together.
+inline void rerank(const Model& model, const LevelTables& items, const Visits& visits, const Parts& parts,
+                   int64_t current, float strength, const Pooled* pooled, double scale, float* known) {
     thread_local std::vector<Place> best;
     const float of_current = current >= 0 ? known[current] : 0.0f;
     if (current >= 0) known[current] = 0;
     largest(known, items.size, model.reranker->most, best);
     if (current >= 0) known[current] = of_current;
-    Reranked found;
+    Candidates found;
     double total = 0;
     for (const Place& one : best) {
         found.code.push_back(one.at);
-        found.probability.push_back(one.value);
+        found.probability.push_back(float(one.value * scale));
         total += one.value;
     }
-    std::vector<float> logits = judged(*model.reranker, model.hidden, signals_of(model, items, visits, parts, found));
+    std::vector<float> logits =
+        judged(*model.reranker, signals_of(model, items, visits, parts, found, current, pooled));
     for (size_t at = 0; at < logits.size(); ++at)
         logits[at] = strength * logits[at] + std::log(std::max(found.probability[at], LEAST_PROBABILITY));
     softmax(logits);
-    for (size_t at = 0; at < logits.size(); ++at) {
-        found.probability[at] = float(logits[at] * total);
-        known[found.code[at]] = found.probability[at];
-    }
-    return found;
+    for (size_t at = 0; at < logits.size(); ++at) known[found.code[at]] = float(logits[at] * total);
 }
 
 }  // namespace hup

@@ -54,6 +54,10 @@ class Pool:
         shares: Tensor = mixed * (mass / mixed.sum(dim=1, keepdim=True).clamp(min=1e-30))
         return shares
 
+    def weighed(self, dense: float, similar: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the terms of :meth:`mixed`."""
+        return (1 - dense - similar) * self.base, dense * self.dense, similar * self.similar
+
     def mixed(self, dense: float, similar: float) -> Tensor:
         """Give the weighed sum of B, E and N, ``(Q, m)``."""
         said = torch.lerp(self.base, self.dense, dense)

@@ -22,8 +22,6 @@ class Reranker(nn.Module):
     ----------
     mean, spread : Parameter
         ``(F,)``, by which signals are made comparable; not learned by descent.
-    rounds : Parameter
-        ``()``, how often it has been taught.
     """
 
     def __init__(self, n_signals: int, hidden: int) -> None:
@@ -38,7 +36,6 @@ class Reranker(nn.Module):
         nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
         self.mean = nn.Parameter(torch.zeros(n_signals))
         self.spread = nn.Parameter(torch.ones(n_signals))
-        self.rounds = nn.Parameter(torch.zeros(()))
         self.requires_grad_(False)  # it is taught apart from the rest of a network
 
     def settle(self, signals: Tensor) -> None:
@@ -46,7 +43,15 @@ class Reranker(nn.Module):
         self.mean.data.copy_(signals.mean(dim=0))
         self.spread.data.copy_(signals.std(dim=0).clamp(min=1e-3))
 
+    def comparable(self, signals: Tensor) -> Tensor:
+        """Make signals ``(..., F)`` comparable with each other."""
+        return ((signals - self.mean) / self.spread).clamp(-_SPAN, _SPAN)
+
+    def of_comparable(self, signals: Tensor) -> Tensor:
+        """Give what is added for signals ``(Q, M, F)`` that have been made comparable: ``(Q, M)``."""
+        said: Tensor = self.layers(signals)
+        return said.squeeze(2)
+
     def forward(self, signals: Tensor) -> Tensor:
         """Give what is added to each candidate's logarithm, for signals ``(Q, M, F)``: ``(Q, M)``."""
-        said: Tensor = self.layers(((signals - self.mean) / self.spread).clamp(-_SPAN, _SPAN))
-        return said.squeeze(2)
+        return self.of_comparable(self.comparable(signals))

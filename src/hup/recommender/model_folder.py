@@ -19,7 +19,7 @@ from hup.files import write_aside
 from hup.nn.tables import unshared
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:

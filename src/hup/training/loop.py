@@ -242,6 +242,9 @@ class _Run:
                 tensor.copy_(self.best[name])
         network.eval()
         self.model.end_training()
+        if processes.is_first():
+            self.model.conclude(self.dataset, self.observer.note)
+        processes.copy_first(unshared(network).values())
         network.to("cpu")  # where live answers are quick
         history, best_epoch = self.state.history, max(self.state.best_epochs.values())
         self.model.metrics = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -158,6 +158,16 @@ class TrainedRecommender(Recommender):
 
     def tune(self, dataset: Dataset) -> None:
         """Choose on the validation split what descent cannot learn; the loop calls it after every epoch."""
+
+    def conclude(self, dataset: Dataset, note: Callable[[str], None]) -> None:
+        """Learn from the validation split what waits for the end; the loop calls it with the weights that it keeps.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        note : callable
+            Told what is being learned, if anything is.
+        """
 
     def end_training(self) -> None:
         """Get ready for being asked; the loop calls it before every validation and with the weights that it keeps."""

@@ -40,7 +40,8 @@ class Ranker:
         """Grow trees.
 
         How many there are is decided by NDCG over all candidates on the validation sessions and, where these are few,
-        on the latest training sessions, by trees that have not learned from them; all is learned from then.
+        on the latest training sessions, by trees that have not learned from them. Then all is learned from, the
+        validation sessions among it, as the learned order of ``best`` does.
 
         Parameters
         ----------
@@ -55,8 +56,8 @@ class Ranker:
         judges = [*validation, *train[:late]]
         if not config.patience or not judges:
             return cls(_grown(train, [], config, cutoff, config.trees))
-        text = _grown(train[late:], judges, config, cutoff, config.trees)
-        return cls(_grown(train, [], config, cutoff, cls(text).n_trees) if late else text)
+        chosen = cls(_grown(train[late:], judges, config, cutoff, config.trees))
+        return cls(_grown([*validation, *train], [], config, cutoff, chosen.n_trees))
 
     @property
     def n_trees(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -56,6 +56,9 @@ class CosineOutput:
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
         """Choose nothing."""
+
+    def conclude(self, dataset: Dataset, most_sessions: int | None, note: Callable[[str], None]) -> None:
+        """Learn nothing more."""
 
     def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
         """Negative cosine to the targets' vectors (Eq. 6), at the levels that have a weight."""

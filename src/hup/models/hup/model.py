@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -147,6 +147,10 @@ class HUP(TrainedRecommender):
     def tune(self, dataset: Dataset) -> None:
         """Choose what the output has to choose on the validation split."""
         self.output.tune(dataset, self.config.training.validation_sessions or None)
+
+    def conclude(self, dataset: Dataset, note: Callable[[str], None]) -> None:
+        """Learn what waits for the end of training."""
+        self.output.conclude(dataset, self.config.training.validation_sessions or None, note)
 
     def losses(self, histories: Histories, targets: Targets) -> dict[str, LevelLoss]:
         """Losses of the output by level, over the targets that count there."""

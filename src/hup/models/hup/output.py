@@ -96,6 +96,10 @@ class Output(Protocol):
         """Choose what is not learned by descent, on so many sessions of the validation split; None = all."""
         ...
 
+    def conclude(self, dataset: Dataset, most_sessions: int | None, note: Callable[[str], None]) -> None:
+        """Learn what waits for the end of training, from so many sessions of the validation split; None = all."""
+        ...
+
     def losses(self, histories: Histories, targets: Targets) -> dict[Level, LevelLoss]:
         """Losses of a batch by level, over the targets that count there."""
         ...

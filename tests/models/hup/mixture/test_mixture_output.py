@@ -113,7 +113,7 @@ def test_training_gives_a_session_the_probabilities_of_a_model_that_never_counte
             dwell=masked(histories.dwell[:end], end - int(table.events[prefix])),
         )
         with torch.inference_mode():
-            known = output_of(model).ask(part).mixed(Level(level)).known
+            known = output_of(model).ask(part).counted(Level(level)).known
         code = int(following[prefix])
         if code < known.shape[1]:
             assert float(trained[prefix]) == pytest.approx(float(known[0, code]), abs=1e-5), prefix

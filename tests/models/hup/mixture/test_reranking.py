@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,10 @@ from hup.data.dataset import Dataset
 from hup.models.hup.mixture import teaching
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.models.hup.mixture.reranking import SIGNALS, Candidates
+from hup.models.hup.mixture.reranking import POOLED, SIGNALS, Candidates
 from hup.models.hup.mixture.teaching import Lesson, teach
-from hup.nn.reranker import Reranker
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.levels import ITEM
-from hup.sessions.runs import training_runs
 
 from ....helpers.mixtures import mixture, output_of
 
@@ -27,10 +26,11 @@ def asked_of(model, dataset: Dataset, n: int = 12) -> Probabilities:
     return output_of(model).ask(histories)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("most", [7, 10**6])
 def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
     asked = asked_of(mixture(dataset, f"mixture.reranked={most}"), dataset)
-    known = asked.mixed(ITEM).known
+    known = asked.pooled(ITEM).known
     for row, current in enumerate(asked.current.tolist()):
         others = [code for code in range(known.shape[1]) if code != current]
         best = sorted(others, key=lambda code: -float(known[row, code]))[:most]
@@ -38,13 +38,14 @@ def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
         assert sorted(known[row, found].tolist()) == pytest.approx(sorted(known[row, best[: len(found)]].tolist()))
 
 
+@torch.no_grad()
 def test_signals_are_what_their_names_say(dataset):
     asked = asked_of(mixture(dataset), dataset)
     answer, candidates = asked.answers[ITEM], asked.candidates
     tables = [counts.toarray() for counts in answer.counts.co_visits.counts]
     names = {name: place for place, name in enumerate(SIGNALS)}
     n_signals, n_context = answer.visits.signals.shape[1], answer.visits.context.shape[1]
-    assert len(names) + n_signals + n_context == candidates.signals.shape[2]
+    assert len(names) + n_signals + n_context + len(POOLED) == candidates.signals.shape[2]
 
     def signal(name: str, row: int, column: int) -> float:
         return float(candidates.signals[row, column, names[name]])
@@ -55,14 +56,14 @@ def test_signals_are_what_their_names_say(dataset):
         repeat = {code: float(answer.mixed.repeat[p]) for p, code in zip(visits, codes, strict=True)}
         for column in (0, 3, 9):
             code = int(candidates.code[row, column])
-            probability = float(asked.mixed(ITEM).known[row, code])
+            probability = float(asked.pooled(ITEM).known[row, code])
             assert signal("probability", row, column) == pytest.approx(math.log(max(probability, 1e-9)), abs=1e-4)
             assert signal("popularity", row, column) == pytest.approx(
                 math.log(float(answer.counts.popularity[code]) + 0.5), abs=1e-5
             )
             assert signal("visited", row, column) == (code in repeat)
             seen = answer.visits.signals[visits[codes.index(code)]] if code in repeat else np.zeros(n_signals)
-            of_candidate = candidates.signals[row, column].tolist()
+            of_candidate = candidates.signals[row, column, : -len(POOLED)].tolist()
             assert of_candidate[len(names) : -n_context] == seen.tolist()
             assert of_candidate[-n_context:] == answer.visits.context[row].tolist()
             assert signal("repeat", row, column) == pytest.approx(math.log(repeat.get(code, 0) + 1e-3), abs=1e-5)
@@ -84,9 +85,10 @@ def test_signals_are_what_their_names_say(dataset):
                 assert signal(f"weight of {part}", row, column) == pytest.approx(math.log(weight), abs=1e-5)
 
 
+@torch.no_grad()
 def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
     asked = asked_of(mixture(dataset, "mixture.reranked=9"), dataset)
-    before, after, candidates = asked.mixed(ITEM).known, asked.counted(ITEM).known, asked.candidates
+    before, after, candidates = asked.pooled(ITEM).known, asked.alone(ITEM).known, asked.candidates
     assert not torch.equal(before, after)
     mass = candidates.probability.sum(dim=1)
     torch.testing.assert_close(after.gather(1, candidates.code).sum(dim=1), mass)
@@ -94,92 +96,167 @@ def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
     assert torch.equal(before[others], after[others])
 
 
+@torch.no_grad()
 def test_without_strength_nothing_changes(dataset):
     asked = asked_of(mixture(dataset), dataset)
     asked.network.weights.data[0, 3] = 0.0
-    torch.testing.assert_close(asked.counted(ITEM).known, asked.mixed(ITEM).known, atol=1e-7, rtol=1e-4)
+    assert torch.equal(asked.alone(ITEM).known, asked.pooled(ITEM).known)
 
 
+@torch.no_grad()
 def test_one_query_alone_is_what_it_is_among_others(dataset):
     model = mixture(dataset)
-    together = asked_of(model, dataset).counted(ITEM).known
+    together = asked_of(model, dataset).alone(ITEM).known
     sessions = np.asarray(dataset.sessions("test"))[:12]
     for row, session in enumerate(sessions.tolist()):
         histories, _ = histories_and_targets(dataset, np.asarray([session]))
-        alone = output_of(model).ask(histories).counted(ITEM).known[0]
+        alone = output_of(model).ask(histories).alone(ITEM).known[0]
         torch.testing.assert_close(alone, together[row], atol=1e-6, rtol=1e-4)
 
 
+@torch.no_grad()
 def test_it_can_be_left_out(dataset):
     model = mixture(dataset, "mixture.reranked=0")
     model.tune(dataset)
+    model.conclude(dataset, print)
     asked = asked_of(model, dataset)
     assert asked.network.reranker is None
-    assert torch.equal(asked.counted(ITEM).known, asked.mixed(ITEM).known)
+    assert torch.equal(asked.alone(ITEM).known, asked.pooled(ITEM).known)
 
 
-def test_the_sessions_of_a_lesson_are_in_none_of_the_counts_that_describe_them(dataset, monkeypatch):
+@torch.no_grad()
+def test_signals_of_the_profile_are_the_parts_of_the_pool(dataset):
+    asked = asked_of(mixture(dataset), dataset)
+    asked.network.weights.data[0, :3] = torch.tensor([0.3, 0.2, 0.4])
+    candidates, pool = asked.candidates, asked.pool(ITEM)
+    counted, dense, similar, liking = candidates.signals[:, :, -len(POOLED) :].unbind(2)
+    for found, part, weight in (counted, pool.base, 0.5), (dense, pool.dense, 0.3), (similar, pool.similar, 0.2):
+        expected = (weight * part.gather(1, candidates.code)).clamp(min=1e-9).log()
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(liking, pool.liking.gather(1, candidates.code))
+
+
+def teach_it(model, dataset: Dataset, most_sessions: int | None = None) -> None:
+    output = output_of(model)
+    teach(output.network, output._item_profiles, dataset, prefixes=0.5, most_sessions=most_sessions, seed=3)
+
+
+def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
+    """What is learned from, fold by fold, and at last all of it."""
+    seen: list[Lesson] = []
+    before = teaching._learned
+
+    def spy(lesson, seed, passes=teaching.PASSES):
+        seen.append(lesson)
+        return before(lesson, seed, passes)
+
+    monkeypatch.setattr(teaching, "_learned", spy)
+    teach_it(model, dataset)
+    return seen
+
+
+def test_validation_sessions_teach_and_each_is_judged_by_what_the_others_have_taught(dataset, monkeypatch):
+    judged: list[Lesson] = []
+    before = teaching._judged
+
+    def spy(lesson, reranker):
+        judged.append(lesson)
+        return before(lesson, reranker)
+
+    monkeypatch.setattr(teaching, "_judged", spy)
+    *folds, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
+    validation = set(dataset.sessions("validation"))
+    assert set(whole.session.tolist()) <= validation
+    assert len(folds) == teaching.FOLDS
+    for number, learned_from in enumerate(folds):
+        left_out = judged[number * teaching.PASSES]
+        assert set(left_out.session.tolist()).isdisjoint(learned_from.session.tolist())
+        assert len(left_out.column) + len(learned_from.column) == len(whole.column)
+
+
+def test_lessons_stand_at_the_ends_of_sessions_and_before(dataset, monkeypatch):
+    *_, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
+    ends = whole.weight > 0.5  # what all have is half of the weight
+    assert 0 < int(ends.sum()) < len(ends)
+    assert float(whole.weight.mean()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_lesson_says_what_will_be_asked_of_the_model(dataset, monkeypatch):
+    """Candidates at the end of a session are those of an answer, but for the order that is not there yet."""
     model = mixture(dataset)
-    network = output_of(model).network
-    seen: list[Candidates] = []
-    before = Candidates.of.__func__
-
-    def spy(cls, answer, known, current, most):
-        seen.append(answer)
-        return before(cls, answer, known, current, most)
-
-    monkeypatch.setattr(Candidates, "of", classmethod(spy))
-    items, offsets = training_runs(dataset, ITEM)
-    n_sessions, size = len(offsets) - 1, network.co_visits[ITEM].size
-    met = set()
-    for number in range(teaching.FOLDS):
-        seen.clear()
-        assert network.reranker is not None
-        teach(network, network.reranker, dataset, model.config)
-        mine = [s for s in range(n_sessions) if s % teaching.FOLDS == number]
-        runs = np.zeros(size)
-        for session in set(range(n_sessions)) - set(mine):
-            np.add.at(runs, items[offsets[session] : offsets[session + 1]], 1)
-        assert seen[0].counts.popularity.tolist() == runs.tolist()
-        assert seen[0].counts.co_visits.totals.sum() < network.co_visits[ITEM].totals.sum()
-        met |= set(mine)
-    assert met == set(range(n_sessions))
+    *_, whole = lessons_of(model, dataset, monkeypatch)
+    rows = (whole.weight > 0.5).nonzero().squeeze(1)[:5]
+    for row in rows.tolist():
+        histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
+        network = output_of(model).network
+        with torch.no_grad():
+            asked = output_of(model).ask(histories).candidates
+        assert asked.code[0, whole.column[row]] == targets.item[0]
+        torch.testing.assert_close(asked.logarithm[0], whole.logarithm[row], atol=1e-4, rtol=1e-4)
+        expected = network.reranker.comparable(asked.signals[0])
+        torch.testing.assert_close(expected, whole.signals[row], atol=1e-3, rtol=1e-3)
 
 
 def test_a_lesson_teaches_which_signals_go_together():
     """The target has both signals or neither, all others have one of the two, so no sum of them can tell."""
     torch.manual_seed(0)
-    reranker, n_queries = Reranker(2, 8), 3000
+    n_queries = 3000
     first = (torch.rand(n_queries, 10, 1) < 0.5).float()
     signals, column = torch.cat([first, 1 - first], dim=2), torch.zeros(n_queries, dtype=torch.int64)
     signals[:, 0, 1] = signals[:, 0, 0]
-    candidates = Candidates(column.unsqueeze(1).expand(-1, 10), torch.full((n_queries, 10), 0.1), signals)
-    lesson = Lesson(candidates, column, torch.rand(n_queries) < 0.3)
-    for number in range(8):
-        teaching._learn(reranker, [lesson], 0.5, seed=number)
-    said = torch.softmax(candidates.logits(reranker, 1.0), dim=1)[:, 0]
+    lesson = Lesson(torch.full((n_queries, 10), 0.1).log(), signals, column, torch.ones(n_queries), column)
+    *_, learned = teaching._learned(lesson, seed=1)
+    said = torch.softmax(learned(signals), dim=1)[:, 0]
     assert float(said.min()) > 0.5
+
+
+def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
+    """Signals that say nothing of the target: the folds show that what was learned is worth nothing elsewhere."""
+    model = mixture(dataset)
+    network = output_of(model).network
+    torch.manual_seed(0)
+    n_queries = 400
+    candidates = Candidates(
+        torch.zeros(n_queries, 10, dtype=torch.int64),
+        torch.full((n_queries, 10), 0.1),
+        torch.randn(n_queries, 10, len(network.reranker.mean)),
+    )
+    lesson = Lesson(
+        candidates.logarithm,
+        candidates.signals,
+        torch.randint(10, (n_queries,)),
+        torch.ones(n_queries),
+        torch.arange(n_queries),
+    )
+    monkeypatch.setattr(teaching, "_lesson", lambda *_: lesson)
+    teach_it(model, dataset)
+    logits = candidates.logits(network.reranker, network.weights_of(ITEM).reranking)
+    torch.testing.assert_close(torch.softmax(logits, dim=1), candidates.probability, atol=0.02, rtol=0)
 
 
 def test_lessons_teach_the_same_every_time(dataset):
     first, second = (mixture(dataset) for _ in range(2))
     for model in (first, second):
-        network = output_of(model).network
-        assert network.reranker is not None
-        before = network.reranker.layers[0].weight.clone()
+        before = output_of(model).network.reranker.layers[0].weight.clone()
         torch.manual_seed(int(model is second))  # what has been drawn elsewhere changes nothing
-        for _ in range(teaching.FOLDS):
-            teach(network, network.reranker, dataset, model.config)
-        assert not torch.equal(network.reranker.layers[0].weight, before)
+        teach_it(model, dataset)
+        if model is second:
+            teach_it(model, dataset)  # nor what was learned before
+        assert not torch.equal(output_of(model).network.reranker.layers[0].weight, before)
     for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
-def test_a_log_too_short_for_folds_teaches_nothing(dataset, monkeypatch):
+def test_without_a_validation_split_no_order_is_followed(dataset):
     model = mixture(dataset)
-    network = output_of(model).network
-    assert network.reranker is not None
-    before = [parameter.clone() for parameter in network.reranker.layers.parameters()]
-    monkeypatch.setattr(teaching, "_NEWEST", 0)
-    teach(network, network.reranker, dataset, model.config)
-    assert all(map(torch.equal, before, network.reranker.layers.parameters()))
+    split = dataset.manifest.split
+    bounds = split.bounds.model_copy(update={"validation": (split.bounds.train[1], split.bounds.train[1])})
+    manifest = dataset.manifest.model_copy(update={"split": split.model_copy(update={"bounds": bounds})})
+    teach_it(model, replace(dataset, manifest=manifest))
+    assert output_of(model).network.weights_of(ITEM).reranking == 0
+
+
+def test_a_single_session_teaches_nothing(dataset):
+    model = mixture(dataset)
+    teach_it(model, dataset, most_sessions=1)
+    assert output_of(model).network.weights_of(ITEM).reranking == 0

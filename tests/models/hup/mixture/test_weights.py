@@ -12,9 +12,8 @@ import torch
 
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.models.hup.mixture.weights import DENSE, RERANKINGS, SIMILAR, STRENGTHS, TRUSTS
+from hup.models.hup.mixture.weights import DENSE, SIMILAR, STRENGTHS, TRUSTS
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import Level
 
 from ....helpers.mixtures import mixture, output_of
 
@@ -51,9 +50,7 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
     model.tune(dataset)
     chosen = network.weights.clone()
     for name, tensor in model.network.state_dict().items():
-        assert name == "weights" or name.startswith(("similar.", "reranker.")) or torch.equal(tensor, before[name]), (
-            name
-        )
+        assert name == "weights" or name.startswith("similar.") or torch.equal(tensor, before[name]), name
     for place, level in enumerate(network.ranked):
         tried = {}
         similar = SIMILAR[::4] if level == "item" else SIMILAR[:1]
@@ -64,12 +61,7 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
         assert len(set(tried.values())) > 3
         assert chosen[place, :3].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
         network.weights.data.copy_(chosen)
-    tried = {}
-    for strength in RERANKINGS:
-        network.weights.data[0, 3] = strength
-        tried[strength,] = log_likelihood(dataset, model, Level("item"), Probabilities.counted)
-    assert chosen[0, 3].item() == pytest.approx(mean_of(tried)[0], abs=2e-3)
-    network.weights.data.copy_(chosen)
+    assert chosen[0, 3].item() == 0  # the order waits for the end of training
     coarsest = network.ranked[-1]  # the only one whose probabilities the other levels do not change any more
     assert coarsest.is_category
     tried = {}
@@ -82,6 +74,7 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
 def test_without_a_validation_split_they_stay(dataset):
     model = mixture(dataset)
     before = output_of(model).network.weights.clone()
+    before[0, 3] = 0
     split = dataset.manifest.split
     bounds = replace_bounds(split.bounds)
     manifest = dataset.manifest.model_copy(update={"split": split.model_copy(update={"bounds": bounds})})

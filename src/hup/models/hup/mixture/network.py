@@ -15,7 +15,7 @@ from hup.models.hup.mixture.answer import Answer, Counts
 from hup.models.hup.mixture.co_visits import CoVisits
 from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.own_counts import OwnCoVisits
-from hup.models.hup.mixture.reranking import SIGNALS
+from hup.models.hup.mixture.reranking import HIDDEN, n_signals
 from hup.models.hup.mixture.similar import SimilarProfiles
 from hup.models.hup.mixture.visit_signals import visit_sizes
 from hup.models.hup.mixture.visits import RunTable, Visits, last_runs, visits_of
@@ -29,7 +29,7 @@ from hup.sessions.levels import ITEM, Level, ranked_levels
 
 
 class Weights(NamedTuple):
-    """How much the profile weighs at a level, and the finer levels; chosen on the validation split, not learned.
+    """How much the profile weighs at a level, and the finer levels; chosen on the validation split, not by descent.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Weights(NamedTuple):
 
 
 #: Before a validation split has said how much.
-START_WEIGHTS = Weights(0.1, 0.0, 0.1, 1.0, 0.5)
+START_WEIGHTS = Weights(0.1, 0.0, 0.1, 0.0, 0.5)
 
 
 class MixtureNetwork(nn.Module):
@@ -94,13 +94,12 @@ class MixtureNetwork(nn.Module):
         self.most_visits, self.has_profile = options.visits, options.profile
         self.n_reranked = options.reranked
         self.most_earlier, self.n_items = options.earlier, vocabulary.size(ITEM)
-        n_signals, n_context = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=options.earlier > 0)
+        sizes = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=options.earlier > 0)
         self.mixtures = nn.ModuleDict(
             {
                 level: Mixture(
                     torch.from_numpy(vocabulary.counts[level].astype(np.float32)),
-                    n_signals,
-                    n_context,
+                    *sizes,
                     hidden=options.hidden,
                     repeat=options.repeat,
                     memory=options.memory,
@@ -109,7 +108,8 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
-        self.reranker = Reranker(len(SIGNALS) + n_signals + n_context, options.hidden) if options.reranked else None
+        seen = n_signals(*sizes, profile=options.profile)
+        self.reranker = Reranker(seen, HIDDEN) if options.reranked else None
         self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
 
     def weights_of(self, level: Level) -> Weights:

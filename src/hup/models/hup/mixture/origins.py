@@ -29,20 +29,16 @@ def origin_shares(asked: Probabilities, level: str, row: Tensor, code: Tensor) -
     of_level = Level(level)
     row, code = row.to(asked.network.weights.device), code.to(asked.network.weights.device)
     with torch.inference_mode():
-        counted, plain = asked.counted(of_level), asked.mixed(of_level)
+        counted = asked.counted(of_level)
         inside = code < counted.known.shape[1]
         column = torch.where(inside, code, 0)
         own = _own_places(counted, row, code)
         outside = _taken(counted.probability, own)
         base = torch.where(inside, counted.known[row, column], outside)
-        before = torch.where(inside, plain.known[row, column], outside)
         repeat = _repeated(asked, of_level, row, code)
         # What is counted is repeat, memory and popularity, and the last one is a rule of two numbers.
         popular = torch.where(inside, _popular(asked, of_level, row, column), 0)
-        memory = (before - repeat - popular).clamp(min=0) * inside
-        # A learned order raises all parts of a code alike.
-        raised = torch.where(before > 0, base / before.clamp(min=1e-30), 1)
-        repeat, memory = raised * repeat, raised * memory
+        memory = (base - repeat - popular).clamp(min=0) * inside
         profile, rest = torch.zeros_like(base), 1.0
         if asked.profiles:
             weights, pool = asked.network.weights_of(of_level), asked.pool(of_level)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import ClassVar
 
@@ -132,18 +132,33 @@ class MixtureOutput:
         return Probabilities(network, answers, profiles, histories.current(ITEM).to(network.weights.device))
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
-        """Keep the profiles of training sessions, learn the order of candidates, and choose how much all of it weighs.
+        """Keep the profiles of training sessions, and choose how much all of it weighs.
 
-        That is chosen at every level by the likelihood of the validation split.
+        That is chosen at every level by the likelihood of the validation split. The order of candidates waits until
+        training has ended.
         """
         self._latest = None
+        self.network.weights.data[0, 3] = 0.0
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)
             similar.keep(dataset, kept, self.network.n_behaviors, prefixes, self._item_profiles)
-        if self.network.reranker is not None:
-            teach(self.network, self.network.reranker, dataset, self.config)
         tune_weights(self.network, self.ask, dataset, most_sessions)
+
+    def conclude(self, dataset: Dataset, most_sessions: int | None, note: Callable[[str], None]) -> None:
+        """Learn the order of the likeliest items, and how far it is followed, from the validation split."""
+        self._latest = None
+        if self.network.reranker is not None and len(dataset.sessions("validation")):
+            note("Learning the order of the likeliest items from the validation split.")
+            seed, prefixes = self.config.training.seed, self.config.loss.prefixes
+            teach(
+                self.network,
+                self._item_profiles,
+                dataset,
+                prefixes=prefixes,
+                most_sessions=most_sessions,
+                seed=seed,
+            )
 
     def _item_profiles(self, histories: Histories, events: Tensor) -> Tensor:
         """Profiles of the item level at some events of histories, ``(Q, d)``."""

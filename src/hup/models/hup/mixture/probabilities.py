@@ -59,7 +59,31 @@ class Probabilities:
         return alone | {ITEM: without_current(alone[ITEM], self.current)}
 
     def alone(self, level: Level) -> Distribution:
-        """Give the probabilities as a level says them by itself: what was counted, pooled with the profile."""
+        """Give the probabilities as a level says them by itself, the likeliest items in their learned order."""
+        pooled, strength = self.pooled(level), self.network.weights_of(level).reranking
+        if level != ITEM or self.network.reranker is None or not strength:
+            return pooled
+        return replace(pooled, known=self.candidates.reranked(pooled.known, self.network.reranker, strength))
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The likeliest items, before they are ranked anew."""
+        pooled: tuple[Tensor, ...] = ()
+        if self.profiles:
+            pool, weights = self.pool(ITEM), self.network.weights_of(ITEM)
+            pooled = *pool.weighed(weights.dense, weights.similar), pool.liking
+        known, most = self.pooled(ITEM).known, self.network.n_reranked
+        return Candidates.of(self.answers[ITEM], known, self.current, most, pooled)
+
+    def pooled(self, level: Level) -> Distribution:
+        """Give the probabilities of what was counted, pooled with the profile."""
+        return _once(self._pooled, level, self._with_profile)
+
+    @cached_property
+    def _pooled(self) -> dict[Level, Distribution]:
+        return {}
+
+    def _with_profile(self, level: Level) -> Distribution:
         counted = self.counted(level)
         if not self.profiles:
             return counted
@@ -70,33 +94,11 @@ class Probabilities:
         return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
 
     def counted(self, level: Level) -> Distribution:
-        """Give the probabilities by what was counted at a level alone, the likeliest items ranked anew."""
-        return _once(self._counted, level, self._reranked)
+        """Give the probabilities by what was counted at a level alone: repeat, memory and popularity."""
+        return _once(self._counted, level, self._added_up)
 
     @cached_property
     def _counted(self) -> dict[Level, Distribution]:
-        return {}
-
-    def _reranked(self, level: Level) -> Distribution:
-        mixed = self.mixed(level)
-        reranker = self.network.reranker
-        if level != ITEM or reranker is None:
-            return mixed
-        strength = self.network.weights_of(level).reranking
-        return replace(mixed, known=self.candidates.reranked(mixed.known, reranker, strength))
-
-    @cached_property
-    def candidates(self) -> Candidates:
-        """The likeliest items, before they are ranked anew."""
-        known = self.mixed(ITEM).known
-        return Candidates.of(self.answers[ITEM], known, self.current, self.network.n_reranked)
-
-    def mixed(self, level: Level) -> Distribution:
-        """Give the probabilities by repeat, memory and popularity."""
-        return _once(self._mixed, level, self._added_up)
-
-    @cached_property
-    def _mixed(self) -> dict[Level, Distribution]:
         return {}
 
     def _added_up(self, level: Level) -> Distribution:
@@ -111,13 +113,13 @@ class Probabilities:
 
     def pool(self, level: Level) -> Pool:
         """Lay what was counted beside what the profile says: of the vocabulary, then of what sessions have beyond."""
-        return _once(self._pools, level, self._pooled)
+        return _once(self._pools, level, self._pool)
 
     @cached_property
     def _pools(self) -> dict[Level, Pool]:
         return {}
 
-    def _pooled(self, level: Level) -> Pool:
+    def _pool(self, level: Level) -> Pool:
         counted = self.counted(level)
         answer, profile, table = self.answers[level], self.profiles[level], self.network.pyramid.target_table(level)
         outside = placed(answer.visits.code, profile) >= counted.known.shape[1]

@@ -1,7 +1,7 @@
-"""The likeliest items by what was counted, ranked anew by signals that are looked at together.
+"""The likeliest items, ranked anew by signals that are looked at together.
 
-The mixture adds up what it counts: a neighbour of two visits is as likely as two neighbours of one each. Here a small
-network sees all of it at once, for each of the likeliest items.
+The mixture adds up what it counts, and what the profile says: a neighbour of two visits is as likely as two neighbours
+of one each. Here a small network sees all of it at once, for each of the likeliest items.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from hup.recommender.best import best_columns
 LATEST = 20  # visits whose neighbours are looked at
 LEAST_PROBABILITY, LEAST_REPEAT, LEAST_SHARE = 1e-9, 1e-3, 1e-4
 
+HIDDEN = 64  # units of a layer of the network
+
 #: What is seen of a candidate, besides the signals of the visit that it is, or 0, and the context of the query.
 SIGNALS = (
     "probability",
@@ -36,6 +38,13 @@ SIGNALS = (
     *(f"support {relation}" for relation in RELATIONS),
     *(f"weight of {part}" for part in ("repeat", "memory", "explore", "unseen")),
 )
+#: Of a candidate besides, where the profile takes part: the shares of the parts that are pooled, and how it is liked.
+POOLED = ("counted", "dense", "similar", "liking")
+
+
+def n_signals(of_visits: int, of_context: int, *, profile: bool) -> int:
+    """Count all signals of a candidate, F."""
+    return len(SIGNALS) + of_visits + of_context + profile * len(POOLED)
 
 
 @dataclass(frozen=True)
@@ -47,10 +56,10 @@ class Candidates:
     code : Tensor
         ``(Q, M)`` int64.
     probability : Tensor
-        ``(Q, M)``, by what was counted.
+        ``(Q, M)``, as the mixture says.
     signals : Tensor
         ``(Q, M, F)``: :data:`SIGNALS`, mostly logarithms, then those of visits and the context of
-        :class:`~hup.models.hup.mixture.visits.Visits`.
+        :class:`~hup.models.hup.mixture.visits.Visits`, then :data:`POOLED`.
     """
 
     code: Tensor
@@ -58,7 +67,7 @@ class Candidates:
     signals: Tensor
 
     @classmethod
-    def of(cls, answer: Answer, known: Tensor, current: Tensor, most: int) -> Candidates:
+    def of(cls, answer: Answer, known: Tensor, current: Tensor, most: int, pooled: Sequence[Tensor] = ()) -> Candidates:
         """Choose candidates, and look at them.
 
         Parameters
@@ -66,11 +75,13 @@ class Candidates:
         answer : Answer
             Of the item level.
         known : Tensor
-            ``(Q, n)``, probabilities of the vocabulary by what was counted.
+            ``(Q, n)``, probabilities of the vocabulary.
         current : Tensor
             ``(Q,)`` items that the users are on; they are none.
         most : int
             How many, M; fewer where the vocabulary is smaller. Of equal ones those with smaller codes.
+        pooled : sequence of Tensor
+            :data:`POOLED`, ``(Q, n)`` or wider each; none where the profile takes no part.
         """
         row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
         others = known.index_put((row, current[row]), known.new_zeros(()))
@@ -86,24 +97,20 @@ class Candidates:
             *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
         ]
         signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
+        if pooled:
+            *parts, liking = (part.gather(1, code) for part in pooled)
+            logarithms = [part.clamp(min=LEAST_PROBABILITY).log() for part in parts]
+            signals.append(torch.stack([*logarithms, liking], dim=2))
         return cls(code, probability, torch.cat(signals, dim=2))
 
-    def of_queries(self, queries: Tensor) -> Candidates:
-        """Take those of some queries, by row or by mask."""
-        return Candidates(self.code[queries], self.probability[queries], self.signals[queries])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
-        """Put the candidates of many queries into one."""
-        return cls(
-            torch.cat([one.code for one in parts]),
-            torch.cat([one.probability for one in parts]),
-            torch.cat([one.signals for one in parts]),
-        )
+    @property
+    def logarithm(self) -> Tensor:
+        """Of the probability, ``(Q, M)``."""
+        return self.probability.clamp(min=LEAST_PROBABILITY).log()
 
     def logits(self, reranker: Reranker, strength: float) -> Tensor:
         """Score the candidates, ``(Q, M)``: with strength 0 as they were, with 1 as the network says."""
-        logits: Tensor = self.probability.clamp(min=LEAST_PROBABILITY).log() + strength * reranker(self.signals)
+        logits: Tensor = self.logarithm + strength * reranker(self.signals)
         return logits
 
     def reranked(self, known: Tensor, reranker: Reranker, strength: float) -> Tensor:

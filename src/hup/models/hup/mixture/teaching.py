@@ -1,15 +1,17 @@
-"""How the order of candidates is learned: on sessions that are left out of the counts that describe them.
+"""How the order of candidates is learned: from the validation split, once, with the weights that training ended with.
 
-In training of the mixture a session's own counts are taken away where it asks. A network that sees all counts at once
-would learn to find what was taken away. So it learns in rounds, one after each epoch, each from another fold of the
-newest training sessions, described by what is counted in all other sessions.
+Training sessions cannot teach it. The pyramid has learned them, and they are part of all that is counted: there both
+look better than they are, and an order learned there trusts them too much. Sessions of the validation split are
+described as those to come will be. How long is learned, and how far the order is followed, is chosen by folds of these
+sessions: each is judged by what was learned from the others. So a handful of sessions teaches next to nothing.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,137 +19,194 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hup.config import Config
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.answer import Counts
-from hup.models.hup.mixture.co_visits import count_co_visits
-from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.likelihood import Followed
 from hup.models.hup.mixture.network import MixtureNetwork
-from hup.models.hup.mixture.reranking import Candidates
+from hup.models.hup.mixture.probabilities import Probabilities
+from hup.models.hup.mixture.reranking import HIDDEN
 from hup.models.hup.mixture.visits import joined, last_runs, run_table, spread
+from hup.models.hup.mixture.weights import likely_mean
 from hup.nn.devices import placed
 from hup.nn.reranker import Reranker
-from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import ITEM, ragged_arange
-from hup.sessions.runs import training_runs
+from hup.sessions.batches import Histories, histories_and_targets
+from hup.sessions.levels import ITEM, Level
+from hup.sessions.runs import runs_of
 
-FOLDS = 5
-_NEWEST = 40_000  # sessions to learn from, in all folds
-_QUERIES = 5_000  # about so many of a round
-_PASSES = 3
+#: What is tried of the strength of the learned order.
+RERANKINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FOLDS = 4
+PASSES = 16  # over the lessons, at most
+_SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
 _BATCH = 128
 _RATE, _DECAY = 0.003, 0.01
 _AVERAGED = 0.995  # of the weights, over steps
 _SCORES_PER_BLOCK = 1 << 22
 
 Ints = NDArray[np.int64]
+#: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles of the item level there, ``(Q, d)``.
+ItemProfiles = Callable[[Histories, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Candidates of queries whose target is among them.
+    """Candidates of ``Q`` queries whose target is among them.
 
     Attributes
     ----------
-    candidates : Candidates
+    logarithm : Tensor
+        ``(Q, M)``, of the probability of each candidate before they are ranked anew.
+    signals : Tensor
+        ``(Q, M, F)``; what is learned from has been made comparable.
     column : Tensor
         ``(Q,)`` int64, place of the target.
-    is_end : Tensor
-        ``(Q,)`` bool, the query stands at its session's end.
+    weight : Tensor
+        ``(Q,)``.
+    session : Tensor
+        ``(Q,)`` int64, which session it is of.
     """
 
-    candidates: Candidates
+    logarithm: Tensor
+    signals: Tensor
     column: Tensor
-    is_end: Tensor
+    weight: Tensor
+    session: Tensor
+
+    def of_queries(self, queries: Tensor) -> Self:
+        """Take some queries, by row or by mask."""
+        parts = (self.logarithm, self.signals, self.column, self.weight, self.session)
+        return type(self)(*(part[queries] for part in parts))
+
+    def likelihood(self, said: Tensor, strength: float) -> Tensor:
+        """Logarithm of the probability that each target has among its candidates, ``(Q,)``, weighed."""
+        logits = self.logarithm + strength * said
+        return -self.weight * functional.cross_entropy(logits, self.column, reduction="none")
 
 
-def teach(network: MixtureNetwork, reranker: Reranker, dataset: Dataset, config: Config) -> None:
-    """Teach the next round.
+def teach(
+    network: MixtureNetwork,
+    profiles: ItemProfiles,
+    dataset: Dataset,
+    *,
+    prefixes: float,
+    most_sessions: int | None,
+    seed: int,
+) -> None:
+    """Teach a network's reranker, and choose how far it is followed.
 
     Parameters
     ----------
     network : MixtureNetwork
-        Its mixture of the item level describes the sessions.
-    reranker : Reranker
-        It is changed.
+        Its reranker is changed, and the weight ``reranking`` of the item level; 0 where there is nothing to learn from.
+    profiles : callable
     dataset : Dataset
-        Its training split is learned from.
-    config : Config
+        Its validation split is learned from.
+    prefixes : float
+        Share of the weight that all queries have; the ends of sessions have the rest.
+    most_sessions : int or None
+        Most sessions to learn from, evenly spaced; never more than 4,000.
+    seed : int
     """
-    fold = int(reranker.rounds) % FOLDS
-    train = np.asarray(dataset.sessions("train"), dtype=np.int64)
-    left_out = np.flatnonzero((np.arange(len(train)) >= len(train) - _NEWEST) & (np.arange(len(train)) % FOLDS == fold))
-    reranker.rounds.data += 1
-    if not len(left_out) or len(left_out) == len(train):
+    reranker = network.reranker
+    assert reranker is not None
+    network.weights.data[0, 3] = 0.0
+    lesson = _lesson(network, profiles, dataset, prefixes, most_sessions)
+    if lesson is None:
         return
-    counts = _counts_without(dataset, left_out, config, network.mixture(ITEM).counts)
-    lessons = [lesson for lesson in _lessons(network, counts, dataset, train[left_out], config) if len(lesson.column)]
-    if lessons:
-        _learn(reranker, lessons, config.loss.prefixes, config.training.seed + int(reranker.rounds))
+    reranker.settle(lesson.signals.flatten(0, 1))
+    lesson = replace(lesson, signals=reranker.comparable(lesson.signals))
+    judged = np.zeros((PASSES, len(RERANKINGS)))
+    for fold in range(FOLDS):
+        left_out = lesson.session % FOLDS == fold
+        if left_out.all() or not left_out.any():
+            continue
+        others = lesson.of_queries(left_out)
+        for number, learned in enumerate(_learned(lesson.of_queries(~left_out), seed)):
+            judged[number] += _judged(others, learned)
+    passes = int(judged.max(axis=1).argmax())
+    strength = likely_mean(judged[passes], RERANKINGS)[0]
+    if not judged.any():
+        return
+    *_, learned = _learned(lesson, seed, passes + 1)
+    for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
+        kept.data.copy_(value)
+    network.weights.data[0, 3] = strength
 
 
-def _counts_without(dataset: Dataset, left_out: Ints, config: Config, all_counts: Tensor) -> Counts:
-    """Count items as for the mixture, but without some of the training sessions."""
-    items, offsets = training_runs(dataset, ITEM)
-    size = len(all_counts)
-    kept = np.setdiff1d(np.arange(len(offsets) - 1), left_out)
-    lengths = np.diff(offsets)[kept]
-    codes, bounds = items[ragged_arange(offsets[kept], lengths)], np.concatenate([[0], np.cumsum(lengths)])
-    co_visits = count_co_visits(
-        codes, bounds, size, window=config.mixture.window, neighbors=config.mixture.neighbors, with_itself=False
+def _lesson(
+    network: MixtureNetwork, profiles: ItemProfiles, dataset: Dataset, prefixes: float, most_sessions: int | None
+) -> Lesson | None:
+    """Look at validation sessions; None where no target is among the candidates."""
+    sessions = np.asarray(dataset.sessions("validation"), dtype=np.int64)
+    most = min(len(sessions), most_sessions or len(sessions), _SESSIONS)
+    if not most:
+        return None
+    sessions = sessions[np.arange(most) * len(sessions) // most]
+    each = min(_QUERIES_EACH, max(1, _QUERIES // most))
+    at_once = max(1, _SCORES_PER_BLOCK // (network.co_visits[ITEM].size * each))
+    blocks = (sessions[start : start + at_once] for start in range(0, most, at_once))
+    parts = [_looked_at(network, profiles, dataset, block, each) for block in blocks]
+    is_end = torch.cat([part.weight for part in parts])
+    if not len(is_end):
+        return None
+    return Lesson(
+        logarithm=torch.cat([part.logarithm for part in parts]),
+        signals=torch.cat([part.signals for part in parts]),
+        column=torch.cat([part.column for part in parts]),
+        weight=prefixes + (1 - prefixes) * is_end / is_end.mean().clamp(min=1 / len(is_end)),
+        session=torch.cat([part.session for part in parts]),
     )
-    runs = np.bincount(codes[(codes >= 0) & (codes < size)], minlength=size)
-    return Counts(co_visits, placed(runs.astype(np.float32), all_counts))
 
 
-def _lessons(
-    network: MixtureNetwork, counts: Counts, dataset: Dataset, sessions: Ints, config: Config
-) -> Iterator[Lesson]:
-    """Look at sessions, block by block, each at its end and at some runs before."""
-    each = max(2, _QUERIES // len(sessions))
-    at_once = max(1, _SCORES_PER_BLOCK // (counts.co_visits.size * each))
-    for start in range(0, len(sessions), at_once):
-        histories, targets = histories_and_targets(dataset, sessions[start : start + at_once])
-        table = run_table(histories, network.n_behaviors)
-        whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-        queries = spread(table.offsets, each)
-        wide = network.with_earlier(table, histories)
-        asked = Followed.of(table, whole, ITEM).at(queries)
-        with torch.inference_mode():
-            visits = network.visits(wide, ITEM, np.flatnonzero(wide.is_now)[queries])
-            answer = network.answer(ITEM, wide, visits, counts=counts)
-            current = placed(asked.current, network.weights)
-            known = counted_probabilities(ITEM, answer, current)
-            candidates = Candidates.of(answer, known, current, config.mixture.reranked)
-        hit = candidates.code == placed(asked.code, network.weights).unsqueeze(1)
-        there = hit.any(dim=1)
-        is_end = placed(np.isin(queries, last_runs(table)), network.weights)
-        yield Lesson(candidates.of_queries(there), hit[there].long().argmax(dim=1), is_end[there])
+def _looked_at(network: MixtureNetwork, profiles: ItemProfiles, dataset: Dataset, sessions: Ints, each: int) -> Lesson:
+    """Look at some sessions, each at its end, where the weight is 1, and at some runs before, where it is 0."""
+    histories, targets = histories_and_targets(dataset, sessions)
+    table = run_table(histories, network.n_behaviors)
+    whole = joined(table, targets.item.numpy(), targets.categories.numpy())
+    queries = spread(table.offsets, each)
+    wide = network.with_earlier(table, histories)
+    asked = Followed.of(table, whole, ITEM).at(queries)
+    with torch.inference_mode():
+        answer = network.answer(ITEM, wide, network.visits(wide, ITEM, np.flatnonzero(wide.is_now)[queries]))
+        at_queries: dict[Level, Tensor] = {}
+        if network.has_profile:
+            at_queries[ITEM] = profiles(histories, runs_of(histories, ITEM).last[torch.from_numpy(queries)])
+        current = placed(asked.current, network.weights)
+        candidates = Probabilities(network, {ITEM: answer}, at_queries, current).candidates
+    hit = candidates.code == placed(asked.code, network.weights).unsqueeze(1)
+    there = hit.any(dim=1)
+    is_end = placed(np.isin(queries, last_runs(table)).astype(np.float32), network.weights)
+    session = placed(sessions[asked.session], network.weights)
+    column = hit[there].long().argmax(dim=1)
+    return Lesson(candidates.logarithm[there], candidates.signals[there], column, is_end[there], session[there])
 
 
-def _learn(reranker: Reranker, lessons: list[Lesson], prefixes: float, seed: int) -> None:
-    """Descend the negative log-likelihood of the targets among the candidates, and keep a mean of the weights."""
-    candidates = Candidates.joined([one.candidates for one in lessons])
-    column = torch.cat([one.column for one in lessons])
-    is_end = torch.cat([one.is_end for one in lessons]).float()
-    weight = prefixes + (1 - prefixes) * is_end / is_end.mean().clamp(min=1 / len(is_end))
-    if not reranker.mean.any():
-        reranker.settle(candidates.signals.flatten(0, 1))
-    student = copy.deepcopy(reranker)
+def _learned(lesson: Lesson, seed: int, passes: int = PASSES) -> Iterator[Reranker]:
+    """Descend the negative log-likelihood of the targets; after every pass give a mean of the weights so far."""
+    signals = lesson.signals
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean = Reranker(signals.shape[2], HIDDEN).to(signals.device)
+    student = copy.deepcopy(mean)
     learned = list(student.layers.requires_grad_().parameters())
-    kept = list(reranker.layers.parameters())
     optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY, fused=True)
     generator, step = torch.Generator().manual_seed(seed), 0
-    for _ in range(_PASSES):
-        for rows in torch.randperm(len(column), generator=generator).to(column.device).split(_BATCH):
+    for _ in range(passes):
+        for rows in torch.randperm(len(lesson.column), generator=generator).to(signals.device).split(_BATCH):
             optimizer.zero_grad()
-            loss = functional.cross_entropy(
-                candidates.of_queries(rows).logits(student, 1.0), column[rows], reduction="none"
-            )
-            (loss * weight[rows]).mean().backward()
+            some = lesson.of_queries(rows)
+            (-some.likelihood(student.of_comparable(some.signals), 1.0).mean()).backward()
             optimizer.step()
             step += 1
             share = max(1 - _AVERAGED, 1 / (step + 1))
-            for mean, value in zip(kept, learned, strict=True):
-                mean.data.lerp_(value.detach(), share)
+            for kept, value in zip(mean.layers.parameters(), learned, strict=True):
+                kept.data.lerp_(value.detach(), share)
+        yield mean
+
+
+def _judged(lesson: Lesson, reranker: Reranker) -> NDArray[np.float64]:
+    """Sum the likelihood of targets by strength."""
+    with torch.inference_mode():
+        said = reranker.of_comparable(lesson.signals)
+        sums = [lesson.likelihood(said, strength).double().sum() for strength in RERANKINGS]
+    judged: NDArray[np.float64] = torch.stack(sums).cpu().numpy()
+    return judged

@@ -30,8 +30,6 @@ from hup.sessions.levels import ITEM, Level
 DENSE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9, 1.0)
 SIMILAR = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 STRENGTHS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5)
-#: What is tried of the strength of the learned order.
-RERANKINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: What is tried of the trust in the items.
 TRUSTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _MOST_SESSIONS = 2000
@@ -44,7 +42,7 @@ def tune_weights(
 ) -> None:
     """Give every level the weights at which the targets of validation sessions are likely.
 
-    The learned order comes first, then the profile, then the trust in the items.
+    The profile comes first, then the trust in the items.
 
     Without a validation split they stay as they are.
 
@@ -75,18 +73,16 @@ def tune_weights(
         total: NDArray[np.float64] = np.sum(parts, axis=0)
         return total
 
-    if network.reranker is not None:
-        network.weights.data[0, 3] = torch.tensor(_mean(summed(_of_rerankings), RERANKINGS)[0])
     if network.has_profile:
         for place, likelihoods in enumerate(summed(_of_pools)):
-            network.weights.data[place, :3] = torch.tensor(_mean(likelihoods, DENSE, SIMILAR, STRENGTHS))
+            network.weights.data[place, :3] = torch.tensor(likely_mean(likelihoods, DENSE, SIMILAR, STRENGTHS))
     if len(network.ranked) > 1:  # without categories there is nothing that items could be trusted in
         for place, likelihoods in enumerate(summed(_of_trusts), 1):
-            network.weights.data[place, 4:] = torch.tensor(_mean(likelihoods, TRUSTS))
+            network.weights.data[place, 4:] = torch.tensor(likely_mean(likelihoods, TRUSTS))
 
 
-def _mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
-    """Mean of what was tried, one number for each axis, weighed by exp of the likelihoods' logarithms."""
+def likely_mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
+    """Give the mean of what was tried, one number for each axis, weighed by the exponential of ``likelihoods``."""
     weight = np.exp(likelihoods - likelihoods.max())
     weight /= weight.sum()
     axes = range(weight.ndim)
@@ -111,19 +107,6 @@ def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
         if level != ITEM or network.similar is None:
             sums[place, :, 1:] = -np.inf
     return sums
-
-
-def _of_rerankings(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
-    """Sum the logarithms of the probability of targets among the candidates, but for their mass, by strength."""
-    reranker, candidates = asked.network.reranker, asked.candidates
-    assert reranker is not None
-    hit = candidates.code == targets.codes(ITEM).unsqueeze(1)
-    query, column = hit.nonzero().unbind(1)
-    sums = [
-        torch.log_softmax(candidates.logits(reranker, strength)[query], dim=1).gather(1, column.unsqueeze(1)).sum()
-        for strength in RERANKINGS
-    ]
-    return torch.stack(sums).double().cpu().numpy()
 
 
 def _of_trusts(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:

@@ -42,9 +42,9 @@ class LevelAnswer:
     visits : Visits
     parts : Parts
     counted : One
-        By what was counted, the likeliest items ranked anew.
+        By what was counted.
     alone : One
-        That, pooled with the profile.
+        That, pooled with the profile, the likeliest items ranked anew.
     profile : ndarray
         ``(n + U,)``, what the profile brings in: its shares of ``dense`` and ``similar``.
     rest : float
@@ -73,8 +73,6 @@ class LevelAnswer:
         n_known, outside = len(self.counted.known), self.counted.code.tolist()
         columns = [code if code < n_known else n_known + outside.index(code) for code in codes]
         base = np.concatenate([self.counted.known, self.counted.probability])[columns]
-        before = np.concatenate([self.parts.known, self.counted.probability])[columns]
-        raised = np.where(before > 0, base / np.maximum(before, _TINY), np.float32(1))[:, None]  # of all parts alike
         parts, asked = self.parts, np.asarray(codes, dtype=np.int64)
         repeat = (self.visits.code == asked[:, None]) * (parts.repeat * parts.weights[0])
         slot = np.full(n_known, -1)
@@ -87,10 +85,8 @@ class LevelAnswer:
             visit = near.visit[there]
             memory[place[there], visit] += parts.memory[visit, relation] * near.share[there]
         profile = self.profile[columns] if len(self.profile) else np.zeros(len(codes), dtype=np.float32)
-        scale = np.float32(self.rest) * raised
-        return Contributions(
-            np.float32(self.rest) * base + profile, scale * repeat, scale * (memory * parts.weights[1]), profile
-        )
+        rest = np.float32(self.rest)
+        return Contributions(rest * base + profile, rest * repeat, rest * (memory * parts.weights[1]), profile)
 
 
 class SingleMixture:
@@ -134,26 +130,29 @@ class SingleMixture:
         n_known = len(parts.known)
         outside = np.flatnonzero(visits.code >= n_known)
         run, repeated = visits.run[outside], parts.weights[0] * parts.repeat[outside]
-        known = parts.known
-        if level == ITEM and self.reranker is not None:
-            known = self.reranker.rerank(visits, parts, current, weights.reranking)
-        counted = One(known, visits.code[outside], repeated, table.parents(level)[run])
-        if profile is None:
-            return LevelAnswer(visits, parts, counted, counted, np.zeros(0, dtype=np.float32), 1.0)
-        path = table.categories[run]
-        said, brought = self._pooled(level, counted, path, profile, current, weights)
-        alone = One(said[:n_known], counted.code, said[n_known:], counted.parent)
-        return LevelAnswer(visits, parts, counted, alone, brought, 1 - weights.dense - weights.similar)
+        counted = One(parts.known, visits.code[outside], repeated, table.parents(level)[run])
+        said, brought, rest = np.concatenate([counted.known, repeated]), np.zeros(0, dtype=np.float32), 1.0
+        pooled: tuple[Floats, ...] = ()
+        if profile is not None:
+            said, pooled = self._pooled(level, counted, table.categories[run], profile, current, weights)
+            brought, rest = pooled[1] + pooled[2], 1 - weights.dense - weights.similar
+        known = said[:n_known]
+        if level == ITEM and self.reranker is not None and weights.reranking:
+            known = self.reranker.rerank(visits, parts, known, current, weights.reranking, pooled)
+        alone = One(known, counted.code, said[n_known:], counted.parent)
+        return LevelAnswer(visits, parts, counted, alone, brought, rest)
 
     def _pooled(
         self, level: Level, counted: One, path: Ints, profile: Floats, current: int, weights: Weights
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, tuple[Floats, Floats, Floats, Floats]]:
         """Pool what was counted with what the profile says, as :class:`~hup.nn.pooling.Pool` does, ``(n + U,)``.
 
         Returns
         -------
-        said, brought : ndarray
-            The probabilities, and what the profile itself brings in to them.
+        said : ndarray
+            The probabilities.
+        pooled : tuple of ndarray
+            :data:`~hup.models.hup.mixture.reranking.POOLED`.
         """
         table, similar = self.network.pyramid.target_table(level), self.network.similar
         with torch.inference_mode():
@@ -170,17 +169,19 @@ class SingleMixture:
         if not level.is_category and 0 <= current < n_known:
             logits[current] = -np.inf
         mass = base.sum()
-        brought = softmax(logits) if np.isfinite(logits).any() else np.zeros_like(logits)
-        brought *= np.float32(weights.dense) * mass
+        dense = softmax(logits) if np.isfinite(logits).any() else np.zeros_like(logits)
+        dense *= np.float32(weights.dense) * mass
+        followed = np.zeros_like(dense)
         if level == ITEM and similar is not None:
-            codes, followed = similar.followed_one(profile, current)
-            np.add.at(brought, codes, followed * (np.float32(weights.similar) * mass))
-        mixed = base * np.float32(1 - weights.dense - weights.similar) + brought
-        liking *= np.float32(weights.strength)
-        liking -= liking.max()
-        mixed *= np.exp(liking, out=liking)
+            codes, shares = similar.followed_one(profile, current)
+            np.add.at(followed, codes, shares * (np.float32(weights.similar) * mass))
+        counts = base * np.float32(1 - weights.dense - weights.similar)
+        mixed = counts + dense + followed
+        raised = np.float32(weights.strength) * liking
+        raised -= raised.max()
+        mixed *= np.exp(raised, out=raised)
         mixed *= mass / np.maximum(mixed.sum(), _TINY)
-        return mixed, brought
+        return mixed, (counts, dense, followed, liking)
 
 
 class SingleAnswer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,23 +35,40 @@ class SingleReranker:
     def __init__(self, reranker: Reranker, items: CountedLevel, most: int) -> None:
         self.reranker, self.items, self.most = reranker, items, most
 
-    def rerank(self, visits: Visits, parts: Parts, current: int, strength: float) -> Floats:
-        """Give probabilities ``(n,)`` in which the likeliest items share anew what they have together."""
-        known = parts.known.copy()
+    def rerank(
+        self, visits: Visits, parts: Parts, said: Floats, current: int, strength: float, pooled: Sequence[Floats]
+    ) -> Floats:
+        """Give probabilities ``(n,)`` in which the likeliest items share anew what they have together.
+
+        Parameters
+        ----------
+        visits : Visits
+        parts : Parts
+        said : ndarray
+            ``(n,)``, the probabilities as they were.
+        current : int
+            Item that the user is on; it is no candidate.
+        strength : float
+        pooled : sequence of ndarray
+            :data:`~hup.models.hup.mixture.reranking.POOLED`, ``(n,)`` or longer each; none without a profile.
+        """
+        known = said.copy()
         if 0 <= current < len(known):
             known[current] = 0
         best = best_columns(torch.from_numpy(known)[None], self.most)
         code, probability = best.place[0].numpy(), best.score[0].numpy()
-        signals = torch.from_numpy(self._signals(visits, parts, code, probability))
+        signals = torch.from_numpy(self._signals(visits, parts, code, probability, pooled))
         with torch.inference_mode():
-            said = self.reranker(signals[None])[0].numpy()
-        logits = np.log(np.maximum(probability, LEAST_PROBABILITY)) + np.float32(strength) * said
+            judged = self.reranker(signals[None])[0].numpy()
+        logits = np.log(np.maximum(probability, LEAST_PROBABILITY)) + np.float32(strength) * judged
         if 0 <= current < len(known):
-            known[current] = parts.known[current]
+            known[current] = said[current]
         known[code] = softmax(logits) * probability.sum()
         return known
 
-    def _signals(self, visits: Visits, parts: Parts, code: Ints, probability: Floats) -> Floats:
+    def _signals(
+        self, visits: Visits, parts: Parts, code: Ints, probability: Floats, pooled: Sequence[Floats]
+    ) -> Floats:
         """See what there is of candidates, ``(M, F)``, as :class:`.Candidates` does."""
         slot = np.full(len(parts.known), -1)
         slot[code] = np.arange(len(code))
@@ -73,6 +92,8 @@ class SingleReranker:
             np.tile(np.log(np.maximum(parts.weights, LEAST_SHARE)), n_rows),
             of_visit,
             np.tile(visits.context[0], n_rows),
+            *(np.log(np.maximum(part[code], LEAST_PROBABILITY))[:, None] for part in pooled[:-1]),
+            *(liking[code][:, None] for liking in pooled[-1:]),
         )
         return np.concatenate(columns, axis=1, dtype=np.float32)
 

@@ -48,7 +48,7 @@ class RerankerTables(ctypes.Structure):
 
     _fields_ = (
         *_all(_At, "mean spread first first_bias second second_bias last"),
-        *_all(_Number, "n_signals most"),
+        *_all(_Number, "n_signals hidden most"),
     )
 
 

@@ -111,4 +111,5 @@ def _reranker(reranker: Reranker, most: int) -> c.RerankerTables:
     assert isinstance(second, nn.Linear)
     assert isinstance(last, nn.Linear)
     settled = address(reranker.mean), address(reranker.spread)
-    return c.RerankerTables(*settled, *_linear(first), *_linear(second), address(last.weight), len(reranker.mean), most)
+    sizes = len(reranker.mean), first.out_features, most
+    return c.RerankerTables(*settled, *_linear(first), *_linear(second), address(last.weight), *sizes)
