@@ -125,8 +125,7 @@ class Grid:
 
     def _try(self, task: Task, number: int) -> None:
         started = time.perf_counter()
-        ranks = self._trained_ranks(task, number) if task.row.trained else self._fold_ranks(task)
-        gains = mean_gains(ranks)
+        gains, sessions = self._trained_gains(task, number) if task.row.trained else self._fold_gains(task)
         if not gains:
             raise HupError("There is no target to choose settings by.")
         content = {
@@ -134,24 +133,28 @@ class Grid:
             "failed": None,
             "selection": float(np.mean(list(gains.values()))),
             "gains": gains,
-            "sessions": len(next(iter(ranks.values()))),
+            "sessions": sessions,
             "seconds": round(time.perf_counter() - started, 3),
         }
         write_json(self.folder.trial(task.row.name, number), content)
 
-    def _trained_ranks(self, task: Task, number: int) -> dict[str, NDArray[np.float64]]:
-        """Rank on the validation split, by a model that may become the cell's."""
-        model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
-        return self._evaluated(model, self.dataset, "validation").ranks[model.name]
+    def _trained_gains(self, task: Task, number: int) -> tuple[dict[str, float], int]:
+        """Give what the epoch that is kept gained on the validation split, of a model that may become the cell's.
 
-    def _fold_ranks(self, task: Task) -> dict[str, NDArray[np.float64]]:
-        """Rank on all folds, each by a model of what came before it."""
+        The model itself is not asked again: it may have learned from these sessions once its epochs were over.
+        """
+        model, _ = self._fitted(task, self.folder.trial_model(task.row.name, number))
+        return model.metrics["gains"] or {}, model.metrics["validation_sessions"]
+
+    def _fold_gains(self, task: Task) -> tuple[dict[str, float], int]:
+        """Judge all folds, each by a model of what came before it."""
         parts: list[dict[str, NDArray[np.float64]]] = []
         for fold in folds(self.dataset, ENOUGH_SESSIONS):
             model = self._made(task).fit(fold.dataset)
             evaluation = self._evaluated(model, fold.dataset, "test", most_sessions=len(fold.sessions))
             parts.append(evaluation.ranks[model.name])
-        return {level: np.concatenate([part[level] for part in parts]) for level in parts[0]}
+        ranks = {level: np.concatenate([part[level] for part in parts]) for level in parts[0]}
+        return mean_gains(ranks), len(next(iter(ranks.values())))
 
     def _judge(self, task: Task) -> None:
         row, seed = task.row, task.seed

@@ -258,6 +258,8 @@ class _Run:
             "loss": self.state.kept("loss"),
             "collapse": history[best_epoch - 1]["collapse"],
             "validation": self.state.kept("validation"),
+            "gains": self.state.kept("gains"),
+            "validation_sessions": history[best_epoch - 1].get("validated", 0),
         }
         if self.state.began_from:
             self.model.metrics["began_from"] = self.state.began_from
@@ -344,7 +346,7 @@ class _Run:
             }
         gains = mean_gains(result.ranks[self.model.name])
         selection = float(np.mean(list(gains.values()))) if gains else None
-        return {"validation": metrics, "gains": gains, "selection": selection}
+        return {"validation": metrics, "gains": gains, "selection": selection, "validated": len(result.sessions)}
 
 
 def _tell_of_change(optimizer: torch.optim.Optimizer, *_: Any) -> None:

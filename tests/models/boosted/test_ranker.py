@@ -72,16 +72,18 @@ def calls(monkeypatch) -> list[tuple[int, int, int]]:
 
 def test_enough_validation_sessions_decide_alone(calls):
     ranker = Ranker.of([groups(n) for n in range(7)], [groups(9)], SMALL.changed(["enough_sessions=40"]), 5)
-    assert calls == [(7, 1, 30)]
-    assert ranker.n_trees <= 30
+    (first, judges, most), (again, nobody, trees) = calls
+    assert (first, judges, most) == (7, 1, 30)
+    assert (again, nobody) == (8, 0), "validation is learned from, too, then"
+    assert ranker.n_trees == trees <= 30
 
 
-def test_few_validation_sessions_are_helped_by_the_late_part_of_training_which_is_learned_from_then(calls):
+def test_few_validation_sessions_are_helped_by_the_late_part_of_training_both_learned_from_then(calls):
     train = [groups(n, noise=3) for n in range(7)]
     ranker = Ranker.of(train, [groups(9, noise=3)], SMALL.changed(["enough_sessions=60"]), 5)
     (first, judges, most), (again, nobody, trees) = calls
     assert (first, judges, most) == (6, 2, 30)
-    assert (again, nobody) == (7, 0)
+    assert (again, nobody) == (8, 0)
     assert ranker.n_trees == trees < 30, "noise is not worth many trees"
 
 

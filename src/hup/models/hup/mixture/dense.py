@@ -53,19 +53,25 @@ def dense_log_likelihood(
         What the sessions have put into popularity; it is taken away.
     negatives : int
     """
-    counts = network.mixture(level).counts
-    vectors = network.pyramid.target_table(level).vectors()
+    counts, table = network.mixture(level).counts, network.pyramid.target_table(level)
     bias = log_popularity(counts)
     codes = None
     if len(counts) > negatives:
         codes, correction = drawn(counts, negatives, target)
-        vectors, bias = vectors.index_select(0, codes), bias.index_select(0, codes) - correction
+        # Vectors are sums; those of all codes would take long to add up.
+        vectors = table(codes, table.ancestors.index_select(0, codes))
+        bias = bias.index_select(0, codes) - correction
+    else:
+        vectors = table.vectors()
 
     def block(rows: slice, profile: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
         logits = torch.addmm(bias, profile, vectors.t())
-        logits = logits + _change(own, session[rows], counts, codes, logits.shape)
-        row, column = _columns(torch.arange(len(logits), device=logits.device), current[rows], codes, len(counts))
-        logits = logits.index_put((row, column), logits.new_full((), -torch.inf))
+        # In place, as a matrix of all scores takes longer to copy than to change.
+        for row, column, change in (
+            _changes(own, session[rows], counts, codes),
+            _without(current[rows], codes, counts),
+        ):
+            logits.index_put_((row, column), change, accumulate=True)
         place = target[rows] if codes is None else torch.searchsorted(codes, target[rows])
         return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
 
@@ -86,11 +92,17 @@ def own_change(own: OwnRuns, session: np.ndarray, counts: Tensor) -> tuple[Tenso
     return placed(query, counts), codes, change
 
 
-def _change(own: OwnRuns, session: np.ndarray, counts: Tensor, codes: Tensor | None, shape: torch.Size) -> Tensor:
+def _changes(own: OwnRuns, session: np.ndarray, counts: Tensor, codes: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, column and what is added there of what sessions have put into popularity."""
     query, code, change = own_change(own, session, counts)
-    rows = torch.arange(len(query), device=query.device)
-    at, column = _columns(rows, code, codes, len(counts))
-    return change.new_zeros(shape).index_put((query[at], column), change[at])
+    at, column = _columns(torch.arange(len(query), device=query.device), code, codes, len(counts))
+    return query[at], column, change[at]
+
+
+def _without(current: Tensor, codes: Tensor | None, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Row and column of the item that each user is on, and what leaves it out."""
+    row, column = _columns(torch.arange(len(current), device=current.device), current, codes, len(counts))
+    return row, column, counts.new_full((len(row),), -torch.inf)
 
 
 def _columns(rows: Tensor, code: Tensor, codes: Tensor | None, n_known: int) -> tuple[Tensor, Tensor]:
