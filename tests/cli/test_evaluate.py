@@ -185,3 +185,15 @@ def test_a_model_folder_that_cannot_be_written_costs_what_is_kept_alone(folder, 
     assert "Recall@20" in done.stdout
     assert "Neither figures nor ranks are kept beside the model: Cannot write" in done.stderr
     assert set(json.loads((tmp_path / "metrics.json").read_text())["rows"]) >= {"hup", "recency"}
+
+
+def test_figures_on_sessions_that_were_learned_from_are_doubted(folder, tmp_path):
+    HUP("best").initialise(Dataset.open(folder / "dataset")).save_pretrained(tmp_path / "best")
+    for model, split, told in (
+        (tmp_path / "best", "validation", True),
+        (tmp_path / "best", "test", False),
+        (folder / "model", "validation", False),
+    ):
+        result = CliRunner().invoke(app, ["evaluate", str(model), str(folder / "dataset"), "--split", split])
+        assert result.exit_code == 0, result.output
+        assert ("say too much" in result.output) == told

@@ -86,6 +86,8 @@ def evaluate(
             f"The model was trained with sessions.last_interval={trained_with}; --last-interval {last_interval.value} "
             f"shows it something else than it learned from."
         )
+    if split is SplitChoice.VALIDATION and recommender.learns_from_validation:
+        note("The model has learned from validation sessions, too: figures on them say too much. Judge it by the test.")
     with progress("Evaluating sessions", total=len(opened.sessions(split.value))) as advance:
         evaluation = run(
             recommender,

@@ -62,6 +62,11 @@ class Recommender(SavedModel):
         """Whether scores are probabilities of what comes next."""
         return False
 
+    @property
+    def learns_from_validation(self) -> bool:
+        """Whether something is learned from the validation split itself, so that figures on it say too much."""
+        return False
+
     def __init__(self, config: Section | None = None) -> None:
         super().__init__(config)
         self.retrieval: Callable[[Dataset], Tensor] | None = None

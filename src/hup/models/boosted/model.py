@@ -59,6 +59,11 @@ class LightGBM(Recommender):
         self._counted: Counted | None = None
         self._rankers: dict[Level, Ranker] = {}
 
+    @property
+    def learns_from_validation(self) -> bool:
+        """The trees do, once their number is chosen."""
+        return self.config.patience > 0
+
     def fit(self, dataset: Dataset) -> Self:
         """Count the training split, and grow the trees of every level."""
         self._take(dataset)

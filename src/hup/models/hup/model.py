@@ -83,6 +83,11 @@ class HUP(TrainedRecommender):
         """Whether scores are probabilities: those of a mixture are, cosines are not."""
         return _OUTPUTS[self.config.output].gives_probabilities
 
+    @property
+    def learns_from_validation(self) -> bool:
+        """The order of the likeliest items is, where there is one."""
+        return self.config.output == "mixture" and self.config.mixture.reranked > 0
+
     def _take(self, dataset: Dataset) -> None:
         super()._take(dataset)
         self._counts = _OUTPUTS[self.config.output].count(self.vocabulary, self.config, dataset)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -56,7 +56,7 @@ class Lesson:
     logarithm : Tensor
         ``(Q, M)``, of the probability of each candidate before they are ranked anew.
     signals : Tensor
-        ``(Q, M, F)``; what is learned from has been made comparable.
+        ``(Q, M, F)``; they are made comparable before they are learned from.
     column : Tensor
         ``(Q,)`` int64, place of the target.
     weight : Tensor
@@ -113,7 +113,8 @@ def teach(
     if lesson is None:
         return
     reranker.settle(lesson.signals.flatten(0, 1))
-    lesson = replace(lesson, signals=reranker.comparable(lesson.signals))
+    for some in lesson.signals.split(_BATCH):  # in place: all of them may be half a gigabyte
+        some.copy_(reranker.comparable(some))
     judged = np.zeros((PASSES, len(RERANKINGS)))
     for fold in range(FOLDS):
         left_out = lesson.session % FOLDS == fold
