@@ -116,6 +116,11 @@ class MixtureNetwork(nn.Module):
         """Give the weights of a level."""
         return self.all_weights()[level]
 
+    def weigh(self, level: Level, **changed: float) -> None:
+        """Change some :class:`Weights` of a level."""
+        row = self.weights_of(level)._replace(**changed)
+        self.weights.data[self.ranked.index(level)] = torch.tensor(row)
+
     def all_weights(self) -> dict[Level, Weights]:
         """Give the weights of every level."""
         return {level: Weights(*row) for level, row in zip(self.ranked, self.weights.tolist(), strict=True)}

@@ -138,7 +138,7 @@ class MixtureOutput:
         training has ended.
         """
         self._latest = None
-        self.network.weights.data[0, 3] = 0.0
+        self.network.weigh(ITEM, reranking=0.0)
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)

@@ -108,7 +108,7 @@ def teach(
     """
     reranker = network.reranker
     assert reranker is not None
-    network.weights.data[0, 3] = 0.0
+    network.weigh(ITEM, reranking=0.0)
     lesson = _lesson(network, profiles, dataset, prefixes, most_sessions)
     if lesson is None:
         return
@@ -130,7 +130,7 @@ def teach(
     *_, learned = _learned(lesson, seed, passes + 1)
     for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
         kept.data.copy_(value)
-    network.weights.data[0, 3] = strength
+    network.weigh(ITEM, reranking=strength)
 
 
 def _lesson(

@@ -74,11 +74,12 @@ def tune_weights(
         return total
 
     if network.has_profile:
-        for place, likelihoods in enumerate(summed(_of_pools)):
-            network.weights.data[place, :3] = torch.tensor(likely_mean(likelihoods, DENSE, SIMILAR, STRENGTHS))
+        for level, likelihoods in zip(network.ranked, summed(_of_pools), strict=True):
+            dense, similar, strength = likely_mean(likelihoods, DENSE, SIMILAR, STRENGTHS)
+            network.weigh(level, dense=dense, similar=similar, strength=strength)
     if len(network.ranked) > 1:  # without categories there is nothing that items could be trusted in
-        for place, likelihoods in enumerate(summed(_of_trusts), 1):
-            network.weights.data[place, 4:] = torch.tensor(likely_mean(likelihoods, TRUSTS))
+        for level, likelihoods in zip(network.ranked[1:], summed(_of_trusts), strict=True):
+            network.weigh(level, trust=likely_mean(likelihoods, TRUSTS)[0])
 
 
 def likely_mean(likelihoods: NDArray[np.float64], *tried: Sequence[float]) -> list[float]:
