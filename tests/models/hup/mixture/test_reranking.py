@@ -210,6 +210,21 @@ def test_a_lesson_teaches_which_signals_go_together():
     assert float(said.min()) > 0.5
 
 
+@pytest.mark.parametrize("apart", [1, 4])
+def test_what_can_be_learned_is_followed_however_far_apart_the_sessions_are(dataset, monkeypatch, apart):
+    model = mixture(dataset)
+    network = output_of(model).network
+    torch.manual_seed(0)
+    n_queries, column = 400, torch.randint(10, (400,))
+    signals = torch.randn(n_queries, 10, len(network.reranker.mean))
+    signals[torch.arange(n_queries), column, 3] += 4
+    even = torch.full((n_queries, 10), 0.1).log()
+    lesson = Lesson(even, signals, column, torch.ones(n_queries), torch.arange(n_queries) * apart)
+    monkeypatch.setattr(teaching, "_lesson", lambda *_: lesson)
+    teach_it(model, dataset)
+    assert network.weights_of(ITEM).reranking > 0.9
+
+
 def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
     """Signals that say nothing of the target: the folds show that what was learned is worth nothing elsewhere."""
     model = mixture(dataset)
