@@ -3,7 +3,8 @@
 Training sessions cannot teach it. The pyramid has learned them, and they are part of all that is counted: there both
 look better than they are, and an order learned there trusts them too much. Sessions of the validation split are
 described as those to come will be. How long is learned, and how far the order is followed, is chosen by folds of these
-sessions: each is judged by what was learned from the others. So a handful of sessions teaches next to nothing.
+sessions: each is judged by what was learned from the others. Where the gain may be luck, as with a hundred sessions it
+may, the order is not followed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
 _BATCH = 128
 _RATE, _DECAY = 0.003, 0.01
 _AVERAGED = 0.995  # of the weights, over steps
+_SURE = 3.0  # standard errors that the gain must be above nothing: it is the best of many that were tried
 _SCORES_PER_BLOCK = 1 << 22
 
 Ints = NDArray[np.int64]
@@ -115,23 +117,34 @@ def teach(
     reranker.settle(lesson.signals.flatten(0, 1))
     for some in lesson.signals.split(_BATCH):  # in place: all of them may be half a gigabyte
         some.copy_(reranker.comparable(some))
-    judged = np.zeros((PASSES, len(RERANKINGS)))
-    _, place = lesson.session.unique(return_inverse=True)  # sessions may be every fourth of the split
-    for fold in range(FOLDS):
-        left_out = place % FOLDS == fold
-        if left_out.all() or not left_out.any():
-            continue
-        others = lesson.of_queries(left_out)
-        for number, learned in enumerate(_learned(lesson.of_queries(~left_out), seed)):
-            judged[number] += _judged(others, learned)
-    passes = int(judged.max(axis=1).argmax())
-    strength = likely_mean(judged[passes], RERANKINGS)[0]
-    if not judged.any():
+    judged = _judged(lesson, seed)
+    likelihoods = judged.sum(axis=2)
+    passes = int(likelihoods.max(axis=1).argmax())
+    gains = judged[passes, likelihoods[passes].argmax()] - judged[passes, 0]
+    if gains.sum() <= _SURE * gains.std() * np.sqrt(len(gains)):
         return
     *_, learned = _learned(lesson, seed, passes + 1)
     for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
         kept.data.copy_(value)
-    network.weigh(ITEM, reranking=strength)
+    network.weigh(ITEM, reranking=likely_mean(likelihoods[passes], RERANKINGS)[0])
+
+
+def _judged(lesson: Lesson, seed: int) -> NDArray[np.float64]:
+    """Sum the likelihood of each session's targets by what the other folds teach, ``(PASSES, strengths, sessions)``."""
+    sessions, place = lesson.session.unique(return_inverse=True)  # they may be every fourth of the split
+    judged = lesson.weight.new_zeros(PASSES, len(RERANKINGS), len(sessions), dtype=torch.float64)
+    for fold in range(FOLDS):
+        left_out = place % FOLDS == fold
+        if left_out.all() or not left_out.any():
+            continue
+        others, of_session = lesson.of_queries(left_out), place[left_out]
+        for number, learned in enumerate(_learned(lesson.of_queries(~left_out), seed)):
+            with torch.no_grad():
+                said = learned.of_comparable(others.signals)
+                for column, strength in enumerate(RERANKINGS):
+                    judged[number, column].index_add_(0, of_session, others.likelihood(said, strength).double())
+    summed: NDArray[np.float64] = judged.cpu().numpy()
+    return summed
 
 
 def _lesson(
@@ -203,12 +216,3 @@ def _learned(lesson: Lesson, seed: int, passes: int = PASSES) -> Iterator[Rerank
             for kept, value in zip(mean.layers.parameters(), learned, strict=True):
                 kept.data.lerp_(value.detach(), share)
         yield mean
-
-
-def _judged(lesson: Lesson, reranker: Reranker) -> NDArray[np.float64]:
-    """Sum the likelihood of targets by strength."""
-    with torch.inference_mode():
-        said = reranker.of_comparable(lesson.signals)
-        sums = [lesson.likelihood(said, strength).double().sum() for strength in RERANKINGS]
-    judged: NDArray[np.float64] = torch.stack(sums).cpu().numpy()
-    return judged
