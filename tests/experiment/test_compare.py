@@ -94,6 +94,15 @@ def test_figures_are_those_of_the_evaluation_averaged_over_seeds(run, dataset):
             assert figures.repeat.mrr == pytest.approx(reciprocal_rank(ranks, figures.k)[:, repeat].mean())
 
 
+def test_the_first_reference_that_is_there_is_what_others_are_tested_against(run, monkeypatch):
+    out, results, _ = run
+    for names, expected in ((("no such row", "vsknn"), "vsknn"), (("no such row",), results.rows[0].row)):
+        monkeypatch.setattr(sys.modules[read_results.__module__], "REFERENCES", names)
+        again = read_results(out)
+        assert again.reference == expected
+        assert {one.reference for one in again.differences} == {expected}
+
+
 def test_differences_are_paired_over_sessions_and_corrected(run, dataset):
     out, results, _ = run
     assert results.reference == "hup"
