@@ -6,6 +6,7 @@ come by, in the same order.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ Told = TypeVar("Told")
 #: The first process may count and fit for hours while others wait. One that dies is noticed at once, by its connection.
 _LONGEST_WAIT = timedelta(days=2)
 _alone = False
+_others_ended = False
 
 
 class OtherEndedError(HupError):
@@ -168,9 +170,11 @@ def speaks() -> bool:
 @contextmanager
 def _noticing() -> Iterator[None]:
     """Turn what the backend says into an error for people."""
+    global _others_ended
     try:
         yield
     except RuntimeError as error:
+        _others_ended = True
         raise OtherEndedError from error
 
 
@@ -216,10 +220,21 @@ def _join() -> None:
         torch.cuda.set_device(place_on_machine() % torch.cuda.device_count())
     with _noticing():
         distributed.init_process_group(backend, store=_store(), rank=number(), world_size=size(), timeout=_LONGEST_WAIT)
+    atexit.register(_part)
     if threading.current_thread() is threading.main_thread():
         # torchrun ends the others where one of them has ended.
         signal.signal(signal.SIGTERM, _ended)
 
 
+def _part() -> None:
+    """End the threads of the backend while Python can still give them its lock: one that asks later aborts all."""
+    from torch import distributed
+
+    if not _others_ended and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def _ended(number: int, frame: Any) -> NoReturn:
+    global _others_ended
+    _others_ended = True
     raise OtherEndedError

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from torch import distributed
 
 import hup
 from hup import processes
@@ -81,6 +84,12 @@ def run(command: Sequence[str], root: Path, timeout: float = 300) -> subprocess.
     )
 
 
+def _note_parting(out: Path) -> None:
+    """Leave a file if the threads of the backend have ended before Python does."""
+    if not distributed.is_initialized():
+        (out / f"parted-{processes.number()}").touch()
+
+
 def _resume(dataset: hup.Dataset, folder: Path) -> None:
     model = MODELS["paper"]()
     model.config = model.config.changed([f"training.epochs={2 * EPOCHS}"])
@@ -89,6 +98,7 @@ def _resume(dataset: hup.Dataset, folder: Path) -> None:
 
 if __name__ == "__main__":
     given, target = hup.Dataset.open(sys.argv[1]), Path(sys.argv[2])
+    atexit.register(_note_parting, target)  # what is registered first is called last
     for each in sys.argv[3:]:
         fit_and_judge(each, given, target)
     if (target / "begun-by-one").is_dir():

@@ -68,6 +68,12 @@ def test_the_losses_are_those_of_one_process(made):
 
 
 @pytest.mark.slow
+def test_the_processes_part_before_they_end(made):
+    """A thread of the backend that asks for Python's lock while Python ends aborts its process, now and then."""
+    assert sorted(path.name for path in made.two.glob("parted-*")) == ["parted-0", "parted-1"]
+
+
+@pytest.mark.slow
 def test_figures_are_those_of_one_process(dataset, made, tmp_path):
     """The same model, judged by one and by two: every rank, every figure, to the last bit."""
     for name in made.names:
