@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import shutil
@@ -123,6 +124,7 @@ async def at_rate(port: int, requests: list[Request], connections: int, seconds:
 
 
 def load(pipe, port: int, requests: list[Request], connections: int, seconds: float, rate: float) -> None:
+    gc.disable()  # a collection here would hold up requests for which the service then seems slow
     began = time.perf_counter()
     made = (
         at_rate(port, requests, connections, seconds, rate)

@@ -193,6 +193,7 @@ def test_a_broken_model_does_not_take_the_place_of_a_good_one(make_service, mode
     shutil.copytree(model_folder, folder)
     service = make_service(model=Served(folder))
     object.__setattr__(service.options, "model", folder)
+    service.loaded = lambda: pytest.fail("no other model has taken over")
     client = Client(service)
     for name, content in (("model.safetensors", b"nothing"), ("config.json", b"{")):
         (folder / name).write_bytes(content)
@@ -200,6 +201,14 @@ def test_a_broken_model_does_not_take_the_place_of_a_good_one(make_service, mode
         told = client.ask("GET", "/v1/model").json()
         assert told["failed"]
         assert client.ask("POST", "/v1/recommendations", json={"session": []}).status_code == 200
+
+
+def test_who_waits_for_another_model_is_told(make_service):
+    service, told = make_service(), []
+    service.loaded = lambda: told.append(service.served)
+    before = service.served
+    asyncio.run(service.reload())
+    assert told == [service.served] != [before]
 
 
 def test_a_model_without_profiles(make_service, plain):

@@ -50,6 +50,8 @@ class Service:
     options : ServeOptions
     clock : callable
         Seconds since 1970.
+    loaded : callable
+        Called when another model has taken over.
 
     Attributes
     ----------
@@ -61,9 +63,14 @@ class Service:
     """
 
     def __init__(
-        self, store: Store, served: Served, options: ServeOptions, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        served: Served,
+        options: ServeOptions,
+        clock: Callable[[], float] = time.time,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        self.store, self.served, self.options, self.clock = store, served, options, clock
+        self.store, self.served, self.options, self.clock, self.loaded = store, served, options, clock, loaded
         self.catalog = Catalog.of(served, options.items)
         self.failed = ""
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
@@ -255,6 +262,7 @@ class Service:
             catalog.take_over(self.catalog)
             self.served, self.catalog, self.failed = served, catalog, ""
             self._opened.clear()
+            self.loaded()
             log.info("the model was loaded", extra={"model": served.digest})
 
     async def close(self) -> None:

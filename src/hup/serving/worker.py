@@ -18,6 +18,7 @@ import uvloop
 
 from hup.errors import StoreError
 from hup.serving.app import make_app
+from hup.serving.heap import spare_what_stays
 from hup.serving.logs import LOGGER, log_to_stderr
 from hup.serving.options import ServeOptions
 from hup.serving.served import Served
@@ -62,7 +63,7 @@ def run_worker(options: ServeOptions, sock: socket.socket, pipe: Connection) -> 
 
 
 async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pipe: Connection) -> None:
-    service = Service(await open_store(options.store), served, options)
+    service = Service(await open_store(options.store), served, options, loaded=spare_what_stays)
     app = make_app(service, reload=lambda: pipe.send((RELOAD, "")))
     config = uvicorn.Config(
         app,
@@ -76,6 +77,7 @@ async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pip
         timeout_graceful_shutdown=int(GRACE),
     )
     server = _Server(config, ready=lambda: pipe.send((READY, "")))
+    spare_what_stays()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
