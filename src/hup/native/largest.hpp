@@ -19,12 +19,6 @@ inline bool comes_before(const Place& x, const Place& y) {
     return x.value > y.value || (x.value == y.value && x.at < y.at);
 }
 
-inline bool any(Ints mask) {
-    int64_t parts[4];
-    std::memcpy(parts, &mask, sizeof parts);
-    return (parts[0] | parts[1] | parts[2] | parts[3]) != 0;
-}
-
 // The k largest, largest first; fewer where there are fewer. What is -inf, or no number, is none of them.
 inline void largest(const float* values, int64_t n, int64_t k, std::vector<Place>& found) {
     found.clear();

@@ -41,6 +41,12 @@ inline Floats larger(Floats x, Floats y) { return x > y ? x : y; }
 inline Floats at_most(Floats x, float bound) { return all(bound) < x ? all(bound) : x; }
 inline Floats at_least(Floats x, float bound) { return all(bound) > x ? all(bound) : x; }
 
+inline bool any(Ints mask) {
+    int64_t parts[4];
+    std::memcpy(parts, &mask, sizeof parts);
+    return (parts[0] | parts[1] | parts[2] | parts[3]) != 0;
+}
+
 inline float sum(Floats x) {
     return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
 }

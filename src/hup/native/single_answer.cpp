@@ -66,7 +66,8 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
         return made;
     }
     thread_local std::vector<float> counted;
-    if (in_order) counted.assign(known, known + level.size);
+    const bool kept = in_order || level.coarse.numbers;
+    if (kept) counted.assign(known, known + level.size);
     const int64_t size = level.targets.size;
     answer.profile.assign(profile, profile + size);
     std::vector<float> vector(size);
@@ -76,8 +77,8 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
         answer.own.liking.push_back(dot(vector.data(), profile, size));
     }
     const SimilarTables* similar = level.k ? nullptr : model.similar;
-    made.scale =
-        pool(level, weights, profile, similar, answer.current, made.mass(), known, answer.own, answer.brought);
+    made.scale = pool(level, weights, profile, similar, answer.current, made.mass(), kept ? counted.data() : known,
+                      known, answer.own, answer.brought);
     const Pooled pooled{profile, counted.data(), &answer.brought};
     if (in_order) put_in_order(&pooled);
     return made;

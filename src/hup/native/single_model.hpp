@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "coarse.hpp"
 #include "trees.hpp"
 
 namespace hup {
@@ -39,6 +40,7 @@ struct LevelTables {
     const int32_t* parents;  // (size,), codes of the next coarser level; null at the coarsest
     Tree targets;
     const float* vectors;  // (size, d), the targets' sums
+    Coarse coarse;         // the same, nearly
 };
 
 struct RerankerTables {

@@ -21,26 +21,27 @@ constexpr float LEAST_PROBABILITY = 1e-9f, LEAST_REPEAT = 1e-3f, LEAST_SHARE = 1
 // For every known code its place in a list, -1 = it is not there.
 class Slots {
   public:
-    Slots(int64_t size, const std::vector<int64_t>& codes) : codes_(codes), size_(size) {
-        if (int64_t(slots().size()) < size) slots().resize(size, -1);
+    Slots(int64_t size, const std::vector<int64_t>& codes) : codes_(codes), size_(size), slots_(all_free(size)) {
         for (size_t at = 0; at < codes.size(); ++at)
-            if (inside(codes[at])) slots()[codes[at]] = int32_t(at);
+            if (inside(codes[at])) slots_[codes[at]] = int32_t(at);
     }
     Slots(const Slots&) = delete;
     ~Slots() {
         for (const int64_t code : codes_)
-            if (inside(code)) slots()[code] = -1;
+            if (inside(code)) slots_[code] = -1;
     }
-    int32_t operator[](int64_t code) const { return inside(code) ? slots()[code] : -1; }
+    int32_t operator[](int64_t code) const { return inside(code) ? slots_[code] : -1; }
 
   private:
     bool inside(int64_t code) const { return code >= 0 && code < size_; }
-    static std::vector<int32_t>& slots() {
-        thread_local std::vector<int32_t> all_free;
-        return all_free;
+    static int32_t* all_free(int64_t size) {
+        thread_local std::vector<int32_t> slots;
+        if (int64_t(slots.size()) < size) slots.resize(size, -1);
+        return slots.data();
     }
     const std::vector<int64_t>& codes_;
-    int64_t size_;
+    const int64_t size_;
+    int32_t* const slots_;
 };
 
 struct Candidates {

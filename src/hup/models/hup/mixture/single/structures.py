@@ -26,6 +26,12 @@ class Near(ctypes.Structure):
     _fields_ = tuple(_all(_At, "bounds codes counts"))
 
 
+class Coarse(ctypes.Structure):
+    """Vectors in 8 bits a number."""
+
+    _fields_ = tuple(_all(_At, "numbers steps"))
+
+
 class LevelTables(ctypes.Structure):
     """Tables of one level."""
 
@@ -40,6 +46,7 @@ class LevelTables(ctypes.Structure):
         ("parents", _At),
         ("targets", Tree),
         ("vectors", _At),
+        ("coarse", Coarse),
     )
 
 

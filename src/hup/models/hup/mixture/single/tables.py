@@ -21,6 +21,13 @@ from hup.nn.single_kernel import Tree, address
 from hup.nn.tables import TreeTable
 from hup.sessions.levels import Level
 
+#: From so many codes on, likings are worked out from 8 bits a number, and anew for all that is likely. Of fewer codes
+#: all vectors are near to the processor anyway.
+COARSE_FROM = 1 << 14
+_TOGETHER = 32  # as in native/coarse.hpp
+
+Floats = NDArray[np.float32]
+
 
 class MixtureTables:
     """All that a network's answers are made of.
@@ -65,7 +72,7 @@ class MixtureTables:
             for one in co_visits.counts
         ]
         with torch.inference_mode():
-            vectors = table.vectors().detach()
+            vectors = table.vectors().detach().numpy()
         return c.LevelTables(
             co_visits.size,
             level.k,
@@ -81,8 +88,13 @@ class MixtureTables:
             (ctypes.c_int64 * 4)(*mixture.has),
             None if parents is None else self._at(parents.numpy(), np.int32),
             Tree.of(table),
-            self._at(vectors.numpy(), np.float32),  # shared
+            self._at(vectors, np.float32),  # shared
+            self._coarse(vectors) if len(vectors) >= COARSE_FROM else c.Coarse(),
         )
+
+    def _coarse(self, vectors: Floats) -> c.Coarse:
+        numbers, steps = coarse(vectors)
+        return c.Coarse(self._at(numbers, np.int8), self._at(steps, np.float32))
 
     def _similar(self, similar: SimilarProfiles) -> c.SimilarTables:
         tables = (address(one) for one in (similar.kept, similar.centers, similar.codes, similar.bounds))
@@ -94,6 +106,23 @@ class MixtureTables:
         kept = np.ascontiguousarray(array, dtype=kind)
         self._pointed_at.append(kept)
         return kept.ctypes.data
+
+
+def coarse(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Round vectors ``(n, d)`` to 8 bits a number.
+
+    Returns
+    -------
+    numbers : ndarray
+        ``(blocks, pairs, 32, 2)`` int8: 32 vectors lie together, two columns of each, then the next two.
+    steps : ndarray
+        ``(blocks * 32,)``, what the numbers of each vector are multiplied by.
+    """
+    n, d = vectors.shape
+    filled = np.pad(vectors, ((0, -n % _TOGETHER), (0, d % 2)))
+    steps = np.abs(filled).max(axis=1) / np.float32(127)
+    numbers = np.rint(filled / np.where(steps > 0, steps, 1)[:, None]).astype(np.int8)
+    return numbers.reshape(-1, _TOGETHER, (d + 1) // 2, 2).transpose(0, 2, 1, 3), steps
 
 
 def _linear(layer: nn.Linear) -> tuple[int | None, int | None]:
