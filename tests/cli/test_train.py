@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from hup.cli import app
 from hup.recommender.kinds import load
 
+from ..helpers.returning_users import returning_users
+
 TINY = ("--set", "network.hidden=8", "--set", "embeddings.skipgram_epochs=2", "--epochs", 1)
 
 
@@ -54,6 +56,19 @@ def test_a_model_comes_out(shop, tmp_path):
     assert (opened.config.training.seed, opened.config.training.epochs, opened.config.network.hidden) == (5, 1, 8)
     assert opened.metrics["best_epoch"] == 1
     assert opened.metrics["validation"].keys() == {"item", "category_2", "category_1"}
+
+
+def test_a_log_whose_users_come_back_is_told(tmp_path):
+    returning_users(tmp_path, users=10, sessions=4, overlapping=0)
+    dataset, small = tmp_path / "dataset", (*TINY, "--set", "mixture.hidden=4")
+    done = run(dataset, "--out", tmp_path / "blind", *small)
+    assert done.exit_code == 0, done.output
+    assert "75% of the sessions are of users who had one before" in done.stderr
+    assert "--set mixture.earlier=128" in done.stderr
+    done = run(dataset, "--out", tmp_path / "seeing", *small, "--set", "mixture.earlier=128")
+    assert done.exit_code == 0, done.output
+    assert "had one before" not in done.stderr
+    assert "had one before" not in run(dataset, "--out", tmp_path / "other", *small[:-2], "--preset", "paper").stderr
 
 
 def test_the_preset_is_the_start(shop, tmp_path):
