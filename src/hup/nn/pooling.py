@@ -54,6 +54,10 @@ class Pool:
         shares: Tensor = mixed * (mass / mixed.sum(dim=1, keepdim=True).clamp(min=1e-30))
         return shares
 
+    def at(self, column: Tensor) -> Pool:
+        """Take some candidates of every query, ``(Q, M)``; their parts keep what they had of all."""
+        return Pool(*(part.gather(1, column) for part in (self.base, self.dense, self.similar, self.liking)))
+
     def weighed(self, dense: float, similar: float) -> tuple[Tensor, Tensor, Tensor]:
         """Give the terms of :meth:`mixed`."""
         return (1 - dense - similar) * self.base, dense * self.dense, similar * self.similar

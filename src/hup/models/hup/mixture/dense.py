@@ -65,7 +65,7 @@ def dense_log_likelihood(
         vectors = table.vectors()
 
     def block(rows: slice, profile: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
-        logits = torch.addmm(bias, profile, vectors.t()).float()
+        logits = torch.addmm(bias, profile, vectors.t()).float()  # of products in 16 bits, too
         # In place, as a matrix of all scores takes longer to copy than to change.
         for row, column, change in (
             _changes(own, session[rows], counts, codes),

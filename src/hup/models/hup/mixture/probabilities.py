@@ -68,12 +68,14 @@ class Probabilities:
     @cached_property
     def candidates(self) -> Candidates:
         """The likeliest items, before they are ranked anew."""
-        pooled: tuple[Tensor, ...] = ()
-        if self.profiles:
-            pool, weights = self.pool(ITEM), self.network.weights_of(ITEM)
-            pooled = *pool.weighed(weights.dense, weights.similar), pool.liking
         known, most = self.pooled(ITEM).known, self.network.n_reranked
+        pooled = self._parts_of if self.profiles else None
         return Candidates.of(self.answers[ITEM], known, self.current, most, pooled)
+
+    def _parts_of(self, code: Tensor) -> tuple[Tensor, ...]:
+        """Give what is pooled of some items ``(Q, M)``, as it is weighed, and how they are liked."""
+        pool, weights = self.pool(ITEM).at(code), self.network.weights_of(ITEM)
+        return *pool.weighed(weights.dense, weights.similar), pool.liking
 
     def pooled(self, level: Level) -> Distribution:
         """Give the probabilities of what was counted, pooled with the profile."""

@@ -6,7 +6,7 @@ of one each. Here a small network sees all of it at once, for each of the likeli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,14 @@ class Candidates:
     signals: Tensor
 
     @classmethod
-    def of(cls, answer: Answer, known: Tensor, current: Tensor, most: int, pooled: Sequence[Tensor] = ()) -> Candidates:
+    def of(
+        cls,
+        answer: Answer,
+        known: Tensor,
+        current: Tensor,
+        most: int,
+        pooled: Callable[[Tensor], Sequence[Tensor]] | None = None,
+    ) -> Candidates:
         """Choose candidates, and look at them.
 
         Parameters
@@ -80,8 +87,8 @@ class Candidates:
             ``(Q,)`` items that the users are on; they are none.
         most : int
             How many, M; fewer where the vocabulary is smaller. Of equal ones those with smaller codes.
-        pooled : sequence of Tensor
-            :data:`POOLED`, ``(Q, n)`` or wider each; none where the profile takes no part.
+        pooled : callable, optional
+            Takes codes ``(Q, M)`` and gives :data:`POOLED` of them; none where the profile takes no part.
         """
         row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
         others = known.index_put((row, current[row]), known.new_zeros(()))
@@ -97,8 +104,8 @@ class Candidates:
             *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
         ]
         signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
-        if pooled:
-            *parts, liking = (part.gather(1, code) for part in pooled)
+        if pooled is not None:
+            *parts, liking = pooled(code)
             logarithms = [part.clamp(min=LEAST_PROBABILITY).log() for part in parts]
             signals.append(torch.stack([*logarithms, liking], dim=2))
         return cls(code, probability, torch.cat(signals, dim=2))
