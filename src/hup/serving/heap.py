@@ -11,7 +11,8 @@ def spare_what_stays() -> None:
 
     A full collection walks over every object. Libraries, model, catalogue and the states of users are some hundred
     thousand, which takes a tenth of a second in which nobody is answered. Nearly all that is of no use any more is
-    freed without collections; a loop among objects that were spared is freed when this is called again.
+    freed without collections. A loop among objects that were spared is freed when this is called again, so it has to be
+    called now and then.
     """
     gc.unfreeze()
     gc.collect()

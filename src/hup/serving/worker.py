@@ -30,6 +30,7 @@ log = logging.getLogger(LOGGER)
 
 _SWEEP_SECONDS: Final = 60.0
 _SWEPT_AT_ONCE: Final = 1_000
+_COLLECTED_SECONDS: Final = 3600.0
 
 
 class _Server(uvicorn.Server):
@@ -91,14 +92,22 @@ async def _serve(options: ServeOptions, served: Served, sock: socket.socket, pip
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGHUP, service.begin_reload)
     loop.add_reader(pipe.fileno(), gone)
-    sweeping = loop.create_task(_sweep(service))
+    now_and_then = [loop.create_task(_sweep(service)), loop.create_task(_collect())]
     try:
         await server.serve([sock])
     finally:
-        sweeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeping
+        for task in now_and_then:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await service.close()
+
+
+async def _collect() -> None:
+    """Free what was spared and is of no use any more, once an hour: it takes some tenths of a second."""
+    while True:
+        await asyncio.sleep(_COLLECTED_SECONDS)
+        spare_what_stays()
 
 
 async def _sweep(service: Service) -> None:
