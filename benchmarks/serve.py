@@ -1,9 +1,10 @@
 """What the service does a second, and how long one waits: posting an event, and reading recommendations, over HTTP.
 
 Run ``python benchmarks/serve.py [--users N] [--items N] [--workers N] [--rate N]`` on a made-up shop, or ``--model
-FOLDER --dataset FOLDER`` on a real one. The service runs on loopback, once for each store; a second process asks it
-over connections that are kept. At a rate, requests are sent when they are due, whether or not answers have come, and
-a wait counts from then on; at saturation each connection asks again as soon as it has its answer.
+FOLDER --dataset FOLDER`` on a real one; ``--untrained`` for very many items. The service runs on loopback, once for
+each store; a second process asks it over connections that are kept. At a rate, requests are sent when they are due,
+whether or not answers have come, and a wait counts from then on; at saturation each connection asks again as soon as it
+has its answer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import uvloop
+from recommend_many import untrained
 
 import hup
 from hup.data.dataset import Dataset
@@ -196,12 +198,13 @@ def redis(folder: Path) -> Iterator[str]:
 # ---------------------------------------------------------------------- the shop
 
 
-def made_up_shop(folder: Path, sessions: int, items: int) -> tuple[Path, Dataset]:
+def made_up_shop(folder: Path, sessions: int, items: int, *, trained: bool) -> tuple[Path, Dataset]:
     config = hup.SimulatorConfig(sessions=sessions, items=items, levels=3, mean_events=10, seed=1)
     hup.simulate(config, folder / "log.csv", format="events")
     dataset = hup.prepare(folder / "log.csv", format="events", out=folder / "dataset")
     overrides = ["training.epochs=1", "embeddings.skipgram_epochs=1"]
-    hup.HUP(hup.Config.preset("best", overrides)).fit(dataset).save_pretrained(folder / "model")
+    model = hup.HUP(hup.Config.preset("best", overrides)).fit(dataset) if trained else untrained("best", dataset)
+    model.save_pretrained(folder / "model")
     return folder / "model", dataset
 
 
@@ -259,6 +262,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--sessions", type=int, default=3_000, help="of the made-up shop")
     parser.add_argument("--items", type=int, default=2_000)
+    parser.add_argument("--untrained", action="store_true", help="random weights: nothing is learned before")
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--connections", type=int, default=8)
@@ -269,7 +273,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.model is None:
-            model, dataset = made_up_shop(folder, args.sessions, args.items)
+            model, dataset = made_up_shop(folder, args.sessions, args.items, trained=not args.untrained)
         else:
             model, dataset = args.model, Dataset.open(args.dataset)
         rows = histories(dataset, args.users)
