@@ -156,8 +156,8 @@ def main() -> None:
     try:
         app(prog_name="hup")
     except SystemExit as end:
-        if end.code == EXIT_USAGE and not processes.is_first():
-            time.sleep(SAID_BY_THEN)  # the first one is about to say the same, and its end is that of all
+        if end.code == EXIT_USAGE:
+            _let_the_first_speak()
         raise
 
 
@@ -171,4 +171,11 @@ def _check_several(arguments: list[str]) -> None:
             f"without torchrun.",
             highlight=False,
         )
+        _let_the_first_speak()
         sys.exit(EXIT_ERROR)
+
+
+def _let_the_first_speak() -> None:
+    """Wait, as another process, until the first one has said what is wrong: the end of one is that of all."""
+    if not processes.is_first():
+        time.sleep(SAID_BY_THEN)
