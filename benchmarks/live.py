@@ -57,6 +57,12 @@ def made_up_shop(folder: Path, sessions: int, items: int) -> Dataset:
     return hup.prepare(folder / "log.csv", format="events", out=folder / "dataset")
 
 
+def made_up_model(dataset: Dataset, *, trained: bool) -> hup.HUP:
+    if not trained:
+        return untrained("best", dataset)
+    return hup.HUP(hup.Config.preset("best", ["training.epochs=1"])).fit(dataset)
+
+
 def measure(model: hup.HUP, dataset: Dataset, sessions: int) -> None:
     rival = model_class("vsknn")().fit(dataset)
     clock, sizes = Clock(), []
@@ -92,8 +98,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
             dataset = made_up_shop(Path(folder), given.sessions, given.items)
-            made = untrained("best", dataset) if given.untrained else None
-            model = made or hup.HUP(hup.Config.preset("best", ["training.epochs=1"])).fit(dataset)
+            model = made_up_model(dataset, trained=not given.untrained)
         else:
             dataset, opened = Dataset.open(given.dataset), load(given.model)
             assert isinstance(opened, hup.HUP), "expected a folder of HUP"

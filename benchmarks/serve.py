@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import uvloop
-from recommend_many import untrained
+from live import made_up_model, made_up_shop
 
 import hup
 from hup.data.dataset import Dataset
@@ -198,16 +198,6 @@ def redis(folder: Path) -> Iterator[str]:
 # ---------------------------------------------------------------------- the shop
 
 
-def made_up_shop(folder: Path, sessions: int, items: int, *, trained: bool) -> tuple[Path, Dataset]:
-    config = hup.SimulatorConfig(sessions=sessions, items=items, levels=3, mean_events=10, seed=1)
-    hup.simulate(config, folder / "log.csv", format="events")
-    dataset = hup.prepare(folder / "log.csv", format="events", out=folder / "dataset")
-    overrides = ["training.epochs=1", "embeddings.skipgram_epochs=1"]
-    model = hup.HUP(hup.Config.preset("best", overrides)).fit(dataset) if trained else untrained("best", dataset)
-    model.save_pretrained(folder / "model")
-    return folder / "model", dataset
-
-
 def histories(dataset: Dataset, users: int) -> list[list[dict[str, object]]]:
     """Events of as many users, each with a session of the test split, the last event not long ago."""
     low, high = dataset.manifest.split.bounds.test
@@ -273,7 +263,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.model is None:
-            model, dataset = made_up_shop(folder, args.sessions, args.items, trained=not args.untrained)
+            model, dataset = folder / "model", made_up_shop(folder, args.sessions, args.items)
+            made_up_model(dataset, trained=not args.untrained).save_pretrained(model)
         else:
             model, dataset = args.model, Dataset.open(args.dataset)
         rows = histories(dataset, args.users)

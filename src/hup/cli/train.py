@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hup.data.dataset import Dataset
     from hup.recommender.base import Recommender
 
-
 _MANY = 0.1  # of the sessions
 
 
@@ -90,7 +89,7 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
-    if earlier is None:
+    if earlier is None and processes.is_first():
         _tell_of_returning_users(recommender, data)
 
     class Screen(Observer):

@@ -37,6 +37,11 @@ struct Brought {
     float fits(float liking, float runs) const { return dense * (runs + DAMPED) * std::exp(liking - top); }
 };
 
+// What E is multiplied by before it is raised: its share of the mass, over what it sums to.
+inline float dense_scale(const Weights& weights, double mass, double total) {
+    return total > 0 ? float(weights.dense * mass / total) : 0.0f;
+}
+
 constexpr int64_t BLOCK = 1024;  // of sums in single precision
 
 // Likings (n,) as the vectors of a level have them, and what is made of them: E and what everything is raised by, but for
@@ -76,7 +81,7 @@ inline double refine(const LevelTables& level, const Weights& weights, const flo
         total += double(std::exp(again.back() - brought.top)) * (level.runs[code] + DAMPED) - said.dense[code];
     }
     const float before = brought.dense;
-    brought.dense = total > 0 ? float(weights.dense * mass / total) : 0.0f;
+    brought.dense = dense_scale(weights, mass, total);
     sums += (double(brought.dense) - before) * said.dense_sum;
     for (int64_t place = 0; place < n; ++place) {
         const int64_t code = likely[place];
@@ -142,7 +147,7 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
     for (const float one : own.liking) total += DAMPED * std::exp(one - top);
 
     brought.rest = 1 - weights.dense - weights.similar;
-    brought.dense = total > 0 ? float(weights.dense * mass / total) : 0.0f;
+    brought.dense = dense_scale(weights, mass, total);
     brought.top = top;
     double sums = 0;
     for (int64_t i = 0; i < n;) {
