@@ -167,7 +167,9 @@ class MixtureOptions(Section):
     hidden: PositiveInt = Field(24, description="hidden units of the networks that weigh visits, parts and candidates")
     visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
     earlier: NonNegativeInt = Field(
-        0, description="item runs of the user's earlier sessions that may be visits, too, the newest ones; 0 = none"
+        128,
+        description="item runs of the user's earlier sessions that may be visits, too, the newest ones; 0 = none, and "
+        "none where hardly a training session has one before",
     )
     window: PositiveInt = Field(5, description="greatest distance of neighbours, in item runs")
     neighbors: PositiveInt = Field(100, description="most neighbours that are kept of an item or category")

@@ -58,17 +58,17 @@ def test_a_model_comes_out(shop, tmp_path):
     assert opened.metrics["validation"].keys() == {"item", "category_2", "category_1"}
 
 
-def test_a_log_whose_users_come_back_is_told(tmp_path):
+def test_where_users_come_back_their_earlier_sessions_are_looked_at(tmp_path):
     returning_users(tmp_path, users=10, sessions=4, overlapping=0)
     dataset, small = tmp_path / "dataset", (*TINY, "--set", "mixture.hidden=4")
-    done = run(dataset, "--out", tmp_path / "blind", *small)
+    done = run(dataset, "--out", tmp_path / "seeing", *small)
     assert done.exit_code == 0, done.output
-    assert "75% of the sessions are of users who had one before" in done.stderr
-    assert "--set mixture.earlier=128" in done.stderr
-    done = run(dataset, "--out", tmp_path / "seeing", *small, "--set", "mixture.earlier=128")
+    assert load(tmp_path / "seeing").output.looks_back
+    assert run(dataset, "--out", tmp_path / "blind", *small, "--set", "mixture.earlier=0").exit_code == 0
+    assert not load(tmp_path / "blind").output.looks_back
+    done = run(dataset, "--out", tmp_path / "seeing_more", *small, "--init", tmp_path / "blind")
     assert done.exit_code == 0, done.output
-    assert "had one before" not in done.stderr
-    assert "had one before" not in run(dataset, "--out", tmp_path / "other", *small[:-2], "--preset", "paper").stderr
+    assert not load(tmp_path / "seeing_more").output.looks_back, "it has the configuration of the one before"
 
 
 def test_the_preset_is_the_start(shop, tmp_path):

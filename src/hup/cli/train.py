@@ -17,10 +17,7 @@ from hup.errors import command_line
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hup.data.dataset import Dataset
     from hup.recommender.base import Recommender
-
-_MANY = 0.1  # of the sessions
 
 
 class PrecisionChoice(StrEnum):
@@ -89,8 +86,6 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
-    if earlier is None and processes.is_first():
-        _tell_of_returning_users(recommender, data)
 
     class Screen(Observer):
         """Shows the run as progress bars and one line an epoch."""
@@ -125,19 +120,6 @@ def train(
     elif "validation" in recommender.metrics:  # what is not trained by epochs keeps other figures there
         console.print(_summary(recommender.metrics))
     note(f"Model in {out}. Next: {command_line('hup', 'evaluate', out, dataset)}")
-
-
-def _tell_of_returning_users(model: Recommender, dataset: Dataset) -> None:
-    """Say what else the mixture could look at, where many sessions are of users who had one before."""
-    from hup.models.hup.model import HUP
-
-    if isinstance(model, HUP) and model.config.output == "mixture" and not model.config.mixture.earlier:
-        share = float((dataset.session_before >= 0).mean()) if len(dataset) else 0.0
-        if share >= _MANY:
-            note(
-                f"{share:.0%} of the sessions are of users who had one before. --set mixture.earlier=128 looks at "
-                "these, too; it is often better."
-            )
 
 
 def _stopped(out: Path, overwrite: bool) -> str:

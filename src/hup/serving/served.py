@@ -60,7 +60,7 @@ class Served:
         self.loaded = time.time()
         self._hup = self.model if isinstance(self.model, HUP) else None
         self.state_digest = self.digest if self._hup is None else self._hup.output.live.digest
-        self.looks_back = self._hup is not None and self._hup.config.mixture.earlier > 0
+        self.looks_back = self._hup is not None and self._hup.output.looks_back
         self._warm_up()
 
     def _warm_up(self) -> None:

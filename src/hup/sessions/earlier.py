@@ -14,6 +14,8 @@ from hup.sessions.levels import ragged_arange
 
 Ints = NDArray[np.int64]
 
+_SOME = 0.01  # share of training sessions; with fewer there is nothing to learn from
+
 
 @dataclass(frozen=True)
 class EarlierSessions:
@@ -72,6 +74,15 @@ def earlier_sessions(dataset: Dataset, sessions: Ints, most: int) -> EarlierSess
     starts, ends = dataset.milliseconds
     age = ((starts[np.asarray(sessions)[row]] - ends[one]) / 1000).astype(np.float32)
     return EarlierSessions(row, whole_sessions(dataset, one), agos, age)
+
+
+def users_come_back(dataset: Dataset) -> bool:
+    """Tell whether training sessions teach what users do who have been there before: one in a hundred has one before.
+
+    Never so where a log names no users.
+    """
+    before = dataset.session_before[np.asarray(dataset.sessions("train"), dtype=np.int64)]
+    return len(before) > 0 and bool((before >= 0).mean() >= _SOME)
 
 
 def _item_runs(dataset: Dataset, sessions: Ints) -> Ints:

@@ -13,6 +13,8 @@ from hup.models.boosted.model import LightGBM
 from hup.recommender.popularity import popularity_grades
 from hup.sessions.batches import Histories, histories_and_targets
 
+from ...helpers.returning_users import returning_users
+
 
 @pytest.fixture(scope="module")
 def model(dataset, quick) -> LightGBM:
@@ -84,3 +86,17 @@ def test_where_no_answer_is_known_visits_come_first(dataset, given, quick):
     model = LightGBM(quick).fit(one)
     for level in model.levels:
         assert torch.isfinite(model.score(given, level).known).all()
+
+
+def test_earlier_sessions_of_a_user_are_looked_at(quick, tmp_path):
+    """A candidate of an earlier session has its signals; without a dataset there are none to look up."""
+    users = returning_users(tmp_path / "users")
+    seeing, blind = (LightGBM(quick.changed([f"earlier={most}"])).fit(users) for most in (128, 0))
+    session = int(np.flatnonzero(users.session_before >= 0)[-1])
+    histories = histories_and_targets(users, np.asarray([session]))[0]
+    alone = replace(histories, dataset=None, index=None)
+    assert not torch.equal(seeing.score(histories, "item").known, seeing.score(alone, "item").known)
+    assert torch.equal(blind.score(histories, "item").known, blind.score(alone, "item").known)
+    seeing.save_pretrained(tmp_path / "model")
+    again = LightGBM.from_pretrained(tmp_path / "model")
+    assert torch.equal(again.score(histories, "item").known, seeing.score(histories, "item").known)

@@ -18,9 +18,13 @@ from hup.data.dataset import Dataset
 from hup.models.boosted.options import LightGBMConfig
 from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import CoVisits, count_co_visits
+from hup.models.hup.mixture.earlier import with_earlier
 from hup.models.hup.mixture.neighbor_shares import NeighborShares
+from hup.models.hup.mixture.visits import RunTable
 from hup.models.skipgram import word2vec_vectors
 from hup.recommender.vocabulary import Vocabulary
+from hup.sessions.batches import Histories
+from hup.sessions.earlier import users_come_back
 from hup.sessions.levels import ITEM, Level, ragged_arange, ranked_levels
 from hup.sessions.runs import training_runs
 
@@ -67,12 +71,15 @@ class Counted:
         ``(n_items, K)`` int64 categories of every known item.
     parents : tuple of ndarray
         For level 1 … K: code of every category's parent; -1 at the first level.
+    earlier : int
+        Item runs of a user's earlier sessions that are looked at; 0 where hardly a user comes back.
     """
 
     levels: Mapping[Level, LevelCounts]
     vectors: Floats
     paths: Ints
     parents: tuple[Ints, ...]
+    earlier: int
 
     @classmethod
     def of(
@@ -123,7 +130,8 @@ class Counted:
                     seed=config.seed,
                     left_out=left_out,
                 )
-        return cls(counted, _unit(vectors), vocabulary.paths, vocabulary.parents)
+        earlier = config.earlier if users_come_back(dataset) else 0
+        return cls(counted, _unit(vectors), vocabulary.paths, vocabulary.parents, earlier)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give all but what the vocabulary has, by name."""
@@ -132,7 +140,7 @@ class Counted:
             for level, counts in self.levels.items()
             for name, tensor in counts.co_visits.tensors().items()
         }
-        return tensors | {"vectors": torch.from_numpy(self.vectors)}
+        return tensors | {"vectors": torch.from_numpy(self.vectors), "earlier": torch.tensor(self.earlier)}
 
     @classmethod
     def restored(cls, vocabulary: Vocabulary, tensors: Mapping[str, Tensor], window: int) -> Self:
@@ -149,7 +157,12 @@ class Counted:
             parts = {name.removeprefix(prefix): part for name, part in tensors.items() if name.startswith(prefix)}
             co_visits = CoVisits.restored(parts, window, with_itself=level.is_category)
             levels[level] = LevelCounts(co_visits, vocabulary.counts[level].astype(np.int64))
-        return cls(levels, tensors["vectors"].numpy(), vocabulary.paths, vocabulary.parents)
+        vectors, earlier = tensors["vectors"].numpy(), int(tensors["earlier"])
+        return cls(levels, vectors, vocabulary.paths, vocabulary.parents, earlier)
+
+    def with_earlier(self, table: RunTable, histories: Histories) -> RunTable:
+        """Put what the users did in earlier sessions before a table of histories, where that is looked at."""
+        return with_earlier(table, histories, most=self.earlier, n_known=len(self.paths))
 
     def ancestors(self, level: Level, codes: Ints, k: int) -> Ints:
         """Category of level ``k``, at most the level's own, of known codes of a level."""

@@ -13,7 +13,7 @@ from hup.models.boosted.counted import Counted, coarser
 from hup.models.boosted.queries import Queries
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
-from hup.models.hup.mixture.visit_signals import CONTEXT, SIGNALS
+from hup.models.hup.mixture.visit_signals import CONTEXT, EARLIER, SIGNALS
 from hup.sessions.levels import ITEM, Level
 
 Ints = NDArray[np.int64]
@@ -87,6 +87,9 @@ class _Columns:
         n_behaviors = self.queries.table.behaviors.shape[1]
         for place, name in enumerate([*SIGNALS, *(f"events of behavior {n}" for n in range(n_behaviors))]):
             yield name, np.where(there, rows[:, place], np.nan)
+        if self.queries.table.earlier is not None:
+            for place, name in enumerate(EARLIER, start=rows.shape[1] - len(EARLIER)):
+                yield name, np.where(there, rows[:, place], np.nan)
 
     def neighbors(self) -> Iterator[Column]:
         """Look up the shares near the visits, at the level and at the coarser ones."""

@@ -102,9 +102,10 @@ def _groups(
     none = dataset.taxonomy.no_category
     for stop in range(len(sessions), 0, -_AT_ONCE):
         histories, targets = histories_and_targets(dataset, np.asarray(sessions[max(0, stop - _AT_ONCE) : stop]))
-        table = run_table(histories, len(dataset.behaviors))
+        of_sessions = run_table(histories, len(dataset.behaviors))
+        table = counted.with_earlier(of_sessions, histories)
         whole = joined(table, targets.item.numpy(), targets.categories.numpy())
-        at = spread(table.offsets, config.prefixes)
+        at = np.flatnonzero(table.is_now)[spread(of_sessions.offsets, config.prefixes)]
         queries = Queries.of(prefixes(table, at), config.visits)
         shares = shares_of(counted, queries, level, config.latest)
         candidates = candidates_of(

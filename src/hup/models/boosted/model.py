@@ -82,7 +82,8 @@ class LightGBM(Recommender):
         """Score candidates above 1, by the trees; all else below, by popularity."""
         of_level = self._check_level(level)
         counted, config = self._fitted(self._counted), self.config
-        queries = Queries.of(run_table(histories, len(self.vocabulary.behaviors)), config.visits)
+        table = counted.with_earlier(run_table(histories, len(self.vocabulary.behaviors)), histories)
+        queries = Queries.of(table, config.visits)
         shares = shares_of(counted, queries, of_level, config.latest)
         candidates = candidates_of(
             counted,

@@ -22,6 +22,9 @@ class LightGBMConfig(Section):
     )
     # What is ranked.
     visits: PositiveInt = Field(128, description="how many item runs back a visit may lie to be looked at")
+    earlier: NonNegativeInt = Field(
+        128, description="item runs of the user's earlier sessions that may be visits, too, as for the mixture"
+    )
     latest: PositiveInt = Field(20, description="visits whose neighbours are looked at, the latest ones")
     candidates: PositiveInt = Field(100, description="most candidates of a query, at most half of them visits")
     popular: NonNegativeInt = Field(

@@ -45,7 +45,7 @@ class Queries:
 
 
 def prefixes(table: RunTable, at: Ints) -> RunTable:
-    """Cut sessions after the runs ``at``, ``(Q,)``: a table of Q sessions, the last run of each still open."""
+    """Cut sessions after their own runs ``at``, ``(Q,)``: a table of Q sessions, the last run of each still open."""
     begin = table.offsets[:-1][table.session[at]]
     lengths = at - begin + 1
     runs = ragged_arange(begin, lengths)

@@ -31,6 +31,7 @@ class CosineOutput:
 
     basis: ClassVar[str] = "profile"
     gives_probabilities: ClassVar[bool] = False
+    looks_back: ClassVar[bool] = False
 
     def __init__(self, live: LiveProfiles, config: Config, counts: Mapping[str, Tensor]) -> None:
         self.live, self.pyramid, self.config = live, live.network, config

@@ -62,6 +62,8 @@ class Output(Protocol):
     basis : str
         What the scores are, as in :class:`~hup.recommender.recommendations.Recommendations`.
     gives_probabilities : bool
+    looks_back : bool
+        Whether it sees what users did in earlier sessions.
     live, counts
         As given.
     network : nn.Module
@@ -86,6 +88,11 @@ class Output(Protocol):
     @property
     def network(self) -> nn.Module:
         """All that is trained."""
+        ...
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether earlier sessions are looked at."""
         ...
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:

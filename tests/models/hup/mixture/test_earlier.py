@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hup import HUP
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.visits import last_runs, run_table
 from hup.sessions.batches import histories_and_targets
@@ -105,7 +106,8 @@ def test_sessions_after_it_change_nothing(dataset):
 
 
 def test_without_it_earlier_sessions_change_nothing(dataset):
-    model = mixture(dataset)
+    model = mixture(dataset, "mixture.earlier=0")
+    assert not model.output.looks_back
     session = int(np.flatnonzero(dataset.session_before >= 0)[-1])
     events = on_the_clock(dataset, session)[:2]
     earlier = [on_the_clock(dataset, one) for one in before(dataset, session)]
@@ -120,3 +122,19 @@ def test_attention_is_of_the_session_itself(dataset):
         assert len(column.weights) == len(column.first)
         assert int(column.last.max()) == len(histories.item) - 1
         assert 0 < float(column.weights.sum()) < 1
+
+
+def test_the_log_decides_whether_they_are_looked_at(dataset, tmp_path):
+    """Where hardly a training session has one before, there is nothing to learn what to make of them from."""
+    assert mixture(dataset).output.looks_back
+    once = returning_users(tmp_path / "once", users=30, sessions=1)
+    assert not mixture(once).output.looks_back
+    model = mixture(once)
+    events = [{"item": "i1", "behavior": "view"}]
+    assert model.recommend(model.state(events, [[{"item": "i2", "behavior": "view"}]])) == model.recommend(events)
+
+
+def test_a_model_folder_says_it(dataset, tmp_path):
+    model = mixture(dataset)
+    model.save_pretrained(tmp_path / "model")
+    assert HUP.from_pretrained(tmp_path / "model").output.looks_back

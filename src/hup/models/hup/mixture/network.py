@@ -63,6 +63,8 @@ class MixtureNetwork(nn.Module):
     co_visits : mapping of Level to CoVisits
     following : Tensor or None
         As for :class:`~hup.models.hup.mixture.similar.SimilarProfiles`; None = no profiles are kept.
+    earlier : int
+        Item runs of the user's earlier sessions that are looked at.
 
     Attributes
     ----------
@@ -85,6 +87,7 @@ class MixtureNetwork(nn.Module):
         config: Config,
         co_visits: Mapping[Level, CoVisits],
         following: Tensor | None,
+        earlier: int,
     ) -> None:
         super().__init__()
         self.pyramid, self.co_visits = pyramid, dict(co_visits)
@@ -93,8 +96,8 @@ class MixtureNetwork(nn.Module):
         options = config.mixture
         self.most_visits, self.has_profile = options.visits, options.profile
         self.n_reranked = options.reranked
-        self.most_earlier, self.n_items = options.earlier, vocabulary.size(ITEM)
-        sizes = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=options.earlier > 0)
+        self.most_earlier, self.n_items = earlier, vocabulary.size(ITEM)
+        sizes = visit_sizes(self.n_behaviors, vocabulary.levels, earlier=earlier > 0)
         self.mixtures = nn.ModuleDict(
             {
                 level: Mixture(

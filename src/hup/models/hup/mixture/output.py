@@ -36,11 +36,13 @@ from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origins_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
+from hup.sessions.earlier import users_come_back
 from hup.sessions.levels import ITEM, MICRO, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
 from hup.training.trained import LevelLoss
 
 _FOLLOWING = f"{COUNTED}following"
+_EARLIER = f"{COUNTED}earlier"
 _LEAST = 1e-12  # probability of what no part of the mixture knows
 
 
@@ -70,7 +72,9 @@ class MixtureOutput:
         }
         following = counts[_FOLLOWING] if _keeps_profiles(config) else None
         self._latest: tuple[ProfileState, float | None, SingleAnswer | KernelAnswer, list[str]] | None = None
-        self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits, following)
+        # Folders of before have no such tensor: there the configuration alone decided.
+        earlier = int(counts[_EARLIER]) if _EARLIER in counts else config.mixture.earlier
+        self._network = MixtureNetwork(live.network, live.vocabulary, config, co_visits, following, earlier)
         self.level_weights: dict[str, float] = {ITEM: config.loss.lambda_item}
         self.level_weights |= dict.fromkeys(levels[1:], config.loss.lambda_category)
         if config.loss.lambda_micro and config.mixture.profile:
@@ -78,9 +82,12 @@ class MixtureOutput:
 
     @staticmethod
     def count(vocabulary: Vocabulary, config: Config, dataset: Dataset) -> dict[str, Tensor]:
-        """Count the neighbours of every code in the training split, and list what followed the profiles to keep."""
+        """Count the neighbours of every code in the training split, and list what followed the profiles to keep.
+
+        Whether users come back, too.
+        """
         items, offsets = training_runs(dataset, ITEM)
-        counts: dict[str, Tensor] = {}
+        counts = {_EARLIER: torch.tensor(config.mixture.earlier if users_come_back(dataset) else 0)}
         for level in ranked_levels(vocabulary.levels):
             codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
             counted = count_co_visits(
@@ -101,6 +108,11 @@ class MixtureOutput:
     def network(self) -> MixtureNetwork:
         """The pyramid with its mixtures."""
         return self._network
+
+    @property
+    def looks_back(self) -> bool:
+        """Where users come back, and the configuration wants it."""
+        return self.network.most_earlier > 0
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """All alike."""
