@@ -39,6 +39,7 @@ FOLDS = 4
 PASSES = 16  # over the lessons, at most
 _SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
 _BATCH = 128
+_LIKELIEST, _DRAWN = 16, 24  # candidates that a step learns from
 _RATE, _DECAY = 0.003, 0.01
 _AVERAGED = 0.995  # of the weights, over steps
 _SURE = 3.0  # standard errors that the gain must be above nothing: it is the best of many that were tried
@@ -77,6 +78,28 @@ class Lesson:
         """Take some queries, by row or by mask."""
         parts = (self.logarithm, self.signals, self.column, self.weight, self.session)
         return type(self)(*(part[queries] for part in parts))
+
+    def with_some(self, rows: Tensor, generator: torch.Generator) -> Self:
+        """Take some queries, each with its target, its likeliest candidates and some drawn from the others.
+
+        Each of the drawn stands for as many as were left out for it, so the likelihood is about that of all candidates,
+        at less than half of the work. As others are drawn every time, no less is learned.
+        """
+        n_candidates = self.logarithm.shape[1]
+        likeliest = min(_LIKELIEST, n_candidates)
+        drawn = likeliest + torch.randperm(n_candidates - likeliest, generator=generator)[:_DRAWN]
+        column = torch.cat([torch.arange(likeliest), drawn]).to(rows.device)
+        each = self.logarithm.new_zeros(1 + len(column))
+        if len(drawn):
+            each[1 + likeliest :] = np.log((n_candidates - likeliest) / len(drawn))
+        target = self.column[rows, None]
+        columns = torch.cat([target, column.expand(len(rows), -1)], dim=1)
+        again = columns == target
+        again[:, 0] = False
+        at = rows[:, None], columns
+        logarithm = (self.logarithm[at] + each).masked_fill(again, -torch.inf)
+        first = torch.zeros_like(rows)
+        return type(self)(logarithm, self.signals[at], first, self.weight[rows], self.session[rows])
 
     def likelihood(self, said: Tensor, strength: float) -> Tensor:
         """Logarithm of the probability that each target has among its candidates, ``(Q,)``, weighed."""
@@ -140,7 +163,7 @@ def _judged(lesson: Lesson, seed: int) -> NDArray[np.float64]:
         others, of_session = lesson.of_queries(left_out), place[left_out]
         for number, learned in enumerate(_learned(lesson.of_queries(~left_out), seed)):
             with torch.no_grad():
-                said = learned.of_comparable(others.signals)
+                said = torch.cat([learned.of_comparable(some) for some in others.signals.split(_BATCH)])
                 for column, strength in enumerate(RERANKINGS):
                     judged[number, column].index_add_(0, of_session, others.likelihood(said, strength).double())
     summed: NDArray[np.float64] = judged.cpu().numpy()
@@ -208,7 +231,7 @@ def _learned(lesson: Lesson, seed: int, passes: int = PASSES) -> Iterator[Rerank
     for _ in range(passes):
         for rows in torch.randperm(len(lesson.column), generator=generator).to(signals.device).split(_BATCH):
             optimizer.zero_grad()
-            some = lesson.of_queries(rows)
+            some = lesson.with_some(rows, generator)
             (-some.likelihood(student.of_comparable(some.signals), 1.0).mean()).backward()
             optimizer.step()
             step += 1
