@@ -34,7 +34,7 @@ struct Layer {
     int block(int64_t j) const { return int(std::min<int64_t>(WIDTH, hidden - j * WIDTH)); }
 };
 
-// Calls work(at, n) for every 8 units, and for those that are left. Inlined, so that eight is a constant to the compiler.
+// Calls work(at, n) for every WIDTH units, and for those that are left. Inlined, so that WIDTH is a constant there.
 template <class Work>
 inline __attribute__((always_inline)) void in_blocks(const Layer& layer, Work work) {
     int64_t at = 0;
@@ -72,8 +72,8 @@ Floats gate_slope(Floats y, bool hard) {
     return y > all(0.0f) ? (y < all(1.0f) ? all(0.2f) : all(0.0f)) : all(0.0f);
 }
 
-// (4H, H) -> for each 8 units j: for each k the 8 weights of I and of F, then for each k those of C and of O. Zeros fill
-// the last units up.
+// (4H, H) -> for each WIDTH units j: for each k their weights of I and of F, then for each k those of C and of O. Zeros
+// fill the last units up.
 std::vector<float> packed_by_gate(const float* weight, const Layer& layer) {
     const int64_t size = layer.hidden;
     std::vector<float> packed(layer.blocks() * size * 4 * WIDTH, 0.0f);
@@ -87,7 +87,7 @@ std::vector<float> packed_by_gate(const float* weight, const Layer& layer) {
     return packed;
 }
 
-// (4H, H) -> for each 16 columns j, for each k of 4H: 16 weights.
+// (4H, H) -> for each 2 WIDTH columns j, for each k of 4H: their weights.
 std::vector<float> packed_by_column(const float* weight, const Layer& layer) {
     const int64_t size = layer.hidden, wide = 2 * WIDTH, blocks = (size + wide - 1) / wide;
     std::vector<float> packed(blocks * 4 * size * wide, 0.0f);
@@ -104,7 +104,7 @@ struct Step {
     float *gates, *hidden, *cell;
 };
 
-// Adds the recurrent product to what stands before the activations of two gates: N rows, 8 units.
+// Adds the recurrent product to what stands before the activations of two gates: N rows, WIDTH units.
 template <int N>
 void add_products(const Step* steps, const float* panel, int64_t size, int64_t at, int n) {
     Floats one[N], other[N];
@@ -178,7 +178,7 @@ void forward_rows(const Batch& batch, const Layer& layer, const Rows& rows, cons
     }
 }
 
-// to[row] = (keep ? to[row] : 0) + from[row] (4H) times the weights (4H, H), 16 columns.
+// to[row] = (keep ? to[row] : 0) + from[row] (4H) times the weights (4H, H), 2 WIDTH columns.
 template <int N>
 void carry_block(const float* const* from, float* const* to, const bool* keep, const float* panel, const Layer& layer,
                  int64_t j) {

@@ -8,10 +8,6 @@
 
 #include "simd.hpp"
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 namespace hup {
 
 constexpr int TOGETHER = 32;  // rows, so that two columns of them are one line of memory
@@ -23,15 +19,18 @@ struct Coarse {
     const float* steps;
 };
 
-// Sums of two products for each of eight rows; `pair` is two numbers of 16 bits.
-inline Ints pair_products(const int8_t* sixteen, int32_t pair) {
-#if defined(__AVX2__)
-    const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sixteen)));
-    return Ints(_mm256_madd_epi16(wide, _mm256_set1_epi32(pair)));
+// Adds two products to each of WIDTH sums, a row each, of two numbers of every row; `pair` is two numbers of 16 bits.
+inline Ints add_pair_products(Ints sums, const int8_t* rows, int32_t pair) {
+#if defined(HUP_WIDE)
+    const __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows)));
+    return Ints(_mm512_dpwssd_epi32(__m512i(sums), wide, _mm512_set1_epi32(pair)));
+#elif defined(__AVX2__)
+    const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows)));
+    return sums + Ints(_mm256_madd_epi16(wide, _mm256_set1_epi32(pair)));
 #else
     Ints low, high;
-    for (int row = 0; row < WIDTH; ++row) low[row] = sixteen[2 * row], high[row] = sixteen[2 * row + 1];
-    return low * int32_t(int16_t(pair)) + high * (pair >> 16);
+    for (int row = 0; row < WIDTH; ++row) low[row] = rows[2 * row], high[row] = rows[2 * row + 1];
+    return sums + low * int32_t(int16_t(pair)) + high * (pair >> 16);
 #endif
 }
 
@@ -50,13 +49,13 @@ inline void coarse_product(const Coarse& rows, int64_t n, int64_t columns, const
         const uint32_t whole = uint16_t(int16_t(std::lround(x[i] / step)));
         pairs[i / 2] |= int32_t(i % 2 ? whole << 16 : whole);
     }
-    constexpr int EIGHTS = TOGETHER / WIDTH;
+    constexpr int PARTS = TOGETHER / WIDTH;
     const int8_t* from = rows.numbers;
     for (int64_t row = 0; row < n; row += TOGETHER) {
-        Ints sums[EIGHTS] = {};
+        Ints sums[PARTS] = {};
         for (int64_t pair = 0; pair < n_pairs; ++pair, from += 2 * TOGETHER)
-            for (int one = 0; one < EIGHTS; ++one) sums[one] += pair_products(from + one * 2 * WIDTH, pairs[pair]);
-        for (int one = 0; one < EIGHTS; ++one) {
+            for (int one = 0; one < PARTS; ++one) sums[one] = add_pair_products(sums[one], from + one * 2 * WIDTH, pairs[pair]);
+        for (int one = 0; one < PARTS; ++one) {
             const int64_t at = row + one * WIDTH;
             const Floats steps = load(rows.steps + at);
             const Floats product = __builtin_convertvector(sums[one], Floats) * (steps * all(step));

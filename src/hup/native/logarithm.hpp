@@ -1,4 +1,4 @@
-// Natural logarithms of eight floats at a time.
+// Natural logarithms of several floats at a time.
 #pragma once
 
 #include <cstdint>

@@ -1,16 +1,27 @@
-// Eight floats at a time, in the compiler's own vector types: AVX2 where it is there, and right everywhere.
+// Several floats at a time, in the compiler's own vector types, right everywhere: sixteen where AVX-512 is there, eight
+// elsewhere, which is AVX2. Processors with AVX-512 but without its whole numbers of 8 bits slow down when it is used.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace hup {
 
-typedef float Floats __attribute__((vector_size(32)));
-typedef int32_t Ints __attribute__((vector_size(32)));
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+#define HUP_WIDE 1
+constexpr int WIDTH = 16;
+#else
 constexpr int WIDTH = 8;
+#endif
 
-inline Floats all(float x) { return Floats{x, x, x, x, x, x, x, x}; }
+typedef float Floats __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t Ints __attribute__((vector_size(4 * WIDTH)));
+
+inline Floats all(float x) { return x - Floats{}; }
 
 inline Floats load(const float* from) {
     Floats x;
@@ -20,7 +31,13 @@ inline Floats load(const float* from) {
 
 inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
 
-// The first n of eight, zeros behind them. Nearly always all of them, which is one instruction; then half of them.
+#if defined(HUP_WIDE)
+// The first n, at most all of them, zeros behind them.
+inline Floats load(const float* from, int n) { return Floats(_mm512_maskz_loadu_ps((1u << n) - 1, from)); }
+
+inline void store(float* to, Floats x, int n) { _mm512_mask_storeu_ps(to, (1u << n) - 1, __m512(x)); }
+#else
+// The first n, zeros behind them. Nearly always all of them, which is one instruction; then half of them.
 inline Floats load(const float* from, int n) {
     if (__builtin_expect(n == WIDTH, 1)) return load(from);
     Floats x = all(0.0f);
@@ -34,6 +51,7 @@ inline void store(float* to, Floats x, int n) {
     if (n == WIDTH / 2) std::memcpy(to, &x, sizeof x / 2);
     else for (int at = 0; at < n; ++at) to[at] = x[at];
 }
+#endif
 
 inline Floats larger(Floats x, Floats y) { return x > y ? x : y; }
 
@@ -42,13 +60,19 @@ inline Floats at_most(Floats x, float bound) { return all(bound) < x ? all(bound
 inline Floats at_least(Floats x, float bound) { return all(bound) > x ? all(bound) : x; }
 
 inline bool any(Ints mask) {
-    int64_t parts[4];
+    constexpr int PARTS = WIDTH / 2;
+    int64_t parts[PARTS], one = 0;
     std::memcpy(parts, &mask, sizeof parts);
-    return (parts[0] | parts[1] | parts[2] | parts[3]) != 0;
+    for (int at = 0; at < PARTS; ++at) one |= parts[at];
+    return one != 0;
 }
 
 inline float sum(Floats x) {
-    return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
+    float left[WIDTH];
+    std::memcpy(left, &x, sizeof left);
+    for (int half = WIDTH / 2; half; half /= 2)
+        for (int at = 0; at < half; ++at) left[at] += left[at + half];
+    return left[0];
 }
 
 // e^x to about 2 units in the last place: 2^n times a polynomial in what is left of x. Below -87.3 it gives 1e-38, the

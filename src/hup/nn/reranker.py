@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hup.nn.products import Linear
+
 _SPAN = 4.0  # standard deviations beyond which a signal says no more
 
 
@@ -27,9 +29,9 @@ class Reranker(nn.Module):
     def __init__(self, n_signals: int, hidden: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(n_signals, hidden),
+            Linear(n_signals, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, hidden),
+            Linear(hidden, hidden),
             nn.SiLU(),
             nn.Linear(hidden, 1, bias=False),
         )

@@ -1,6 +1,6 @@
 """The whole Behavior-LSTM layer as one autograd function around a compiled recurrence.
 
-Products that do not depend on the step before are BLAS's, one each way. The recurrence, forward and backward, is a
+Products that do not depend on the step before are a library's, one each way. The recurrence, forward and backward, is a
 kernel's: :mod:`~hup.nn.kernels.cpp` on the CPU, :mod:`~hup.nn.kernels.gpu` on CUDA. Both read and write sequences where
 they lie, without padding and without moving them.
 """
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from hup.nn.products import product, with_room
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class _BehaviorLSTM(torch.autograd.Function):
         n_scales = len(signals_and_weights) // 2
         weights = signals_and_weights[n_scales:]
         # All that is read side by side, and a 1 for the bias: one product each way.
-        read = torch.cat([x, *signals_and_weights[:n_scales], x.new_ones(len(x), 1)], dim=1)
-        gates = (read @ _beside(weight_input, weights, bias).t()).float()
+        read = with_room(torch.cat([x, *signals_and_weights[:n_scales], x.new_ones(len(x), 1)], dim=1))
+        gates = product(read, _beside(weight_input, weights, bias).t())[: len(x)].float()
         hidden, cell, weight_hidden = (t.contiguous() for t in (hidden, cell, weight_hidden))
         hiddens, cells, before = recurrence.forward(sequences, gates, hidden, cell, weight_hidden, hard=hard)
         ctx.save_for_backward(read, hidden, cell, weight_input, weight_hidden, gates, hiddens, cells, before, *weights)
@@ -108,7 +110,8 @@ class _BehaviorLSTM(torch.autograd.Function):
         hidden_before = hiddens.index_select(0, before.clamp_min(0))
         first = torch.nonzero(before < 0)[:, 0]
         hidden_before[first] = hidden.repeat_interleave(ctx.sequences.lengths, 0)[first] if hidden.any() else 0.0
-        d_weight = d_gates.t() @ read
+        steps, d_gates, hidden_before = len(d_gates), with_room(d_gates), with_room(hidden_before)
+        d_weight = product(read.t(), d_gates).t()
         d_scales = d_gates[:, 4 * size :].split(size, dim=1) if weights else ()
         d_weights, start = [], inputs
         for number, weight in enumerate(weights, start=4):
@@ -119,14 +122,14 @@ class _BehaviorLSTM(torch.autograd.Function):
             None,
             None,
             None,
-            d_gates @ weight_input if needed[3] else None,
+            product(d_gates, weight_input)[:steps] if needed[3] else None,
             d_hidden,
             d_cell,
             d_weight[:, :inputs],
-            d_gates[:, : 4 * size].t() @ hidden_before,
+            product(hidden_before.t(), d_gates[:, : 4 * size]).t(),
             d_weight[:, -1],
             *(
-                d_scale @ weight if need else None
+                (d_scale @ weight)[:steps] if need else None
                 for d_scale, weight, need in zip(d_scales, weights, needed[9:], strict=False)
             ),
             *d_weights,

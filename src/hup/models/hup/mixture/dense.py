@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from hup import processes
@@ -12,6 +13,7 @@ from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.own_counts import OwnRuns
 from hup.nn.devices import placed
 from hup.nn.mixture import log_popularity
+from hup.nn.products import linear, with_room
 from hup.sessions.levels import Level
 
 _SCORES_PER_BLOCK = 1 << 24  # queries times codes that are in memory at once
@@ -65,7 +67,11 @@ def dense_log_likelihood(
         vectors = table.vectors()
 
     def block(rows: slice, profile: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
-        logits = torch.addmm(bias, profile, vectors.t()).float()  # of products in 16 bits, too
+        if codes is None:
+            logits = linear(with_room(profile), vectors, bias)
+        else:  # the number of drawn ones is another one each time, so a fast product would never come again
+            logits = functional.linear(profile, vectors, bias)
+        logits = logits.float()  # of products in 16 bits, too
         # In place, as a matrix of all scores takes longer to copy than to change.
         for row, column, change in (
             _changes(own, session[rows], counts, codes),
@@ -73,7 +79,8 @@ def dense_log_likelihood(
         ):
             logits.index_put_((row, column), change, accumulate=True)
         place = target[rows] if codes is None else torch.searchsorted(codes, target[rows])
-        return torch.log_softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
+        column = functional.pad(place, (0, len(logits) - len(place))).unsqueeze(1)
+        return torch.log_softmax(logits, dim=1).gather(1, column)[: len(place), 0]
 
     size = max(1, _SCORES_PER_BLOCK // len(bias))
     if len(profile) <= size:
