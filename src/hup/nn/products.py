@@ -26,8 +26,8 @@ def with_room(x: Tensor) -> Tensor:
     n = len(x)
     if n < _FEWEST or x.device.type != "cpu" or not _serves():
         return x
-    step = 1 << (n.bit_length() - 4)
-    return functional.pad(x, (0, 0, 0, -n % step))
+    more = -n % (1 << (n.bit_length() - 4))
+    return functional.pad(x, (0, 0, 0, more)) if more else x
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hup.config import Network
 from hup.nn.attention import Attention
 from hup.nn.behavior_lstm import BehaviorLSTM
+from hup.nn.dropout import Dropout
 from hup.nn.gru import GRU
 
 
@@ -86,8 +87,7 @@ class PyramidLevel(nn.Module):
         )
         self.head = nn.Linear(hidden, output_size)
         self.tanh = network.head_tanh
-        # Without dropout no random numbers are drawn.
-        self.dropout = nn.Dropout(network.dropout) if network.dropout else nn.Identity()
+        self.dropout = Dropout(network.dropout)
 
     def run(
         self, x: Tensor, interval: Tensor, signal: Tensor, lengths: Tensor, state: tuple[Tensor, Tensor]

@@ -36,12 +36,12 @@ from hup.sessions.runs import runs_of
 #: What is tried of the strength of the learned order.
 RERANKINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 4
-PASSES = 16  # over the lessons, at most
+_FEWEST_PASSES, _MOST_PASSES, _STEPS = 10, 24, 500  # over the lessons: a few of them want more
 _SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
-_BATCH = 128
+_SMALLEST_BATCH, _LARGEST_BATCH, _BATCHES = 32, 128, 32
 _LIKELIEST, _DRAWN = 16, 24  # candidates that a step learns from
-_RATE, _DECAY = 0.003, 0.01
-_AVERAGED = 0.995  # of the weights, over steps
+_RATE, _DECAY = 0.006, 0.01
+_AVERAGED = 0.99  # of the weights, over steps
 _SURE = 3.0  # standard errors that the gain must be above nothing: it is the best of many that were tried
 _SCORES_PER_BLOCK = 1 << 22
 
@@ -74,6 +74,17 @@ class Lesson:
     weight: Tensor
     session: Tensor
 
+    @property
+    def batch(self) -> int:
+        """Queries of a step."""
+        return min(max(len(self.column) // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+    @property
+    def passes(self) -> int:
+        """How often all is gone through, at most: some hundreds of steps, while it is not too often."""
+        steps = max(1, len(self.column) // self.batch)
+        return min(max(_STEPS // steps, _FEWEST_PASSES), _MOST_PASSES)
+
     def of_queries(self, queries: Tensor) -> Self:
         """Take some queries, by row or by mask."""
         parts = (self.logarithm, self.signals, self.column, self.weight, self.session)
@@ -96,10 +107,11 @@ class Lesson:
         columns = torch.cat([target, column.expand(len(rows), -1)], dim=1)
         again = columns == target
         again[:, 0] = False
-        at = rows[:, None], columns
-        logarithm = (self.logarithm[at] + each).masked_fill(again, -torch.inf)
-        first = torch.zeros_like(rows)
-        return type(self)(logarithm, self.signals[at], first, self.weight[rows], self.session[rows])
+        at = (n_candidates * rows[:, None] + columns).flatten()
+        logarithm = self.logarithm.flatten().index_select(0, at).view(columns.shape) + each
+        signals = self.signals.flatten(0, 1).index_select(0, at).unflatten(0, columns.shape)
+        logarithm = logarithm.masked_fill(again, -torch.inf)
+        return type(self)(logarithm, signals, torch.zeros_like(rows), self.weight[rows], self.session[rows])
 
     def likelihood(self, said: Tensor, strength: float) -> Tensor:
         """Logarithm of the probability that each target has among its candidates, ``(Q,)``, weighed."""
@@ -138,7 +150,7 @@ def teach(
     if lesson is None:
         return
     reranker.settle(lesson.signals.flatten(0, 1))
-    for some in lesson.signals.split(_BATCH):  # in place: all of them may be half a gigabyte
+    for some in lesson.signals.split(_LARGEST_BATCH):  # in place: all of them may be half a gigabyte
         some.copy_(reranker.comparable(some))
     judged = _judged(lesson, seed)
     likelihoods = judged.sum(axis=2)
@@ -146,24 +158,25 @@ def teach(
     gains = judged[passes, likelihoods[passes].argmax()] - judged[passes, 0]
     if gains.sum() <= _SURE * gains.std() * np.sqrt(len(gains)):
         return
-    *_, learned = _learned(lesson, seed, passes + 1)
+    *_, learned = _learned(lesson, seed, lesson.batch, passes + 1)
     for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
         kept.data.copy_(value)
     network.weigh(ITEM, reranking=likely_mean(likelihoods[passes], RERANKINGS)[0])
 
 
 def _judged(lesson: Lesson, seed: int) -> NDArray[np.float64]:
-    """Sum the likelihood of each session's targets by what the other folds teach, ``(PASSES, strengths, sessions)``."""
+    """Sum the likelihood of each session's targets by what the other folds teach, ``(passes, strengths, sessions)``."""
     sessions, place = lesson.session.unique(return_inverse=True)  # they may be every fourth of the split
-    judged = lesson.weight.new_zeros(PASSES, len(RERANKINGS), len(sessions), dtype=torch.float64)
+    judged = lesson.weight.new_zeros(lesson.passes, len(RERANKINGS), len(sessions), dtype=torch.float64)
     for fold in range(FOLDS):
         left_out = place % FOLDS == fold
         if left_out.all() or not left_out.any():
             continue
         others, of_session = lesson.of_queries(left_out), place[left_out]
-        for number, learned in enumerate(_learned(lesson.of_queries(~left_out), seed)):
+        taught = _learned(lesson.of_queries(~left_out), seed, lesson.batch, lesson.passes)
+        for number, learned in enumerate(taught):
             with torch.no_grad():
-                said = torch.cat([learned.of_comparable(some) for some in others.signals.split(_BATCH)])
+                said = torch.cat([learned.of_comparable(some) for some in others.signals.split(_LARGEST_BATCH)])
                 for column, strength in enumerate(RERANKINGS):
                     judged[number, column].index_add_(0, of_session, others.likelihood(said, strength).double())
     summed: NDArray[np.float64] = judged.cpu().numpy()
@@ -218,7 +231,7 @@ def _looked_at(network: MixtureNetwork, profiles: ItemProfiles, dataset: Dataset
     return Lesson(candidates.logarithm[there], candidates.signals[there], column, is_end[there], session[there])
 
 
-def _learned(lesson: Lesson, seed: int, passes: int = PASSES) -> Iterator[Reranker]:
+def _learned(lesson: Lesson, seed: int, batch: int, passes: int) -> Iterator[Reranker]:
     """Descend the negative log-likelihood of the targets; after every pass give a mean of the weights so far."""
     signals = lesson.signals
     with torch.random.fork_rng(devices=[]):
@@ -229,7 +242,7 @@ def _learned(lesson: Lesson, seed: int, passes: int = PASSES) -> Iterator[Rerank
     optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY, fused=True)
     generator, step = torch.Generator().manual_seed(seed), 0
     for _ in range(passes):
-        for rows in torch.randperm(len(lesson.column), generator=generator).to(signals.device).split(_BATCH):
+        for rows in torch.randperm(len(lesson.column), generator=generator).to(signals.device).split(batch):
             optimizer.zero_grad()
             some = lesson.with_some(rows, generator)
             (-some.likelihood(student.of_comparable(some.signals), 1.0).mean()).backward()
