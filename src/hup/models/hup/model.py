@@ -103,9 +103,7 @@ class HUP(TrainedRecommender):
             n_dwells=len(buckets.dwell) + 2,
             config=self.config,
         )
-        live = LiveProfiles(
-            pyramid, vocabulary, buckets, self.config.mixture.visits, attends=self.config.network.attention
-        )
+        live = LiveProfiles(pyramid, vocabulary, buckets, self.config)
         self._output = _OUTPUTS[self.config.output](live, self.config, self._counts)
         return self.output.network
 

@@ -130,9 +130,11 @@ def test_a_state_stops_growing(dataset, best):
 
 def test_at_the_default_bounds_a_state_fits_32_kilobytes(dataset):
     model = HUP("best").initialise(dataset)
-    state = model.state(long_session(dataset, 2000, seed=2))
-    assert len(state.runs) == 128
+    earlier = [long_session(dataset, 200, seed) for seed in range(3, 9)]
+    state = model.state(long_session(dataset, 2000, seed=2), earlier)
+    assert len(state.runs) == len(state.earlier) == 128
     assert len(model.state_bytes(state)) <= 32 * 1024
+    assert state.earlier == model.state(long_session(dataset, 2000, seed=2), earlier[-4:]).earlier, "the newest ones"
 
 
 @pytest.mark.parametrize("preset", ["best", "paper"])

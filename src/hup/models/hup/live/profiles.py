@@ -16,6 +16,7 @@ from functools import cached_property, reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from hup.config import Config
 from hup.models.hup.live.state import EVENTS_KEPT, EarlierRun, ItemRun, OpenRun, ProfileState, packed
 from hup.nn.pyramid import Pyramid
 from hup.nn.single import Ended, Run, SinglePyramid
@@ -35,17 +36,20 @@ class LiveProfiles:
     network : Pyramid
     vocabulary : Vocabulary
     buckets : Buckets
-    most_runs : int
-        Item runs that a state keeps, the latest.
-    attends : bool
-        Whether profiles are made of the outputs of all ended steps; otherwise the last one of each level is kept.
+    config : Config
+        It says how many item runs a state keeps at most, of the session and of earlier ones, the latest. With attention
+        profiles are made of the outputs of all ended steps; otherwise the last one of each level is kept.
     """
 
     network: Pyramid
     vocabulary: Vocabulary
     buckets: Buckets
-    most_runs: int
-    attends: bool
+    config: Config
+
+    @property
+    def attends(self) -> bool:
+        """Whether all ended steps are kept."""
+        return self.config.network.attention
 
     @cached_property
     def digest(self) -> str:
@@ -74,17 +78,19 @@ class LiveProfiles:
 
     def start(self, earlier: Sequence[Sequence[Event]] = ()) -> ProfileState:
         """State at the beginning of a session, of a user who had other sessions before, oldest first."""
-        depth = self.vocabulary.levels
+        depth, most = self.vocabulary.levels, self.config.mixture.earlier
+        newest = earlier[-most:] if most else ()  # each has a run at least
+        runs = [
+            run
+            for ago, one in zip(range(len(newest), 0, -1), newest, strict=True)
+            for run in self._earlier_runs(one, ago)
+        ]
         return ProfileState(
             self.digest,
             ended=self.pyramid.start(),
             steps=((),) * (depth + 2),
             run_dwell=(0,) * depth,
-            earlier=tuple(
-                run
-                for ago, one in zip(range(len(earlier), 0, -1), earlier, strict=True)
-                for run in self._earlier_runs(one, ago)
-            ),
+            earlier=tuple(runs[max(0, len(runs) - most) :]),
         )
 
     def _earlier_runs(self, session: Sequence[Event], ago: int) -> Iterator[EarlierRun]:
@@ -166,7 +172,7 @@ class LiveProfiles:
             ended=tuple(self._kept(old, more) for old, more in zip(state.ended, new, strict=True)),
             steps=tuple((*old, *(name,) * n)[first:] for old, n in zip(state.steps, counts, strict=True)),
             run_dwell=tuple(0 if over else total for over, total in zip(ended[2:], totals, strict=True)),
-            runs=(*state.runs, record)[-self.most_runs :],
+            runs=(*state.runs, record)[-self.config.mixture.visits :],
         )
 
     def _kept(self, old: Ended, new: Ended) -> Ended:

@@ -246,8 +246,8 @@ class MixtureOutput:
 
     def _earlier(self, state: ProfileState) -> Sequence[EarlierRun]:
         """Give the runs of earlier sessions that are looked at: the newest ones, of known items."""
-        most, n_items = self.network.most_earlier, len(self.live.vocabulary.items)
-        return [one for one in state.earlier[-most:] if one.run.seen.code < n_items] if most else []
+        n_items = len(self.live.vocabulary.items)
+        return [one for one in state.earlier if one.run.seen.code < n_items] if self.looks_back else []
 
 
 def _keeps_profiles(config: Config) -> bool:
