@@ -49,7 +49,7 @@ class Scorer(Protocol):
         """Levels that can be recommended."""
         ...
 
-    def scores(self, histories: Histories) -> LevelScores:
+    def quick_scores(self, histories: Histories) -> LevelScores:
         """Score every candidate of every level for each history."""
         ...
 
@@ -122,7 +122,7 @@ class ManyRecommendations(AnswerInBatches):
         found = [_Found.nothing(level, len(asked), self.k) for level in self.levels]
         for place, histories in batches_by_length(self.dataset, asked.sessions, sessions_at_once(self.model)):
             with torch.inference_mode():
-                answer = self.model.scores(histories)
+                answer = self.model.quick_scores(histories)
                 for of in found:
                     self._answer(answer, histories, of, place)
             if progress is not None:

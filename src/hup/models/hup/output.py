@@ -115,6 +115,10 @@ class Output(Protocol):
         """Ask at the end of every history: what is returned makes the scores of each level from the same answer."""
         ...
 
+    def quick_scores(self, histories: Histories) -> LevelScores:
+        """As :meth:`scores`, to recommend from: what is hardly likely may be a trifle off."""
+        ...
+
     def biases(self, level: Level) -> Tensor:
         """Give what is added to dot products of profile and vectors, ``(n_known,)``."""
         ...

@@ -25,6 +25,7 @@ from hup.models.hup.mixture.probabilities import Probabilities
 from hup.models.hup.mixture.similar import Kept
 from hup.models.hup.mixture.single.answer import SingleAnswer, SingleMixture
 from hup.models.hup.mixture.single.kernel import KernelAnswer
+from hup.models.hup.mixture.single.many import KernelAnswers
 from hup.models.hup.mixture.single.runs import live_table
 from hup.models.hup.mixture.teaching import teach
 from hup.models.hup.mixture.visits import RunTable, run_table
@@ -137,11 +138,25 @@ class MixtureOutput:
         network = self.network
         with torch.inference_mode():
             answers = network.answers(self._wide_table(histories))
-            profiles: dict[Level, Tensor] = {}
-            if network.has_profile:
-                made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
-                profiles = {level: made[level].vector for level in network.ranked}
+        profiles = self._profiles(histories)
         return Probabilities(network, answers, profiles, histories.current(ITEM).to(network.weights.device))
+
+    def quick_scores(self, histories: Histories) -> LevelScores:
+        """Score by probability as a single user's answer has it, where a kernel makes that."""
+        kernel = self._single.kernel
+        if kernel is None or self.network.weights.device.type != "cpu":
+            return self.scores(histories)
+        table, profiles = self._wide_table(histories), self._profiles(histories)
+        return KernelAnswers(kernel, table, profiles, least=_LEAST).scores(histories)
+
+    def _profiles(self, histories: Histories) -> dict[Level, Tensor]:
+        """Profiles of the levels that are ranked at the ends of histories, ``(B, d)``; none where there are none."""
+        network = self.network
+        if not network.has_profile:
+            return {}
+        with torch.inference_mode():
+            made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
+        return {level: made[level].vector for level in network.ranked}
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
         """Keep the profiles of training sessions, and choose how much all of it weighs.

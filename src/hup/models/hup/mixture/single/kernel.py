@@ -63,10 +63,10 @@ class MixtureKernel:
             self._tables = versions, MixtureTables(self.network, self.counted)
         return self._tables[1]
 
-    def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> KernelAnswer:
-        """Mix for the end of a session; parameters as for :meth:`SingleMixture.answer`."""
+    def answer(self, table: RunTable, profiles: Mapping[Level, Floats], known: Floats | None = None) -> KernelAnswer:
+        """Mix for the end of a session; parameters as for :meth:`SingleMixture.answer` and :class:`KernelAnswer`."""
         assert (table.earlier is None) == (self.network.most_earlier == 0), "the table has other signals"
-        return KernelAnswer(self, table, [profiles[level] for level in self.levels] if profiles else [])
+        return KernelAnswer(self, table, [profiles[level] for level in self.levels] if profiles else [], known)
 
 
 class KernelAnswer:
@@ -78,12 +78,16 @@ class KernelAnswer:
     table : RunTable
     profiles : list of ndarray
         Of every level, finest first; none where the pyramid takes no part.
+    known : ndarray, optional
+        Where the probabilities of the vocabularies of all levels are written, ``(sum of sizes,)``.
     """
 
-    def __init__(self, kernel: MixtureKernel, table: RunTable, profiles: list[Floats]) -> None:
+    def __init__(
+        self, kernel: MixtureKernel, table: RunTable, profiles: list[Floats], known: Floats | None = None
+    ) -> None:
         self.kernel, self._tables = kernel, kernel.tables
         self.room = min(len(table.item), kernel.network.most_visits + 1)  # for visits
-        self._known = np.empty(sum(kernel.sizes), dtype=np.float32)
+        self._known = np.empty(sum(kernel.sizes), dtype=np.float32) if known is None else known
         n_levels = len(kernel.sizes)
         of_profiles = (ctypes.c_void_p * n_levels)(*(one.ctypes.data for one in profiles))
         question = c.Question(
