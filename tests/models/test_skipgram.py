@@ -9,7 +9,9 @@ import torch
 from gensim.models import Word2Vec
 from torch.nn import functional
 
-from hup.models.skipgram import RunSequences, word2vec_vectors
+from hup.models import skipgram
+from hup.models.skipgram import RunSequences, vectors_of_levels, word2vec_vectors
+from hup.sessions.levels import Level
 
 
 def sizes(dataset) -> dict[str, int]:
@@ -45,6 +47,27 @@ def test_the_seed_decides(dataset):
     first, again, other = (word2vec_vectors(dataset, "item", 6, epochs=1, seed=seed) for seed in (4, 4, 5))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+def test_levels_side_by_side_are_what_each_is_alone(dataset):
+    wanted = {Level(level): size for size, level in enumerate(sizes(dataset), 4)}
+    start = {Level("item"): (np.asarray([2, 5]), np.ones((2, 4), dtype=np.float32))}
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = vectors_of_levels(dataset, wanted, epochs=2, seed=7, start=start)
+    finally:
+        torch.set_num_threads(before)
+    assert list(together) == list(wanted)
+    for level, size in wanted.items():
+        alone = word2vec_vectors(dataset, level, size, epochs=2, seed=7, start=start.get(level))
+        assert torch.equal(together[level], alone)
+
+
+def test_a_log_too_large_to_be_held_gives_the_same(dataset, monkeypatch):
+    held = word2vec_vectors(dataset, "item", 4, epochs=2)
+    monkeypatch.setattr(skipgram, "_HELD", 0)
+    assert torch.equal(word2vec_vectors(dataset, "item", 4, epochs=2), held)
 
 
 @pytest.mark.parametrize("cbow", [False, True])

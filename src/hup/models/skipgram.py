@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,8 @@ from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.sessions.levels import Level
 from hup.sessions.runs import run_counts
+
+_HELD = 5_000_000  # runs that are held in memory as words, some ten bytes each
 
 
 class RunSequences:
@@ -35,13 +39,15 @@ class RunSequences:
 
     def __iter__(self) -> Iterator[list[str]]:
         paths, offsets = self._dataset.taxonomy.paths, self._dataset.offsets
+        n_known = self._level.pick(self._dataset.n_train_items, self._dataset.n_train_categories)
+        words = [str(code) for code in range(n_known)]
         for number, session in enumerate(self._dataset.sessions("train")):
             if number in self._left_out:
                 continue
             codes = self._dataset.item[offsets[session] : offsets[session + 1]]
             if self._level.is_category:
                 codes = paths[codes, self._level.k - 1]
-            yield [str(code) for code in codes[changes(codes)].tolist()]
+            yield [words[code] for code in codes[changes(codes)].tolist()]
 
 
 def word2vec_vectors(
@@ -89,7 +95,10 @@ def word2vec_vectors(
     n_known = Level(level).pick(dataset.n_train_items, dataset.n_train_categories)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
-        sentences = RunSequences(dataset, level, left_out)
+        n_runs = int(run_counts(dataset, level).sum())
+        sentences: Iterable[list[str]] = RunSequences(dataset, level, left_out)
+        if n_runs <= _HELD:  # else each epoch cuts the sessions into runs anew
+            sentences = list(sentences)
         model = Word2Vec(
             vector_size=size,
             window=window,
@@ -97,7 +106,7 @@ def word2vec_vectors(
             negative=5,
             min_count=1,
             sample=0,
-            epochs=max(1, min(epochs, budget // max(1, int(run_counts(dataset, level).sum())))),
+            epochs=max(1, min(epochs, budget // max(1, n_runs))),
             seed=seed + 1,
             workers=1,
         )
@@ -109,3 +118,29 @@ def word2vec_vectors(
     vectors = np.zeros((n_known, size), dtype=np.float32)
     vectors[[int(word) for word in model.wv.index_to_key]] = model.wv.vectors
     return torch.from_numpy(vectors)
+
+
+def vectors_of_levels(dataset: Dataset, sizes: Mapping[Level, int], **options: Any) -> dict[str, Tensor]:
+    """Fit the vectors of several levels side by side, on as many threads as PyTorch has; each as if it were alone.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    sizes : mapping of Level to int
+        Size of a vector of each level.
+    **options
+        As for :func:`word2vec_vectors`; ``start`` by level.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By level, as :func:`word2vec_vectors` gives them.
+    """
+    starts = options.pop("start", {})
+
+    def one(level: Level) -> Tensor:
+        return word2vec_vectors(dataset, level, sizes[level], start=starts.get(level), **options)
+
+    # What threads do to the filters of warnings one beside the other is undone here.
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(torch.get_num_threads(), len(sizes))) as threads:
+        return dict(zip(sizes, threads.map(one, sizes), strict=True))

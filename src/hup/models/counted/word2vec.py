@@ -15,7 +15,7 @@ from torch.nn import functional
 from hup.config import Section
 from hup.data.dataset import Dataset
 from hup.models.counted.history_matrix import event_count_matrix, history_matrix
-from hup.models.skipgram import word2vec_vectors
+from hup.models.skipgram import vectors_of_levels
 from hup.recommender.base import Recommender
 from hup.recommender.candidates import Scores
 from hup.recommender.known_scores import Products
@@ -63,19 +63,15 @@ class Word2vec(Recommender):
         self._take(dataset)
         config = self.config
         self._unit = {}
-        self._vectors = {
-            level: word2vec_vectors(
-                dataset,
-                level,
-                config.size,
-                window=config.window,
-                epochs=config.epochs,
-                budget=config.budget,
-                seed=config.seed,
-                cbow=config.cbow,
-            )
-            for level in self.levels
-        }
+        self._vectors = vectors_of_levels(
+            dataset,
+            dict.fromkeys(self.levels, config.size),
+            window=config.window,
+            epochs=config.epochs,
+            budget=config.budget,
+            seed=config.seed,
+            cbow=config.cbow,
+        )
         return self
 
     def score(self, histories: Histories, level: str) -> Scores:

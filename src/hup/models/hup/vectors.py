@@ -10,7 +10,7 @@ from hup.config import Config, Embeddings
 from hup.data.dataset import Dataset
 from hup.models.hup.factorised import factorised_vectors
 from hup.models.hup.warm_start import StartingVectors
-from hup.models.skipgram import word2vec_vectors
+from hup.models.skipgram import vectors_of_levels
 from hup.nn.pyramid import Pyramid
 from hup.sessions.levels import ranked_levels
 from hup.training.trained import WatchedTable
@@ -36,19 +36,15 @@ def fitted_vectors(dataset: Dataset, config: Config, start: StartingVectors) -> 
         }
     if sizes.targets != "skipgram" and sizes.inputs not in _BEGUN:
         return {}
-    return {
-        level: word2vec_vectors(
-            dataset,
-            level,
-            sizes.category if level.is_category else sizes.item,
-            window=sizes.skipgram_window,
-            epochs=sizes.skipgram_epochs,
-            budget=sizes.skipgram_budget,
-            seed=config.training.seed,
-            start=start.get(level),
-        )
-        for level in ranked_levels(dataset.levels)
-    }
+    return vectors_of_levels(
+        dataset,
+        {level: sizes.category if level.is_category else sizes.item for level in ranked_levels(dataset.levels)},
+        window=sizes.skipgram_window,
+        epochs=sizes.skipgram_epochs,
+        budget=sizes.skipgram_budget,
+        seed=config.training.seed,
+        start=start,
+    )
 
 
 def put_vectors(pyramid: Pyramid, embeddings: Embeddings, vectors: Mapping[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hup.config import Section, TrainedConfig, Training
 from hup.data.dataset import Dataset
-from hup.models.skipgram import word2vec_vectors
+from hup.models.skipgram import vectors_of_levels
 from hup.nn.devices import placed
 from hup.nn.losses import cosine_proximity
 from hup.nn.ragged import run_gru, segment_softmax, segment_sum
@@ -171,18 +171,14 @@ class RIB(TrainedRecommender):
     def first_vectors(self, dataset: Dataset) -> dict[str, Tensor]:
         """Fit the vectors of every level."""
         sizes = self.config.embeddings
-        return {
-            level: word2vec_vectors(
-                dataset,
-                level,
-                sizes.category if level.is_category else sizes.item,
-                window=sizes.skipgram_window,
-                epochs=sizes.skipgram_epochs,
-                budget=sizes.skipgram_budget,
-                seed=self.config.training.seed,
-            )
-            for level in ranked_levels(dataset.levels)
-        }
+        return vectors_of_levels(
+            dataset,
+            {level: sizes.category if level.is_category else sizes.item for level in ranked_levels(dataset.levels)},
+            window=sizes.skipgram_window,
+            epochs=sizes.skipgram_epochs,
+            budget=sizes.skipgram_budget,
+            seed=self.config.training.seed,
+        )
 
     def take_vectors(self, vectors: Mapping[str, Tensor]) -> None:
         """Begin all tables with the skip-gram vectors; the target tables stay so."""
