@@ -15,6 +15,13 @@ namespace {
 
 using namespace hup;
 
+// Rows of a tile: with two registers each they fill those that the processor has.
+#if defined(HUP_WIDE)
+constexpr int ROWS = 12;
+#else
+constexpr int ROWS = 6;
+#endif
+
 struct Batch {
     int64_t size;             // sequences
     const int64_t* starts;    // (B,) first step of each
@@ -169,7 +176,8 @@ void forward_rows(const Batch& batch, const Layer& layer, const Rows& rows, cons
             const int64_t at = j / 2 * WIDTH + j % 2 * 2 * size;
             const int units = layer.block(j / 2);
             size_t row = 0;
-            for (; row + 6 <= n; row += 6) add_products<6>(&steps[row], weights, size, at, units);
+            for (; row + ROWS <= n; row += ROWS) add_products<ROWS>(&steps[row], weights, size, at, units);
+            if (n - row >= 6) add_products<6>(&steps[row], weights, size, at, units), row += 6;
             if (n - row >= 4) add_products<4>(&steps[row], weights, size, at, units), row += 4;
             if (n - row >= 2) add_products<2>(&steps[row], weights, size, at, units), row += 2;
             if (n - row == 1) add_products<1>(&steps[row], weights, size, at, units);
@@ -275,7 +283,9 @@ void backward_rows(const Batch& batch, const Layer& layer, const Rows& rows, con
         for (int64_t j = 0; j * 2 * WIDTH < size; ++j) {
             const float* weights = packed + j * panel;
             size_t row = 0;
-            for (; row + 6 <= n; row += 6) carry_block<6>(&from[row], &to[row], kept + row, weights, layer, j);
+            for (; row + ROWS <= n; row += ROWS)
+                carry_block<ROWS>(&from[row], &to[row], kept + row, weights, layer, j);
+            if (n - row >= 6) carry_block<6>(&from[row], &to[row], kept + row, weights, layer, j), row += 6;
             if (n - row >= 4) carry_block<4>(&from[row], &to[row], kept + row, weights, layer, j), row += 4;
             if (n - row >= 2) carry_block<2>(&from[row], &to[row], kept + row, weights, layer, j), row += 2;
             if (n - row == 1) carry_block<1>(&from[row], &to[row], kept + row, weights, layer, j);
