@@ -20,6 +20,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 INGREDIENTS: dict[str, tuple[str, ...]] = {
     "no-repeat": ("mixture.repeat=false",),
     "no-memory": ("mixture.memory=false",),
+    "no-earlier": ("mixture.earlier=0",),
     "no-profile": ("mixture.profile=false",),
     "no-similar": ("mixture.similar=0",),
     "no-reranking": ("mixture.reranked=0",),
