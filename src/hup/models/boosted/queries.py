@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -49,13 +49,4 @@ def prefixes(table: RunTable, at: Ints) -> RunTable:
     begin = table.offsets[:-1][table.session[at]]
     lengths = at - begin + 1
     runs = ragged_arange(begin, lengths)
-    return replace(
-        table,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        item=table.item[runs],
-        categories=table.categories[runs],
-        events=table.events[runs],
-        dwell=table.dwell[runs],
-        behaviors=table.behaviors[runs],
-        earlier=None if table.earlier is None else table.earlier[runs],
-    )
+    return table.of_runs(runs, np.concatenate([[0], np.cumsum(lengths)]))

@@ -69,10 +69,12 @@ class RunTable:
         """Codes of a level, ``(R,)``."""
         return level.pick(self.item, tuple(self.categories.T))
 
-    def of_runs(self, runs: Ints) -> RunTable:
-        """Take some runs, as a table of one session."""
+    def of_runs(self, runs: Ints | slice, offsets: Ints | None = None) -> RunTable:
+        """Take some runs, of sessions with these offsets; default one session. Of a slice nothing is copied."""
         parts = {name: getattr(self, name)[runs] for name in ("item", "categories", "events", "dwell", "behaviors")}
-        return RunTable(offsets=np.asarray([0, len(runs)]), **parts)
+        if offsets is None:
+            offsets = np.asarray([0, len(parts["item"])])
+        return RunTable(offsets=offsets, earlier=None if self.earlier is None else self.earlier[runs], **parts)
 
     def parents(self, level: Level) -> Ints:
         """Codes of the next coarser level, ``(R,)``: of items category_K; -1 where there is none."""

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.models.hup.mixture.single.kernel import KernelAnswer, MixtureKernel
@@ -19,8 +17,6 @@ from hup.models.hup.mixture.visits import RunTable
 from hup.recommender.candidates import LevelScores, Scores
 from hup.sessions.batches import Histories
 from hup.sessions.levels import Level
-
-Ints = NDArray[np.int64]
 
 
 class KernelAnswers:
@@ -47,7 +43,8 @@ class KernelAnswers:
 
         def one(row: int) -> KernelAnswer:
             own = {level: vector[row] for level, vector in vectors.items()}
-            return kernel.answer(_session(table, row), own, self._known[row])
+            of_session = table.of_runs(slice(table.offsets[row], table.offsets[row + 1]))
+            return kernel.answer(of_session, own, self._known[row])
 
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             self._answers = list(threads.map(one, range(len(self._known))))
@@ -81,18 +78,3 @@ class KernelAnswers:
             repeat, memory, profile = told
             shares[places] = (np.stack([repeat, memory, total - sum(told), profile]) / total).T
         return torch.from_numpy(shares)
-
-
-def _session(table: RunTable, row: int) -> RunTable:
-    """Take one session of a table; nothing is copied."""
-    runs = slice(table.offsets[row], table.offsets[row + 1])
-    return replace(
-        table,
-        offsets=np.asarray([0, runs.stop - runs.start]),
-        item=table.item[runs],
-        categories=table.categories[runs],
-        events=table.events[runs],
-        dwell=table.dwell[runs],
-        behaviors=table.behaviors[runs],
-        earlier=None if table.earlier is None else table.earlier[runs],
-    )
