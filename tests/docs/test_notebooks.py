@@ -20,6 +20,7 @@ KINDS = ({"text/plain"}, {"text/plain", "text/html"}, {"text/plain", "image/png"
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 FINGERPRINT = re.compile(r"\b[0-9a-f]{12}\b")
+BELOW_RECENCY = re.compile("(Below recency:).*")  # which is a matter of rounding where both are about as good
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 # So many of the figures are as they were on the machine that the outputs are from; another one rounds otherwise, and so
@@ -57,7 +58,7 @@ def pictures(cell) -> list[str]:
 
 def words(text: str) -> list[str]:
     """What is no figure, and no fingerprint of weights."""
-    return NUMBER.sub("#", FINGERPRINT.sub("#", text)).split()
+    return NUMBER.sub("#", FINGERPRINT.sub("#", BELOW_RECENCY.sub(r"\1", text))).split()
 
 
 def figures(text: str) -> list[float]:

@@ -39,8 +39,8 @@ def product(x: Tensor, y: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Give ``x weight^T + bias``, ``(n, m)``, of ``(n, k)``, ``(m, k)`` and ``(m,)``."""
-    half = torch.is_autocast_enabled(x.device.type)
-    made: Tensor = (functional.linear if half else _Linear.apply)(x, weight, bias)
+    plain = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    made: Tensor = (functional.linear if plain else _Linear.apply)(x, weight, bias)
     return made
 
 
