@@ -54,7 +54,8 @@ inline void coarse_product(const Coarse& rows, int64_t n, int64_t columns, const
     for (int64_t row = 0; row < n; row += TOGETHER) {
         Ints sums[PARTS] = {};
         for (int64_t pair = 0; pair < n_pairs; ++pair, from += 2 * TOGETHER)
-            for (int one = 0; one < PARTS; ++one) sums[one] = add_pair_products(sums[one], from + one * 2 * WIDTH, pairs[pair]);
+            for (int one = 0; one < PARTS; ++one)
+                sums[one] = add_pair_products(sums[one], from + one * 2 * WIDTH, pairs[pair]);
         for (int one = 0; one < PARTS; ++one) {
             const int64_t at = row + one * WIDTH;
             const Floats steps = load(rows.steps + at);

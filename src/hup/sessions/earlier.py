@@ -76,13 +76,13 @@ def earlier_sessions(dataset: Dataset, sessions: Ints, most: int) -> EarlierSess
     return EarlierSessions(row, whole_sessions(dataset, one), agos, age)
 
 
-def users_come_back(dataset: Dataset) -> bool:
-    """Tell whether training sessions teach what users do who have been there before: one in a hundred has one before.
+def looked_back_on(dataset: Dataset, most: int) -> int:
+    """Item runs of earlier sessions to look at: ``most`` where training sessions teach what users do who come back.
 
-    Never so where a log names no users.
+    Else 0: where not one in a hundred has a session before, and always where a log names no users.
     """
     before = dataset.session_before[np.asarray(dataset.sessions("train"), dtype=np.int64)]
-    return len(before) > 0 and bool((before >= 0).mean() >= _SOME)
+    return most if len(before) and (before >= 0).mean() >= _SOME else 0
 
 
 def _item_runs(dataset: Dataset, sessions: Ints) -> Ints:

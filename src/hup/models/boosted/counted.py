@@ -24,7 +24,7 @@ from hup.models.hup.mixture.visits import RunTable
 from hup.models.skipgram import word2vec_vectors
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
-from hup.sessions.earlier import users_come_back
+from hup.sessions.earlier import looked_back_on
 from hup.sessions.levels import ITEM, Level, ragged_arange, ranked_levels
 from hup.sessions.runs import training_runs
 
@@ -130,7 +130,7 @@ class Counted:
                     seed=config.seed,
                     left_out=left_out,
                 )
-        earlier = config.earlier if users_come_back(dataset) else 0
+        earlier = looked_back_on(dataset, config.earlier)
         return cls(counted, _unit(vectors), vocabulary.paths, vocabulary.parents, earlier)
 
     def tensors(self) -> dict[str, Tensor]:

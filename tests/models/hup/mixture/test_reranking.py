@@ -264,7 +264,10 @@ def test_what_can_be_learned_is_followed_however_far_apart_the_sessions_are(data
     lesson = Lesson(even, signals, column, torch.ones(n_queries), torch.arange(n_queries) * apart)
     monkeypatch.setattr(teaching, "_lesson", lambda *_: lesson)
     teach_it(model, dataset)
-    assert network.weights_of(ITEM).reranking > 0.4
+    strength = network.weights_of(ITEM).reranking
+    assert strength > 0.4
+    said = torch.softmax(even + strength * network.reranker.of_comparable(signals), dim=1)
+    assert float(said[torch.arange(n_queries), column].mean()) > 0.9
 
 
 def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):

@@ -37,7 +37,7 @@ from hup.recommender.candidates import LevelScores, Scores
 from hup.recommender.recommendations import Origin, OwnCandidate, origins_of
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories, Targets
-from hup.sessions.earlier import users_come_back
+from hup.sessions.earlier import looked_back_on
 from hup.sessions.levels import ITEM, MICRO, Level, pyramid_steps, ranked_levels
 from hup.sessions.runs import runs_of, training_runs
 from hup.training.trained import LevelLoss
@@ -88,7 +88,7 @@ class MixtureOutput:
         Whether users come back, too.
         """
         items, offsets = training_runs(dataset, ITEM)
-        counts = {_EARLIER: torch.tensor(config.mixture.earlier if users_come_back(dataset) else 0)}
+        counts = {_EARLIER: torch.tensor(looked_back_on(dataset, config.mixture.earlier))}
         for level in ranked_levels(vocabulary.levels):
             codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
             counted = count_co_visits(

@@ -63,6 +63,11 @@ class MixtureKernel:
             self._tables = versions, MixtureTables(self.network, self.counted)
         return self._tables[1]
 
+    def span(self, number: int) -> slice:
+        """Where the vocabulary of the level of a number lies among those of all levels."""
+        first = sum(self.sizes[:number])
+        return slice(first, first + self.sizes[number])
+
     def answer(self, table: RunTable, profiles: Mapping[Level, Floats], known: Floats | None = None) -> KernelAnswer:
         """Mix for the end of a session; parameters as for :meth:`SingleMixture.answer` and :class:`KernelAnswer`."""
         assert (table.earlier is None) == (self.network.most_earlier == 0), "the table has other signals"
@@ -114,10 +119,9 @@ class KernelAnswer:
     def of(self, level: Level) -> Marginal:
         """Give the probabilities of a level, a marginal of the one distribution of all levels."""
         number = self.kernel.levels[level]
-        first = sum(self.kernel.sizes[:number])
         code, probability = np.empty(self.room, dtype=np.int64), np.empty(self.room, dtype=np.float32)
         n = self.kernel.calls.own(self._answer, number, code.ctypes.data, probability.ctypes.data)
-        return Marginal(self._known[first : first + self.kernel.sizes[number]], code[:n], probability[:n])
+        return Marginal(self._known[self.kernel.span(number)], code[:n], probability[:n])
 
     def visits(self, number: int) -> tuple[list[int], list[float]]:
         """List the runs that are looked at of the level of a number, and the share of each in repeat and memory."""

@@ -55,14 +55,13 @@ class KernelAnswers:
 
     def _scores(self, histories: Histories, level: Level) -> Scores:
         number = self.kernel.levels[level]
-        first, size = sum(self.kernel.sizes[:number]), self.kernel.sizes[number]
-        own = histories.own_unknown(level, size).codes
+        own = histories.own_unknown(level, self.kernel.sizes[number]).codes
         values = np.full(own.shape, self.least, dtype=np.float32)
         for row in (own >= 0).any(dim=1).nonzero().squeeze(1).tolist():
             said = self._answers[row].of(level)
             at, which = (own[row].numpy()[:, None] == said.code).nonzero()
             values[row, at] += said.probability[which]
-        return Scores(torch.from_numpy(self._known[:, first : first + size]), torch.from_numpy(values), own)
+        return Scores(torch.from_numpy(self._known[:, self.kernel.span(number)]), torch.from_numpy(values), own)
 
     def _origins(self, level: str, row: Tensor, code: Tensor) -> Tensor:
         """Shares of repeat, memory, popularity and profile, as :func:`.origin_shares` gives them."""
