@@ -58,7 +58,8 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     Distribution made{known, level.size, &answer.own, 1.0};
     const bool in_order = !level.k && model.reranker && weights.reranking != 0;
     const auto put_in_order = [&](const Pooled* pooled) {
-        rerank(model, level, answer.visits, answer.parts, answer.current, weights.reranking, pooled, made.scale, known);
+        const View view{model, level, asked, answer.visits, answer.parts, answer.own, item, answer.current, pooled};
+        rerank(view, weights.reranking, made.scale, known, answer.own);
     };
     const float* profile = asked.profiles[number];
     if (!profile) {

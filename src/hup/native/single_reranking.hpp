@@ -44,23 +44,98 @@ class Slots {
     int32_t* const slots_;
 };
 
+// Items of the vocabulary, or what the session has beyond it: then `own` tells which of these, else it is -1.
 struct Candidates {
-    std::vector<int64_t> code;
+    std::vector<int64_t> code, own;
     std::vector<float> probability;
+
+    int64_t count() const { return int64_t(code.size()); }
 };
+
+// The likeliest items but the one that the user is on, whose probability becomes 0 meanwhile; of equal ones those that
+// stand first, the vocabulary before what is beyond it. Gives the sum of their probabilities.
+inline double find_likeliest(int64_t size, int64_t most, int64_t item, double scale, float* known, const Own& own,
+                             Candidates& found) {
+    thread_local std::vector<Place> best;
+    const bool inside = item >= 0 && item < size;
+    const float of_current = inside ? known[item] : 0.0f;
+    if (inside) known[item] = 0;
+    largest(known, size, most, best);
+    if (inside) known[item] = of_current;
+    const size_t n = best.size();
+    for (int64_t one = 0; one < own.count(); ++one)
+        best.push_back({own.code[one] == item ? 0.0f : own.probability[one], size + one});
+    if (best.size() > n) std::partial_sort(best.begin(), best.begin() + n, best.end(), comes_before);
+    best.resize(n);
+    double total = 0;
+    for (const Place& one : best) {
+        const int64_t beyond = one.at < size ? -1 : one.at - size;
+        found.code.push_back(beyond < 0 ? one.at : own.code[beyond]);
+        found.own.push_back(beyond);
+        found.probability.push_back(float(one.value * scale));
+        total += one.value;
+    }
+    return total;
+}
 
 // What the profile says of items, and what was counted before it did, (n,).
 struct Pooled {
     const float *profile, *counted;
     const Brought* brought;
+
+    // Logarithms of the parts that are pooled, but for `followed` of the third, and the liking.
+    void of(const LevelTables& items, const Own& own, int64_t code, int64_t beyond, int64_t current, float followed,
+            float* to) const {
+        const int64_t d = items.targets.size;
+        const float liking = beyond < 0 ? dot(items.vectors + code * d, profile, d) : own.liking[beyond];
+        const float fits = brought->fits(liking, beyond < 0 ? items.runs[code] : 0.0f);
+        const float base = beyond < 0 ? counted[code] : own.counted[beyond];
+        for (const float part : {brought->rest * base, code == current ? 0.0f : fits, followed})
+            *to++ = std::log(std::max(part, LEAST_PROBABILITY));
+        *to = liking;
+    }
 };
 
-// What is seen of candidates, (M, n_signals); see SIGNALS and POOLED of hup.models.hup.mixture.reranking. Without a
-// profile `pooled` is null.
-inline std::vector<float> signals_of(const Model& model, const LevelTables& items, const Visits& visits,
-                                     const Parts& parts, const Candidates& found, int64_t current,
-                                     const Pooled* pooled) {
-    const int64_t n = int64_t(found.code.size()), width = model.reranker->n_signals;
+// What there is to see of candidates. `item` is the one that the user is on, `current` the same where it is known, else
+// -1. Without a profile `pooled` is null.
+struct View {
+    const Model& model;
+    const LevelTables& items;
+    const Question& asked;
+    const Visits& visits;
+    const Parts& parts;
+    const Own& own;
+    int64_t item, current;
+    const Pooled* pooled;
+
+    const int64_t* path(int64_t visit) const { return asked.categories + visits.run[visit] * model.n_categories; }
+};
+
+// Of every category level, coarsest first: whether a candidate is of the current category, and the share of that one in
+// the visits, the later ones weighing more.
+inline void of_categories(const View& view, int64_t code, int64_t visit, float* to) {
+    const Model& model = view.model;
+    const Visits& visits = view.visits;
+    const int64_t n_categories = model.n_categories, last = visits.count() - 1;
+    const bool inside = code < view.items.size;
+    int64_t category = code;
+    for (int64_t k = n_categories; k-- > 0;) {
+        category = inside ? model.levels[n_categories - 1 - k].parents[category] : view.path(visit)[k];
+        double share = 0, total = 0;
+        for (int64_t one = 0; one <= last; ++one) {
+            const double weight = 1 / double(1 + visits.since(one));
+            total += weight;
+            if (view.path(one)[k] == category) share += weight;
+        }
+        to[2 * k] = view.path(last)[k] == category;
+        to[2 * k + 1] = float(share / total);
+    }
+}
+
+// What is seen of candidates, (M, n_signals); see SIGNALS, CATEGORY and POOLED of hup.models.hup.mixture.reranking.
+inline std::vector<float> signals_of(const View& view, const Candidates& found) {
+    const auto& [model, items, asked, visits, parts, own, item, current, pooled] = view;
+    const int64_t n = found.count(), width = model.reranker->n_signals;
     constexpr int SHARES = WEIGHINGS * RELATIONS;
     constexpr int LOGS = 4 + SHARES;  // of the first columns all but one are logarithms
     const Slots slots(items.size, found.code);
@@ -81,6 +156,7 @@ inline std::vector<float> signals_of(const Model& model, const LevelTables& item
     for (int64_t visit = 0; visit < visits.count(); ++visit)
         if (slots[visits.code[visit]] >= 0) visit_on[slots[visits.code[visit]]] = visit;
     for (int64_t at = 0; at < n; ++at) {
+        if (found.own[at] >= 0) visit_on[at] = own.visit[found.own[at]];
         float* to = heads.data() + at * LOGS;
         to[0] = std::max(found.probability[at], LEAST_PROBABILITY);
         to[1] = 1;  // popularity is there as a logarithm
@@ -98,13 +174,14 @@ inline std::vector<float> signals_of(const Model& model, const LevelTables& item
     for (int64_t at = 0; at < n; ++at) {
         const int64_t visit = visit_on[at];
         float* to = std::copy_n(heads.data() + at * LOGS, LOGS, signals.data() + at * width);
-        to[1 - LOGS] = items.log_popularity[found.code[at]];
+        to[1 - LOGS] = found.own[at] < 0 ? items.log_popularity[found.code[at]] : std::log(DAMPED);
         to[3 - LOGS] = visit >= 0;
         for (int relation = 0; relation < RELATIONS; ++relation)
             *to++ = std::log1p(shares[at * SHARES + relation] * support[relation]);
         to = std::copy(of_all.begin(), of_all.end(), to);
         if (visit >= 0) std::copy_n(visits.signals.data() + visit * model.n_signals, model.n_signals, to);
-        std::copy(visits.context.begin(), visits.context.end(), to + model.n_signals);
+        to = std::copy(visits.context.begin(), visits.context.end(), to + model.n_signals);
+        of_categories(view, found.code[at], visit, to);
     }
     if (!pooled) return signals;
 
@@ -114,15 +191,9 @@ inline std::vector<float> signals_of(const Model& model, const LevelTables& item
         const int32_t slot = slots[brought.similar.code[one]];
         if (slot >= 0) followed[slot] += brought.similar.share[one];
     }
-    for (int64_t at = 0; at < n; ++at) {
-        const int64_t code = found.code[at];
-        const float liking = dot(items.vectors + code * items.targets.size, pooled->profile, items.targets.size);
-        const float dense = code == current ? 0.0f : brought.fits(liking, items.runs[code]);
-        float* to = signals.data() + (at + 1) * width - 4;
-        for (const float part : {brought.rest * pooled->counted[code], dense, followed[at]})
-            *to++ = std::log(std::max(part, LEAST_PROBABILITY));
-        *to = liking;
-    }
+    for (int64_t at = 0; at < n; ++at)
+        pooled->of(items, own, found.code[at], found.own[at], current, followed[at],
+                   signals.data() + (at + 1) * width - 4);
     return signals;
 }
 
@@ -151,27 +222,18 @@ inline std::vector<float> judged(const RerankerTables& tables, std::vector<float
     return said;
 }
 
-// Lets the likeliest items of `known`, probabilities but for the factor `scale`, share anew what they have together.
-inline void rerank(const Model& model, const LevelTables& items, const Visits& visits, const Parts& parts,
-                   int64_t current, float strength, const Pooled* pooled, double scale, float* known) {
-    thread_local std::vector<Place> best;
-    const float of_current = current >= 0 ? known[current] : 0.0f;
-    if (current >= 0) known[current] = 0;
-    largest(known, items.size, model.reranker->most, best);
-    if (current >= 0) known[current] = of_current;
+// Lets the likeliest items, `known` and `own.probability` but for the factor `scale`, share anew what they have together.
+inline void rerank(const View& view, float strength, double scale, float* known, Own& own) {
+    const RerankerTables& tables = *view.model.reranker;
+    const int64_t size = view.items.size;
     Candidates found;
-    double total = 0;
-    for (const Place& one : best) {
-        found.code.push_back(one.at);
-        found.probability.push_back(float(one.value * scale));
-        total += one.value;
-    }
-    std::vector<float> logits =
-        judged(*model.reranker, signals_of(model, items, visits, parts, found, current, pooled));
+    const double total = find_likeliest(size, std::min(tables.most, size), view.item, scale, known, own, found);
+    std::vector<float> logits = judged(tables, signals_of(view, found));
     for (size_t at = 0; at < logits.size(); ++at)
         logits[at] = strength * logits[at] + std::log(std::max(found.probability[at], LEAST_PROBABILITY));
     softmax(logits);
-    for (size_t at = 0; at < logits.size(); ++at) known[found.code[at]] = float(logits[at] * total);
+    for (int64_t at = 0; at < found.count(); ++at)
+        (found.own[at] < 0 ? known[found.code[at]] : own.probability[found.own[at]]) = float(logits[at] * total);
 }
 
 }  // namespace hup

@@ -12,6 +12,7 @@ from hup.models.boosted import groups as module
 from hup.models.boosted.counted import Counted
 from hup.models.boosted.groups import Groups, training_groups, validation_groups, weights
 from hup.sessions.batches import histories_and_targets
+from hup.sessions.left_out import newest_first
 from hup.sessions.levels import ITEM, ranked_levels
 from hup.sessions.runs import training_runs
 
@@ -30,7 +31,7 @@ def with_other_targets(dataset: Dataset, sessions: range, rank: int) -> Dataset:
 
 def ends(dataset: Dataset, vocabulary, config, level) -> Groups:
     """Ends of the sessions of the newest fold, among all codes."""
-    newest = len(module.folds(len(dataset.sessions("train")), config.folds)[0])
+    newest = len(newest_first(len(dataset.sessions("train")), config.folds)[0])
     every = config.changed(["prefixes=1", f"queries={newest}", "candidates=10000", "popular=10000"])
     parts = training_groups(dataset, vocabulary, every, level)
     assert sum(len(part.sizes) for part in parts) == newest
@@ -44,7 +45,7 @@ def ends(dataset: Dataset, vocabulary, config, level) -> Groups:
 
 
 def test_what_came_next_changes_no_description(dataset, vocabulary, quick, monkeypatch):
-    newest = module.folds(len(dataset.sessions("train")), quick.folds)[0]
+    newest = newest_first(len(dataset.sessions("train")), quick.folds)[0]
     one, other = (with_other_targets(dataset, newest, rank) for rank in (0, 1))
     for level in ranked_levels(dataset.levels):
         first, second = (ends(log, vocabulary, quick, level) for log in (one, other))
@@ -76,7 +77,7 @@ def test_every_session_is_described_by_the_others(dataset, vocabulary, quick, mo
     monkeypatch.setattr(module, "_groups", note)
     monkeypatch.setattr(module.Counted, "of", counting)
     training_groups(dataset, vocabulary, quick, ITEM)
-    assert asked == left == module.folds(len(dataset.sessions("train")), quick.folds)
+    assert asked == left == newest_first(len(dataset.sessions("train")), quick.folds)
 
 
 @pytest.mark.parametrize("prefixes", [1, 4])

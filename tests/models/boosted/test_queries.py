@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hup.models.boosted.groups import folds
 from hup.models.boosted.queries import Queries, prefixes
 from hup.models.hup.mixture.visits import run_table, spread, visits_of
 from hup.sessions.batches import histories_and_targets
@@ -30,9 +29,3 @@ def test_since_counts_from_the_latest_visit(queries):
         for query in range(len(queries)):
             mine = visits.since[visits.query == query]
             assert mine.tolist() == list(range(len(mine)))[::-1]
-
-
-def test_folds_part_the_sessions_newest_first():
-    assert folds(7, 3) == [range(4, 7), range(2, 4), range(0, 2)]
-    assert folds(2, 5) == [range(1, 2), range(0, 1)]
-    assert folds(0, 5) == []

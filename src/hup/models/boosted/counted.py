@@ -25,7 +25,8 @@ from hup.models.skipgram import word2vec_vectors
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import Histories
 from hup.sessions.earlier import looked_back_on
-from hup.sessions.levels import ITEM, Level, ragged_arange, ranked_levels
+from hup.sessions.left_out import without
+from hup.sessions.levels import ITEM, Level, ranked_levels
 from hup.sessions.runs import training_runs
 
 Ints = NDArray[np.int64]
@@ -103,7 +104,7 @@ class Counted:
         left_out : range
             Training sessions that are not counted, as they are to be asked what the counts say of them.
         """
-        items, offsets = _without(*training_runs(dataset, ITEM), left_out)
+        items, offsets = without(*training_runs(dataset, ITEM), left_out)
         session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         counted, vectors = {}, torch.zeros(0, config.vector_size)
         for level in (finest, *coarser(finest, vocabulary.levels)):
@@ -178,13 +179,6 @@ def coarser(level: Level, n_levels: int) -> tuple[Level, ...]:
     """Levels above one, finest first: of items all K levels of categories."""
     first = level.k - 1 if level.is_category else n_levels
     return tuple(Level.category(k) for k in range(first, 0, -1))
-
-
-def _without(codes: Ints, offsets: Ints, left_out: range) -> tuple[Ints, Ints]:
-    """Sessions of runs without some of them."""
-    kept = np.setdiff1d(np.arange(len(offsets) - 1), np.asarray(left_out))
-    lengths = np.diff(offsets)[kept]
-    return codes[ragged_arange(offsets[:-1][kept], lengths)], np.concatenate([[0], np.cumsum(lengths)])
 
 
 def _unit(vectors: Tensor) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from hup.models.boosted.queries import Queries, prefixes
 from hup.models.hup.mixture.visits import joined, run_table, spread
 from hup.recommender.vocabulary import Vocabulary
 from hup.sessions.batches import histories_and_targets
+from hup.sessions.left_out import newest_first
 from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import training_runs
 
@@ -71,7 +71,7 @@ def training_groups(dataset: Dataset, vocabulary: Vocabulary, config: LightGBMCo
     groups: list[Groups] = []
     left = config.queries
     lengths = np.minimum(np.diff(training_runs(dataset, ITEM)[1]) - 1, config.prefixes)
-    for fold in folds(len(lengths), config.folds):
+    for fold in newest_first(len(lengths), config.folds):
         fits = int((np.cumsum(lengths[fold.start : fold.stop][::-1]) <= left).sum())
         if not fits:
             break
@@ -87,12 +87,6 @@ def validation_groups(dataset: Dataset, counted: Counted, config: LightGBMConfig
     sessions = dataset.sessions("validation")
     apart = max(1, -(-len(sessions) * config.prefixes // config.queries))
     return list(_groups(dataset, sessions[::apart], counted, config, level))
-
-
-def folds(n_sessions: int, n_folds: int) -> list[range]:
-    """Cut sessions into folds, the newest first; into fewer where there are fewer sessions."""
-    bounds = np.linspace(0, n_sessions, min(n_folds, n_sessions) + 1).astype(int).tolist()
-    return [range(low, high) for low, high in pairwise(bounds)][::-1]
 
 
 def _groups(

@@ -10,13 +10,19 @@ import pytest
 import torch
 
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture import teaching
+from hup.models.hup.mixture import lessons, teaching
+from hup.models.hup.mixture.agreement import Distribution
+from hup.models.hup.mixture.answer import Counts
+from hup.models.hup.mixture.co_visits import count_co_visits
+from hup.models.hup.mixture.lessons import Lesson
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS
 from hup.models.hup.mixture.probabilities import Probabilities
-from hup.models.hup.mixture.reranking import POOLED, SIGNALS, Candidates
-from hup.models.hup.mixture.teaching import Lesson, teach
+from hup.models.hup.mixture.reranking import CATEGORY, POOLED, SIGNALS, Candidates
+from hup.models.hup.mixture.teaching import teach
+from hup.models.hup.mixture.visits import last_runs, run_table
 from hup.sessions.batches import histories_and_targets
 from hup.sessions.levels import ITEM
+from hup.sessions.runs import training_runs
 
 from ....helpers.mixtures import mixture, output_of
 
@@ -26,16 +32,28 @@ def asked_of(model, dataset: Dataset, n: int = 12) -> Probabilities:
     return output_of(model).ask(histories)
 
 
+def side_by_side(said: Distribution) -> torch.Tensor:
+    """Probabilities of the vocabulary, then of what sessions have beyond it."""
+    return said.beside(said.known, said.probability, 0)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("most", [7, 10**6])
 def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
+    """New items of the session are among them."""
     asked = asked_of(mixture(dataset, f"mixture.reranked={most}"), dataset)
-    known = asked.pooled(ITEM).known
+    said = asked.pooled(ITEM)
+    n_beyond = 0
     for row, current in enumerate(asked.current.tolist()):
-        others = [code for code in range(known.shape[1]) if code != current]
-        best = sorted(others, key=lambda code: -float(known[row, code]))[:most]
+        beyond = zip(said.code[said.query == row].tolist(), said.probability[said.query == row].tolist(), strict=True)
+        probability = dict(enumerate(said.known[row].tolist())) | dict(beyond)
+        others = [code for code in probability if code != current]
+        best = sorted(others, key=lambda code: -probability[code])[: min(most, said.known.shape[1])]
         found = [code for code in asked.candidates.code[row].tolist() if code != current]
-        assert sorted(known[row, found].tolist()) == pytest.approx(sorted(known[row, best[: len(found)]].tolist()))
+        expected = sorted(probability[code] for code in best[: len(found)])
+        assert sorted(probability[code] for code in found) == pytest.approx(expected)
+        n_beyond += sum(code >= said.known.shape[1] for code in found)
+    assert n_beyond > 0
 
 
 @torch.no_grad()
@@ -45,32 +63,44 @@ def test_signals_are_what_their_names_say(dataset):
     tables = [counts.toarray() for counts in answer.counts.co_visits.counts]
     names = {name: place for place, name in enumerate(SIGNALS)}
     n_signals, n_context = answer.visits.signals.shape[1], answer.visits.context.shape[1]
-    assert len(names) + n_signals + n_context + len(POOLED) == candidates.signals.shape[2]
+    paths = asked.network.pyramid.target_table(ITEM).ancestors
+    n_categories = paths.shape[1] * len(CATEGORY)
+    assert len(names) + n_signals + n_context + n_categories + len(POOLED) == candidates.signals.shape[2]
 
     def signal(name: str, row: int, column: int) -> float:
         return float(candidates.signals[row, column, names[name]])
 
+    popularity, n_beyond = answer.counts.popularity.tolist(), 0
     for row in range(len(candidates.code)):
         visits = [int(p) for p in np.flatnonzero(answer.visits.query == row)][::-1]  # the current one first
         codes = [int(answer.visits.code[p]) for p in visits]
         repeat = {code: float(answer.mixed.repeat[p]) for p, code in zip(visits, codes, strict=True)}
-        for column in (0, 3, 9):
+        beyond = (candidates.code[row] >= len(popularity)).nonzero().squeeze(1).tolist()
+        n_beyond += len(beyond)
+        for column in (0, 3, 9, *beyond):
             code = int(candidates.code[row, column])
-            probability = float(asked.pooled(ITEM).known[row, code])
+            probability = float(side_by_side(asked.pooled(ITEM))[row, candidates.column[row, column]])
             assert signal("probability", row, column) == pytest.approx(math.log(max(probability, 1e-9)), abs=1e-4)
             assert signal("popularity", row, column) == pytest.approx(
-                math.log(float(answer.counts.popularity[code]) + 0.5), abs=1e-5
+                math.log((popularity[code] if code < len(popularity) else 0) + 0.5), abs=1e-5
             )
             assert signal("visited", row, column) == (code in repeat)
             seen = answer.visits.signals[visits[codes.index(code)]] if code in repeat else np.zeros(n_signals)
-            of_candidate = candidates.signals[row, column, : -len(POOLED)].tolist()
-            assert of_candidate[len(names) : -n_context] == seen.tolist()
-            assert of_candidate[-n_context:] == answer.visits.context[row].tolist()
+            of_candidate = candidates.signals[row, column, len(names) : -len(POOLED)]
+            assert of_candidate[:n_signals].tolist() == seen.tolist()
+            assert of_candidate[n_signals : n_signals + n_context].tolist() == answer.visits.context[row].tolist()
+            visited = answer.path[visits]  # the current one first
+            path = paths[code].numpy() if code < len(paths) else visited[codes.index(code)]
+            weight = 1 / np.arange(1, len(visits) + 1)
+            shares = ((visited == path) * weight[:, None]).sum(axis=0) / weight.sum()
+            expected = np.stack([visited[0] == path, shares], axis=1).ravel()
+            assert of_candidate[n_signals + n_context :].tolist() == pytest.approx(expected.tolist())
             assert signal("repeat", row, column) == pytest.approx(math.log(repeat.get(code, 0) + 1e-3), abs=1e-5)
             for place, relation in enumerate(("after", "before", "together")):
                 rows = [tables[place][c] if c < len(tables[place]) else np.zeros(1) for c in codes]
                 totals = [float(one.sum()) for one in rows]
-                shares = [one[code] / total if total > 0 else 0 for one, total in zip(rows, totals, strict=True)]
+                known = code < len(popularity)
+                shares = [one[code] / n if n > 0 and known else 0 for one, n in zip(rows, totals, strict=True)]
                 for weight, weigh in WEIGHTS.items():
                     expected = sum(w * s for w, s in zip(weigh(np.arange(len(codes))), shares, strict=True))
                     assert signal(f"{weight}, {relation}", row, column) == pytest.approx(
@@ -83,16 +113,17 @@ def test_signals_are_what_their_names_say(dataset):
             for place, part in enumerate(("repeat", "memory", "explore", "unseen")):
                 weight = max(float(answer.mixed.weights[row, place]), 1e-4)
                 assert signal(f"weight of {part}", row, column) == pytest.approx(math.log(weight), abs=1e-5)
+    assert n_beyond > 0
 
 
 @torch.no_grad()
 def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
     asked = asked_of(mixture(dataset, "mixture.reranked=9"), dataset)
-    before, after, candidates = asked.pooled(ITEM).known, asked.alone(ITEM).known, asked.candidates
+    before, after, candidates = side_by_side(asked.pooled(ITEM)), side_by_side(asked.alone(ITEM)), asked.candidates
     assert not torch.equal(before, after)
     mass = candidates.probability.sum(dim=1)
-    torch.testing.assert_close(after.gather(1, candidates.code).sum(dim=1), mass)
-    others = torch.ones_like(before, dtype=torch.bool).scatter(1, candidates.code, value=False)
+    torch.testing.assert_close(after.gather(1, candidates.column).sum(dim=1), mass)
+    others = torch.ones_like(before, dtype=torch.bool).scatter(1, candidates.column, value=False)
     assert torch.equal(before[others], after[others])
 
 
@@ -131,14 +162,15 @@ def test_signals_of_the_profile_are_the_parts_of_the_pool(dataset):
     candidates, pool = asked.candidates, asked.pool(ITEM)
     counted, dense, similar, liking = candidates.signals[:, :, -len(POOLED) :].unbind(2)
     for found, part, weight in (counted, pool.base, 0.5), (dense, pool.dense, 0.3), (similar, pool.similar, 0.2):
-        expected = (weight * part.gather(1, candidates.code)).clamp(min=1e-9).log()
+        expected = (weight * part.gather(1, candidates.column)).clamp(min=1e-9).log()
         torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(liking, pool.liking.gather(1, candidates.code))
+    torch.testing.assert_close(liking, pool.liking.gather(1, candidates.column))
 
 
 def teach_it(model, dataset: Dataset, most_sessions: int | None = None) -> None:
     output = output_of(model)
-    teach(output.network, output._item_profiles, dataset, prefixes=0.5, most_sessions=most_sessions, seed=3)
+    settings = {"prefixes": 0.5, "neighbors": model.config.mixture.neighbors, "most_sessions": most_sessions, "seed": 3}
+    teach(output.network, output._item_profiles, dataset, **settings)
 
 
 def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
@@ -146,9 +178,9 @@ def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
     seen: list[Lesson] = []
     before = teaching._learned
 
-    def spy(lesson, seed, batch, passes):
+    def spy(lesson, seed, passes):
         seen.append(lesson)
-        return before(lesson, seed, batch, passes)
+        return before(lesson, seed, passes)
 
     monkeypatch.setattr(teaching, "_learned", spy)
     monkeypatch.setattr(teaching, "_SURE", -np.inf)
@@ -169,27 +201,73 @@ def test_validation_sessions_teach_and_each_is_judged_by_what_the_others_have_ta
     monkeypatch.setattr(Lesson, "of_queries", spy)
     *folds, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
     validation = set(dataset.sessions("validation"))
-    assert set(whole.session.tolist()) <= validation
+    assert set(whole.session.tolist()) <= validation | set(dataset.sessions("train"))
     assert len(folds) == teaching.FOLDS
     for number, learned_from in enumerate(folds):
         left_out = judged[2 * number]
+        assert set(left_out.session.tolist()) <= validation
         assert set(left_out.session.tolist()).isdisjoint(learned_from.session.tolist())
         assert len(left_out.column) + len(learned_from.column) == len(whole.column)
 
 
 def test_lessons_stand_at_the_ends_of_sessions_and_before(dataset, monkeypatch):
     *_, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
-    ends = whole.weight > 0.5  # what all have is half of the weight
-    assert 0 < int(ends.sum()) < len(ends)
-    assert len(whole.weight[ends].unique()) == len(whole.weight[~ends].unique()) == 1
-    assert float(whole.weight.sum()) == pytest.approx(len(ends), rel=1e-5)
+    of_validation = whole.session >= dataset.sessions("validation").start
+    for weight in whole.weight[of_validation], whole.weight[~of_validation]:
+        ends = weight > 0.5  # what all have is half of the weight
+        assert 0 < int(ends.sum()) < len(ends)
+        assert len(weight[ends].unique()) == len(weight[~ends].unique()) == 1
+        assert float(weight.sum()) == pytest.approx(len(ends), rel=1e-5)
+
+
+def test_a_training_session_is_asked_what_the_others_have_counted(dataset, monkeypatch):
+    """As a model would say that has counted all but its fold, by the same weights; the profile says nothing there."""
+    model = mixture(dataset)
+    network = output_of(model).network
+    *_, whole = lessons_of(model, dataset, monkeypatch)
+    n, reranker = len(dataset.sessions("train")), network.reranker
+    rows = (whole.session < n).nonzero().squeeze(1)
+    n_asked = len(whole.session[rows].unique())
+    assert 0.9 * n < n_asked <= n  # validation is short, so all of training is asked; some targets are far off
+    items, offsets = training_runs(dataset, ITEM)
+    fold = range(n - n // 7, n)  # the newest
+    for row in rows[(whole.session[rows] >= fold.start) & (whole.weight[rows] > 0.5)][:5].tolist():
+        kept = [run for session in range(fold.start) for run in range(offsets[session], offsets[session + 1])]
+        popularity = np.bincount(items[kept], minlength=network.n_items)
+        histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
+        co_visits = count_co_visits(
+            items[kept],
+            offsets[: fold.start + 1],
+            network.n_items,
+            window=model.config.mixture.window,
+            neighbors=model.config.mixture.neighbors,
+            with_itself=False,
+        )
+        counts = Counts(co_visits, torch.from_numpy(popularity.astype(np.float32)))
+        table = network.with_earlier(run_table(histories, network.n_behaviors), histories)
+        with torch.no_grad():
+            answer = network.answer(ITEM, table, network.visits(table, ITEM, last_runs(table)), counts=counts)
+            asked = Probabilities(network, {ITEM: answer}, {}, histories.current(ITEM)).candidates
+        assert asked.code[0, whole.column[row]] == targets.item[0]
+        torch.testing.assert_close(asked.logarithm[0], whole.logarithm[row], atol=1e-4, rtol=1e-4)
+        n_seen = asked.signals.shape[2]
+        silent = torch.zeros(len(asked.code[0]), len(POOLED))
+        expected = ((asked.signals[0] - reranker.mean[:n_seen]) / reranker.spread[:n_seen]).clamp(-4, 4)
+        torch.testing.assert_close(torch.cat([expected, silent], dim=1), whole.signals[row], atol=1e-3, rtol=1e-3)
+
+
+def test_where_validation_sessions_are_enough_training_sessions_are_not_asked(dataset, monkeypatch):
+    monkeypatch.setattr(lessons, "_ENOUGH", len(dataset.sessions("validation")))
+    *_, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
+    assert set(whole.session.tolist()) <= set(dataset.sessions("validation"))
 
 
 def test_a_lesson_says_what_will_be_asked_of_the_model(dataset, monkeypatch):
     """Candidates at the end of a session are those of an answer, but for the order that is not there yet."""
     model = mixture(dataset)
     *_, whole = lessons_of(model, dataset, monkeypatch)
-    rows = (whole.weight > 0.5).nonzero().squeeze(1)[:5]
+    of_validation = whole.session >= dataset.sessions("validation").start
+    rows = ((whole.weight > 0.5) & of_validation).nonzero().squeeze(1)[:5]
     for row in rows.tolist():
         histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
         network = output_of(model).network
@@ -209,7 +287,7 @@ def test_a_lesson_teaches_which_signals_go_together():
     signals, column = torch.cat([first, 1 - first], dim=2), torch.zeros(n_queries, dtype=torch.int64)
     signals[:, 0, 1] = signals[:, 0, 0]
     lesson = Lesson(torch.full((n_queries, 10), 0.1).log(), signals, column, torch.ones(n_queries), column)
-    *_, learned = teaching._learned(lesson, 1, lesson.batch, lesson.passes)
+    *_, learned = teaching._learned(lesson, 1, lesson.passes)
     said = torch.softmax(learned(signals), dim=1)[:, 0]
     assert float(said.min()) > 0.5
 
@@ -262,7 +340,8 @@ def test_what_can_be_learned_is_followed_however_far_apart_the_sessions_are(data
     signals[torch.arange(n_queries), column, 3] += 4
     even = torch.full((n_queries, 10), 0.1).log()
     lesson = Lesson(even, signals, column, torch.ones(n_queries), torch.arange(n_queries) * apart)
-    monkeypatch.setattr(teaching, "_lesson", lambda *_: lesson)
+    monkeypatch.setattr(teaching, "of_validation", lambda *_: lesson)
+    monkeypatch.setattr(teaching, "of_training", lambda *_: None)
     teach_it(model, dataset)
     strength = network.weights_of(ITEM).reranking
     assert strength > 0.4
@@ -276,8 +355,10 @@ def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
     network = output_of(model).network
     torch.manual_seed(0)
     n_queries = 400
+    places = torch.arange(10).expand(n_queries, 10)
     candidates = Candidates(
-        torch.zeros(n_queries, 10, dtype=torch.int64),
+        places,
+        places,
         torch.full((n_queries, 10), 0.1),
         torch.randn(n_queries, 10, len(network.reranker.mean)),
     )
@@ -288,7 +369,8 @@ def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
         torch.ones(n_queries),
         torch.arange(n_queries),
     )
-    monkeypatch.setattr(teaching, "_lesson", lambda *_: lesson)
+    monkeypatch.setattr(teaching, "of_validation", lambda *_: lesson)
+    monkeypatch.setattr(teaching, "of_training", lambda *_: None)
     teach_it(model, dataset)
     assert network.weights_of(ITEM).reranking == 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -39,6 +40,24 @@ class Distribution:
     code: Tensor
     probability: Tensor
     parent: Tensor
+
+    @cached_property
+    def own_column(self) -> Tensor:
+        """Count what each session has beyond the vocabulary from 0, ``(U,)``; queries stand one after the other."""
+        counts = torch.bincount(self.query, minlength=len(self.known))
+        place = torch.arange(len(self.query), device=self.query.device)
+        return place - (counts.cumsum(0) - counts).index_select(0, self.query)
+
+    def beside(self, known: Tensor, own: Tensor, fill: float) -> Tensor:
+        """Lay values of the vocabulary ``(B, n)`` and of what is beyond it ``(U,)`` side by side, ``(B, n + u)``."""
+        n_own = int(self.own_column.max()) + 1 if len(self.query) else 0
+        more = known.new_full((len(known), n_own), fill)
+        return torch.cat([known, more.index_put((self.query, self.own_column), own)], dim=1)
+
+    def with_columns(self, values: Tensor) -> Distribution:
+        """Take other probabilities, as :meth:`beside` lays them."""
+        n_known = self.known.shape[1]
+        return replace(self, known=values[:, :n_known], probability=values[:, n_known:][self.query, self.own_column])
 
     @property
     def mass(self) -> Tensor:

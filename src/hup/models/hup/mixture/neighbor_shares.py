@@ -79,8 +79,8 @@ class NeighborShares:
         return cls(counted.size, cells, shares, current)
 
     def at(self, weight: str, relation: str, query: Ints, code: Ints) -> Doubles:
-        """Look up the shares of known codes, ``(C,)``."""
-        cells, asked = self.cells[relation], query * self.size + code
+        """Look up the shares of codes, ``(C,)``; 0 of what is not known."""
+        cells, asked = self.cells[relation], np.where(code < self.size, query * self.size + code, -1)
         if not len(cells):
             return np.zeros(len(asked))
         place = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)

@@ -111,7 +111,7 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
-        seen = n_signals(*sizes, profile=options.profile)
+        seen = n_signals(*sizes, vocabulary.levels, profile=options.profile)
         self.reranker = Reranker(seen, HIDDEN) if options.reranked else None
         self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
 

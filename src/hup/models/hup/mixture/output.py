@@ -177,14 +177,14 @@ class MixtureOutput:
         self._latest = None
         if self.network.reranker is not None and len(dataset.sessions("validation")):
             note("Learning the order of the likeliest items from the validation split.")
-            seed, prefixes = self.config.training.seed, self.config.loss.prefixes
             teach(
                 self.network,
                 self._item_profiles,
                 dataset,
-                prefixes=prefixes,
+                prefixes=self.config.loss.prefixes,
+                neighbors=self.config.mixture.neighbors,
                 most_sessions=most_sessions,
-                seed=seed,
+                seed=self.config.training.seed,
             )
 
     def _item_profiles(self, histories: Histories, events: Tensor) -> Tensor:

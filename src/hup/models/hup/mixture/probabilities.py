@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
@@ -63,18 +63,18 @@ class Probabilities:
         pooled, strength = self.pooled(level), self.network.weights_of(level).reranking
         if level != ITEM or self.network.reranker is None or not strength:
             return pooled
-        return replace(pooled, known=self.candidates.reranked(pooled.known, self.network.reranker, strength))
+        return self.candidates.reranked(pooled, self.network.reranker, strength)
 
     @cached_property
     def candidates(self) -> Candidates:
         """The likeliest items, before they are ranked anew."""
-        known, most = self.pooled(ITEM).known, self.network.n_reranked
         pooled = self._parts_of if self.profiles else None
-        return Candidates.of(self.answers[ITEM], known, self.current, most, pooled)
+        paths, most = self.network.pyramid.target_table(ITEM).ancestors, self.network.n_reranked
+        return Candidates.of(self.answers[ITEM], self.pooled(ITEM), self.current, paths, most, pooled)
 
-    def _parts_of(self, code: Tensor) -> tuple[Tensor, ...]:
-        """Give what is pooled of some items ``(Q, M)``, as it is weighed, and how they are liked."""
-        pool, weights = self.pool(ITEM).at(code), self.network.weights_of(ITEM)
+    def _parts_of(self, column: Tensor) -> tuple[Tensor, ...]:
+        """Give what is pooled of some columns ``(Q, M)``, as it is weighed, and how they are liked."""
+        pool, weights = self.pool(ITEM).at(column), self.network.weights_of(ITEM)
         return *pool.weighed(weights.dense, weights.similar), pool.liking
 
     def pooled(self, level: Level) -> Distribution:
@@ -90,10 +90,7 @@ class Probabilities:
         if not self.profiles:
             return counted
         weights = self.network.weights_of(level)
-        said = self.pool(level).probabilities(weights.dense, weights.similar, weights.strength)
-        n_known = counted.known.shape[1]
-        outside = said[:, n_known:][counted.query, own_column(counted.query, len(said))]
-        return Distribution(said[:, :n_known], counted.query, counted.code, outside, counted.parent)
+        return counted.with_columns(self.pool(level).probabilities(weights.dense, weights.similar, weights.strength))
 
     def counted(self, level: Level) -> Distribution:
         """Give the probabilities by what was counted at a level alone: repeat, memory and popularity."""
@@ -131,22 +128,15 @@ class Probabilities:
         if not level.is_category:
             row = ((self.current >= 0) & (self.current < bias.shape[1])).nonzero().squeeze(1)
             bias[row, self.current[row]] = -torch.inf
-        place = counted.query, own_column(counted.query, len(profile))
-        n_own = int(place[1].max()) + 1 if len(counted.query) else 0
-
-        def beside(values: Tensor, others: Tensor, fill: float) -> Tensor:
-            more = values.new_full((len(values), n_own), fill)
-            return torch.cat([values, more.index_put(place, others)], dim=1)
-
         nobody = log_popularity(profile.new_zeros(len(counted.query)))
         similar = None
         if level == ITEM and self.network.similar is not None:
             followed = self.network.similar.followed(profile, self.current, bias.shape[1])
-            similar = beside(followed, profile.new_zeros(len(counted.query)), 0)
+            similar = counted.beside(followed, profile.new_zeros(len(counted.query)), 0)
         return Pool.of(
-            beside(counted.known, counted.probability, 0),
-            beside(profile @ table.vectors().t(), own.sum(dim=1), 0),
-            beside(bias, nobody, -torch.inf),
+            counted.beside(counted.known, counted.probability, 0),
+            counted.beside(profile @ table.vectors().t(), own.sum(dim=1), 0),
+            counted.beside(bias, nobody, -torch.inf),
             similar,
         )
 
@@ -156,9 +146,3 @@ def _once(made: dict[Level, Made], level: Level, make: Callable[[Level], Made]) 
     if level not in made:
         made[level] = make(level)
     return made[level]
-
-
-def own_column(query: Tensor, n_queries: int) -> Tensor:
-    """Count what each session has beyond the vocabulary from 0, ``(U,)``; queries stand one after the other."""
-    counts = torch.bincount(query, minlength=n_queries)
-    return torch.arange(len(query), device=query.device) - (counts.cumsum(0) - counts).index_select(0, query)

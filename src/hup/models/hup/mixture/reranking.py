@@ -1,7 +1,8 @@
 """The likeliest items, ranked anew by signals that are looked at together.
 
 The mixture adds up what it counts, and what the profile says: a neighbour of two visits is as likely as two neighbours
-of one each. Here a small network sees all of it at once, for each of the likeliest items.
+of one each. Here a small network sees all of it at once, for each of the likeliest items. What a session has beyond the
+vocabulary is among them: of a short log, or of today's new items, that is most of what users come back to.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hup.models.hup.mixture.agreement import Distribution
 from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS, NeighborShares
@@ -38,13 +40,16 @@ SIGNALS = (
     *(f"support {relation}" for relation in RELATIONS),
     *(f"weight of {part}" for part in ("repeat", "memory", "explore", "unseen")),
 )
+#: Of a candidate at every category level: whether it is of the current category, and that one's share of the visits,
+#: the later ones weighing more.
+CATEGORY = ("is current", "share of visits")
 #: Of a candidate besides, where the profile takes part: the shares of the parts that are pooled, and how it is liked.
 POOLED = ("counted", "dense", "similar", "liking")
 
 
-def n_signals(of_visits: int, of_context: int, *, profile: bool) -> int:
-    """Count all signals of a candidate, F."""
-    return len(SIGNALS) + of_visits + of_context + profile * len(POOLED)
+def n_signals(of_visits: int, of_context: int, levels: int, *, profile: bool) -> int:
+    """Count all signals of a candidate, F, with so many category levels."""
+    return len(SIGNALS) + of_visits + of_context + levels * len(CATEGORY) + profile * len(POOLED)
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,19 @@ class Candidates:
 
     Attributes
     ----------
+    column : Tensor
+        ``(Q, M)`` int64, place among the vocabulary and what the session has beyond it.
     code : Tensor
-        ``(Q, M)`` int64.
+        ``(Q, M)`` int64, -1 = there is none.
     probability : Tensor
         ``(Q, M)``, as the mixture says.
     signals : Tensor
         ``(Q, M, F)``: :data:`SIGNALS`, mostly logarithms, then those of visits and the context of
-        :class:`~hup.models.hup.mixture.visits.Visits`, then :data:`POOLED`.
+        :class:`~hup.models.hup.mixture.visits.Visits`, then :data:`CATEGORY` of every level, coarsest first, then
+        :data:`POOLED`.
     """
 
+    column: Tensor
     code: Tensor
     probability: Tensor
     signals: Tensor
@@ -70,8 +79,9 @@ class Candidates:
     def of(
         cls,
         answer: Answer,
-        known: Tensor,
+        said: Distribution,
         current: Tensor,
+        paths: Tensor,
         most: int,
         pooled: Callable[[Tensor], Sequence[Tensor]] | None = None,
     ) -> Candidates:
@@ -81,34 +91,44 @@ class Candidates:
         ----------
         answer : Answer
             Of the item level.
-        known : Tensor
-            ``(Q, n)``, probabilities of the vocabulary.
+        said : Distribution
+            Probabilities of the items.
         current : Tensor
             ``(Q,)`` items that the users are on; they are none.
+        paths : Tensor
+            ``(n, K)`` int64, categories of the vocabulary, coarsest first.
         most : int
-            How many, M; fewer where the vocabulary is smaller. Of equal ones those with smaller codes.
+            How many, M; no more than the vocabulary has. Of equal ones those with smaller codes.
         pooled : callable, optional
-            Takes codes ``(Q, M)`` and gives :data:`POOLED` of them; none where the profile takes no part.
+            Takes columns ``(Q, M)`` and gives :data:`POOLED` of them; none where the profile takes no part.
         """
-        row = ((current >= 0) & (current < known.shape[1])).nonzero().squeeze(1)
-        others = known.index_put((row, current[row]), known.new_zeros(()))
-        best = best_columns(others, most)
-        probability, code = best.score, best.place
-        visit = _visits_on(answer, code)
-        context = placed(answer.visits.context, known).unsqueeze(1).expand(-1, code.shape[1], -1)
+        n_known = said.known.shape[1]
+        most = min(most, n_known)
+        row = ((current >= 0) & (current < n_known)).nonzero().squeeze(1)
+        others = said.known.index_put((row, current[row]), said.known.new_zeros(()))
+        of_own = said.probability.masked_fill(said.code == current.index_select(0, said.query), 0)
+        best = best_columns(said.beside(others, of_own, 0), most)
+        probability, column = best.score, best.place
+        code = said.beside(torch.arange(n_known, device=column.device).expand(len(others), -1), said.code, -1)
+        code = code.gather(1, column)
+        visit = _visits_on(answer, said, column)
+        popularity = answer.counts.popularity
+        of_popularity = log_popularity(torch.cat([popularity, popularity.new_zeros(1)]))
+        context = placed(answer.visits.context, probability).unsqueeze(1).expand(-1, most, -1)
         columns = [
             probability.clamp(min=LEAST_PROBABILITY).log(),
-            log_popularity(answer.counts.popularity)[code],
+            of_popularity[column.clamp(max=n_known)],
             *_of_repeat(answer, visit),
-            *(placed(column, known) for column in _of_neighbors(answer, code.cpu().numpy())),
-            *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, code.shape[1]),
+            *(placed(one, probability) for one in _of_neighbors(answer, code.cpu().numpy())),
+            *answer.mixed.weights.clamp(min=LEAST_SHARE).log().t().unsqueeze(2).expand(-1, -1, most),
         ]
-        signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context]
+        of_categories = _of_categories(answer, _paths_of(answer, paths, column, visit))
+        signals = [torch.stack(columns, dim=2), _of_visits(answer, visit), context, of_categories]
         if pooled is not None:
-            *parts, liking = pooled(code)
+            *parts, liking = pooled(column)
             logarithms = [part.clamp(min=LEAST_PROBABILITY).log() for part in parts]
             signals.append(torch.stack([*logarithms, liking], dim=2))
-        return cls(code, probability, torch.cat(signals, dim=2))
+        return cls(column, code, probability, torch.cat(signals, dim=2))
 
     @property
     def logarithm(self) -> Tensor:
@@ -120,19 +140,21 @@ class Candidates:
         logits: Tensor = self.logarithm + strength * reranker(self.signals)
         return logits
 
-    def reranked(self, known: Tensor, reranker: Reranker, strength: float) -> Tensor:
-        """Give probabilities ``(Q, n)`` in which the candidates share anew what they have together."""
+    def reranked(self, said: Distribution, reranker: Reranker, strength: float) -> Distribution:
+        """Give probabilities in which the candidates share anew what they have together."""
         mass = self.probability.sum(dim=1, keepdim=True)
-        return known.scatter(1, self.code, torch.softmax(self.logits(reranker, strength), dim=1) * mass)
+        shares = torch.softmax(self.logits(reranker, strength), dim=1) * mass
+        return said.with_columns(said.beside(said.known, said.probability, 0).scatter(1, self.column, shares))
 
 
-def _visits_on(answer: Answer, code: Tensor) -> Tensor:
+def _visits_on(answer: Answer, said: Distribution, column: Tensor) -> Tensor:
     """Find the visit of each candidate, ``(Q, M)``; -1 where the session has not been on it."""
-    visits, size = answer.visits, answer.counts.co_visits.size
-    inside = np.flatnonzero((visits.code >= 0) & (visits.code < size))
-    place = placed(visits.query[inside], code), placed(visits.code[inside], code)
-    visit = code.new_full((len(code), size), -1).index_put(place, placed(inside, code))
-    return visit.gather(1, code)
+    query, code = (placed(part, column) for part in (answer.visits.query, answer.visits.code))
+    visit = torch.arange(len(code), device=code.device)
+    outside = code >= said.known.shape[1]
+    on = said.beside(column.new_full(said.known.shape, -1), visit[outside], -1)
+    inside = (code >= 0) & ~outside
+    return on.index_put((query[inside], code[inside]), visit[inside]).gather(1, column)
 
 
 def _of_repeat(answer: Answer, visit: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,6 +167,34 @@ def _of_visits(answer: Answer, visit: Tensor) -> Tensor:
     """Signals of the visits that candidates are, ``(Q, M, F)``; 0 where they are none."""
     signals = placed(answer.visits.signals, visit)[visit.clamp(min=0)]
     return signals * (visit >= 0).unsqueeze(2)
+
+
+def _paths_of(answer: Answer, paths: Tensor, column: Tensor, visit: Tensor) -> NDArray[np.int64]:
+    """Categories of candidates, ``(Q, M, K)``; what a session has beyond the vocabulary has those of its visit."""
+    inside = (column < len(paths)).cpu().numpy()[:, :, None]
+    known = paths[column.clamp(max=len(paths) - 1)].cpu().numpy()
+    found: NDArray[np.int64] = np.where(inside, known, answer.path[visit.clamp(min=0).cpu().numpy()])
+    return found
+
+
+def _of_categories(answer: Answer, path: NDArray[np.int64]) -> Tensor:
+    """Compare categories ``(Q, M, K)`` with the current ones and all that were visited, ``(Q, M, 2 K)``."""
+    visits, n_queries = answer.visits, len(path)
+    now = answer.path[visits.since == 0]
+    weight = WEIGHTS["recent"](visits.since)
+    total = np.bincount(visits.query, weight, n_queries)
+    columns = []
+    for level in range(path.shape[2]):
+        code, visited = path[:, :, level], answer.path[:, level]
+        width = int(max(code.max(initial=0), visited.max(initial=0))) + 1
+        cells, place = np.unique(visits.query * width + visited, return_inverse=True)
+        sums = np.bincount(place, weight, len(cells))
+        asked = np.arange(n_queries)[:, None] * width + code
+        found = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
+        share = np.where(cells[found] == asked, sums[found], 0) / total[:, None]
+        columns += [code == now[:, level, None], share]
+    signals = np.stack(columns, axis=2) if columns else np.zeros((*path.shape[:2], 0))
+    return placed(signals.astype(np.float32), answer.mixed.weights)
 
 
 def _of_neighbors(answer: Answer, code: NDArray[np.int64]) -> list[NDArray[np.float32]]:

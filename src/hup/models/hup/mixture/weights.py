@@ -22,7 +22,7 @@ from torch import Tensor
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.agreement import Distribution, by_items, pooled
 from hup.models.hup.mixture.network import MixtureNetwork
-from hup.models.hup.mixture.probabilities import Probabilities, own_column
+from hup.models.hup.mixture.probabilities import Probabilities
 from hup.sessions.batches import Histories, Targets, histories_and_targets
 from hup.sessions.levels import ITEM, Level
 
@@ -134,6 +134,6 @@ def _columns(targets: Targets, level: Level, said: Distribution) -> tuple[Tensor
     column, there = torch.where(known, code, 0), known.clone()
     own = (said.code == code.index_select(0, said.query)).nonzero().squeeze(1)
     query = said.query[own]
-    column[query] = n_known + own_column(said.query, len(code))[own]
+    column[query] = n_known + said.own_column[own]
     there[query] = True
     return column, there

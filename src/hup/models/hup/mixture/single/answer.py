@@ -107,7 +107,8 @@ class SingleMixture:
         self.tree = Tree([parents[level].numpy() for level in network.ranked[:-1]])
         self.reranker = None
         if network.reranker is not None:
-            self.reranker = SingleReranker(network.reranker, self.levels[ITEM], network.n_reranked)
+            paths = network.pyramid.target_table(ITEM).ancestors.numpy()
+            self.reranker = SingleReranker(network.reranker, self.levels[ITEM], paths, network.n_reranked)
         self.kernel = MixtureKernel.of(network, self.levels)
 
     def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> SingleAnswer | KernelAnswer:
@@ -136,10 +137,10 @@ class SingleMixture:
         if profile is not None:
             said, pooled = self._pooled(level, counted, table.categories[run], profile, current, weights)
             brought, rest = pooled[1] + pooled[2], 1 - weights.dense - weights.similar
-        known = said[:n_known]
+        alone = One(said[:n_known], counted.code, said[n_known:], counted.parent)
         if level == ITEM and self.reranker is not None and weights.reranking:
-            known = self.reranker.rerank(visits, parts, known, current, weights.reranking, pooled)
-        alone = One(known, counted.code, said[n_known:], counted.parent)
+            path = table.categories[visits.run]
+            alone = self.reranker.rerank(visits, path, parts, alone, current, weights.reranking, pooled)
         return LevelAnswer(visits, parts, counted, alone, brought, rest)
 
     def _pooled(

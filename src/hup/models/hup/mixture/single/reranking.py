@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from hup.models.hup.mixture.co_visits import RELATIONS
 from hup.models.hup.mixture.neighbor_shares import WEIGHTS
 from hup.models.hup.mixture.reranking import LATEST, LEAST_PROBABILITY, LEAST_REPEAT, LEAST_SHARE
+from hup.models.hup.mixture.single.agreement import One
 from hup.models.hup.mixture.single.counted import CountedLevel, Parts, softmax
 from hup.models.hup.mixture.visits import Visits
+from hup.nn.mixture import log_popularity
 from hup.nn.reranker import Reranker
 from hup.recommender.best import best_columns
 
@@ -28,72 +31,100 @@ class SingleReranker:
     reranker : Reranker
         Its weights are shared: what is changed in place is seen.
     items : CountedLevel
+    paths : ndarray
+        ``(n, K)`` int64, categories of the vocabulary, coarsest first.
     most : int
         How many are ranked anew.
     """
 
-    def __init__(self, reranker: Reranker, items: CountedLevel, most: int) -> None:
-        self.reranker, self.items, self.most = reranker, items, most
+    def __init__(self, reranker: Reranker, items: CountedLevel, paths: Ints, most: int) -> None:
+        self.reranker, self.items, self.paths, self.most = reranker, items, paths, most
 
     def rerank(
-        self, visits: Visits, parts: Parts, said: Floats, current: int, strength: float, pooled: Sequence[Floats]
-    ) -> Floats:
-        """Give probabilities ``(n,)`` in which the likeliest items share anew what they have together.
+        self,
+        visits: Visits,
+        path: Ints,
+        parts: Parts,
+        said: One,
+        current: int,
+        strength: float,
+        pooled: Sequence[Floats],
+    ) -> One:
+        """Give probabilities in which the likeliest items share anew what they have together.
 
         Parameters
         ----------
         visits : Visits
+        path : ndarray
+            ``(P, K)`` int64, categories of every visit.
         parts : Parts
-        said : ndarray
-            ``(n,)``, the probabilities as they were.
+        said : One
+            The probabilities as they were.
         current : int
             Item that the user is on; it is no candidate.
         strength : float
         pooled : sequence of ndarray
-            :data:`~hup.models.hup.mixture.reranking.POOLED`, ``(n,)`` or longer each; none without a profile.
+            :data:`~hup.models.hup.mixture.reranking.POOLED`, ``(n + U,)`` each; none without a profile.
         """
-        known = said.copy()
-        if 0 <= current < len(known):
-            known[current] = 0
-        best = best_columns(torch.from_numpy(known)[None], self.most)
-        code, probability = best.place[0].numpy(), best.score[0].numpy()
-        signals = torch.from_numpy(self._signals(visits, parts, code, probability, pooled))
+        n_known = len(said.known)
+        values = np.concatenate([said.known, said.probability])
+        others = values.copy()
+        if 0 <= current < n_known:
+            others[current] = 0
+        others[n_known:][said.code == current] = 0
+        best = best_columns(torch.from_numpy(others)[None], min(self.most, n_known))
+        column, probability = best.place[0].numpy(), best.score[0].numpy()
+        seen = self._signals(visits, path, parts, column, probability, len(others), pooled)
+        signals = torch.from_numpy(seen)
         with torch.inference_mode():
             judged = self.reranker(signals[None])[0].numpy()
         logits = np.log(np.maximum(probability, LEAST_PROBABILITY)) + np.float32(strength) * judged
-        if 0 <= current < len(known):
-            known[current] = said[current]
-        known[code] = softmax(logits) * probability.sum()
-        return known
+        values[column] = softmax(logits) * probability.sum()
+        return replace(said, known=values[:n_known], probability=values[n_known:])
 
     def _signals(
-        self, visits: Visits, parts: Parts, code: Ints, probability: Floats, pooled: Sequence[Floats]
+        self,
+        visits: Visits,
+        path: Ints,
+        parts: Parts,
+        column: Ints,
+        probability: Floats,
+        n: int,
+        pooled: Sequence[Floats],
     ) -> Floats:
-        """See what there is of candidates, ``(M, F)``, as :class:`.Candidates` does."""
-        slot = np.full(len(parts.known), -1)
-        slot[code] = np.arange(len(code))
-        inside = np.flatnonzero((visits.code >= 0) & (visits.code < len(slot)))
-        visited = slot[visits.code[inside]]
+        """See what there is of candidates, ``(M, F)``, as :class:`.Candidates` does; of ``n`` columns in all."""
+        n_known, n_candidates = len(parts.known), len(column)
+        slot = np.full(n, -1)
+        slot[column] = np.arange(n_candidates)
+        of_visits, outside = visits.code.copy(), np.flatnonzero(visits.code >= n_known)
+        of_visits[outside] = n_known + np.arange(len(outside))
+        inside = np.flatnonzero(of_visits >= 0)
+        visited = slot[of_visits[inside]]
         inside, visited = inside[visited >= 0], visited[visited >= 0]
-        repeat, is_visit, of_visit = (np.zeros((len(code), n), np.float32) for n in (1, 1, visits.signals.shape[1]))
+        repeat, is_visit, of_visit = (np.zeros((n_candidates, n), np.float32) for n in (1, 1, visits.signals.shape[1]))
+        of_candidates = self.paths[np.minimum(column, n_known - 1)]
+        beyond = visits.code[inside] >= n_known
+        of_candidates[visited[beyond]] = path[inside[beyond]]
         repeat[visited, 0], is_visit[visited], of_visit[visited] = parts.repeat[inside], 1, visits.signals[inside]
-        shares = self._shares(visits, parts, slot, len(code))  # (weights, relations, M)
+        shares = self._shares(visits, parts, slot, n_candidates)  # (weights, relations, M)
         near = shares[list(WEIGHTS).index("current")]
         support = np.log1p(parts.support[-1])
-        n_rows = len(code), 1
+        n_rows = n_candidates, 1
+        popularity = self.items.log_popularity[np.minimum(column, n_known - 1)]
         columns = (
             np.log(np.maximum(probability, LEAST_PROBABILITY))[:, None],
-            self.items.log_popularity[code][:, None],
+            np.where(column < n_known, popularity, log_popularity(torch.zeros(())).numpy())[:, None],
             np.log(repeat + np.float32(LEAST_REPEAT)),
             is_visit,
-            np.log(shares.reshape(-1, len(code)).T + LEAST_SHARE),
+            np.log(shares.reshape(-1, n_candidates).T + LEAST_SHARE),
             np.log1p(near.T * parts.support[-1]),
             np.tile(support, n_rows),
             np.tile(np.log(np.maximum(parts.weights, LEAST_SHARE)), n_rows),
             of_visit,
             np.tile(visits.context[0], n_rows),
-            *(np.log(np.maximum(part[code], LEAST_PROBABILITY))[:, None] for part in pooled[:-1]),
-            *(liking[code][:, None] for liking in pooled[-1:]),
+            _of_categories(of_candidates, path, visits.since),
+            *(np.log(np.maximum(part[column], LEAST_PROBABILITY))[:, None] for part in pooled[:-1]),
+            *(liking[column][:, None] for liking in pooled[-1:]),
         )
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
@@ -110,3 +141,11 @@ class SingleReranker:
         weights = np.stack([weigh(since[first:]) for weigh in WEIGHTS.values()])
         shares: NDArray[np.float64] = np.tensordot(weights, said, axes=1)
         return shares
+
+
+def _of_categories(of_candidates: Ints, path: Ints, since: Ints) -> Floats:
+    """Compare categories ``(M, K)`` with the current ones and all that were visited, ``(M, 2 K)``."""
+    weight = WEIGHTS["recent"](since)
+    same = of_candidates[:, None] == path  # (M, P, K)
+    share = np.einsum("mpk,p->mk", same, weight / weight.sum())
+    return np.stack([same[:, -1], share], axis=2).reshape(len(of_candidates), -1).astype(np.float32)
