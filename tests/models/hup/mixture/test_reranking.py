@@ -178,9 +178,9 @@ def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
     seen: list[Lesson] = []
     before = teaching._learned
 
-    def spy(lesson, seed, passes):
-        seen.append(lesson)
-        return before(lesson, seed, passes)
+    def spy(lesson, rows, seed, passes):
+        seen.append(lesson.of_queries(rows))
+        return before(lesson, rows, seed, passes)
 
     monkeypatch.setattr(teaching, "_learned", spy)
     monkeypatch.setattr(teaching, "_SURE", -np.inf)
@@ -189,25 +189,31 @@ def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
 
 
 def test_validation_sessions_teach_and_each_is_judged_by_what_the_others_have_taught(dataset, monkeypatch):
-    judged: list[Lesson] = []
-    before = Lesson.of_queries
-
-    def spy(lesson, queries):
-        part = before(lesson, queries)
-        if queries.dtype == torch.bool and not any(part.column is fold.column for fold in judged):
-            judged.append(part)
-        return part
-
-    monkeypatch.setattr(Lesson, "of_queries", spy)
     *folds, whole = lessons_of(mixture(dataset), dataset, monkeypatch)
-    validation = set(dataset.sessions("validation"))
-    assert set(whole.session.tolist()) <= validation | set(dataset.sessions("train"))
+    validation, train = set(dataset.sessions("validation")), set(dataset.sessions("train"))
+    everyone = set(whole.session.tolist())
+    assert everyone <= validation | train
     assert len(folds) == teaching.FOLDS
-    for number, learned_from in enumerate(folds):
-        left_out = judged[2 * number]
-        assert set(left_out.session.tolist()) <= validation
-        assert set(left_out.session.tolist()).isdisjoint(learned_from.session.tolist())
-        assert len(left_out.column) + len(learned_from.column) == len(whole.column)
+    left_out = [everyone - set(learned_from.session.tolist()) for learned_from in folds]
+    assert set().union(*left_out) == everyone & validation
+    assert sum(map(len, left_out)) == len(everyone & validation)
+
+
+def test_the_likelihood_of_a_session_is_summed_by_what_the_others_teach():
+    lesson, n_asked = some_lesson(60, 5), 40
+    judged = teaching._judged(replace(lesson, session=torch.arange(60) // 4 * 7), n_asked, 3)
+    assert judged.shape[2] == 10
+    rows = torch.arange(60)
+    for fold in range(teaching.FOLDS):
+        left_out = (rows // 4 % teaching.FOLDS == fold) & (rows < n_asked)
+        for number, learned in enumerate(teaching._learned(lesson, rows[~left_out], 3, len(judged))):
+            for row in rows[left_out].view(-1, 4):
+                some = lesson.of_queries(row)
+                with torch.no_grad():
+                    said = learned.of_comparable(some.signals)
+                for column, strength in enumerate(teaching.RERANKINGS):
+                    expected = float(some.likelihood(said, strength).sum())
+                    assert judged[number, column, int(row[0]) // 4] == pytest.approx(expected, abs=1e-4)
 
 
 def test_lessons_stand_at_the_ends_of_sessions_and_before(dataset, monkeypatch):
@@ -287,7 +293,7 @@ def test_a_lesson_teaches_which_signals_go_together():
     signals, column = torch.cat([first, 1 - first], dim=2), torch.zeros(n_queries, dtype=torch.int64)
     signals[:, 0, 1] = signals[:, 0, 0]
     lesson = Lesson(torch.full((n_queries, 10), 0.1).log(), signals, column, torch.ones(n_queries), column)
-    *_, learned = teaching._learned(lesson, 1, lesson.passes)
+    *_, learned = teaching._learned(lesson, torch.arange(n_queries), 1, teaching.most_passes(n_queries))
     said = torch.softmax(learned(signals), dim=1)[:, 0]
     assert float(said.min()) > 0.5
 
@@ -326,8 +332,7 @@ def test_of_many_candidates_those_that_a_step_sees_stand_for_all():
     ("n_queries", "batch", "passes"), [(1, 32, 24), (200, 32, 24), (3000, 93, 15), (20000, 128, 10)]
 )
 def test_few_lessons_are_gone_through_more_often_and_in_smaller_steps(n_queries, batch, passes):
-    lesson = some_lesson(n_queries, 2)
-    assert (lesson.batch, lesson.passes) == (batch, passes)
+    assert (teaching.batch_of(n_queries), teaching.most_passes(n_queries)) == (batch, passes)
 
 
 @pytest.mark.parametrize("apart", [1, 4])

@@ -33,13 +33,12 @@ from hup.sessions.left_out import newest_first, without
 from hup.sessions.levels import ITEM, Level
 from hup.sessions.runs import runs_of, training_runs
 
-_FEWEST_PASSES, _MOST_PASSES, _STEPS = 10, 24, 500  # over the lessons: a few of them want more
 _SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
 _ENOUGH = 2_000  # validation sessions, that training sessions need not help
 _LEFT_OUT = 1 / 7  # most of training that is not counted where it is asked
-_SMALLEST_BATCH, _LARGEST_BATCH, _BATCHES = 32, 128, 32
 _LIKELIEST, _DRAWN = 16, 24  # candidates that a step learns from
 _SCORES_PER_BLOCK = 1 << 22
+_AT_ONCE = 128  # queries whose signals are made comparable
 
 Ints = NDArray[np.int64]
 #: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles of the item level there, ``(Q, d)``.
@@ -69,17 +68,6 @@ class Lesson:
     column: Tensor
     weight: Tensor
     session: Tensor
-
-    @property
-    def batch(self) -> int:
-        """Queries of a step."""
-        return min(max(len(self.column) // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
-
-    @property
-    def passes(self) -> int:
-        """How often all is gone through, at most: some hundreds of steps, while it is not too often."""
-        steps = max(1, len(self.column) // self.batch)
-        return min(max(_STEPS // steps, _FEWEST_PASSES), _MOST_PASSES)
 
     def of_queries(self, queries: Tensor) -> Self:
         """Take some queries, by row or by mask."""
@@ -116,7 +104,7 @@ class Lesson:
 
     def made_comparable(self, reranker: Reranker) -> Self:
         """Make the signals comparable, in place, as all of them may be half a gigabyte; of what is silent 0."""
-        for some in self.signals.split(_LARGEST_BATCH):
+        for some in self.signals.split(_AT_ONCE):
             some.copy_(reranker.comparable(some).nan_to_num_())
         return self
 

@@ -8,11 +8,12 @@ order is not followed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture.lessons import ItemProfiles, Lesson, of_training, of_validation
@@ -25,10 +26,11 @@ from hup.sessions.levels import ITEM
 #: What is tried of the strength of the learned order.
 RERANKINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 4
+_FEWEST_PASSES, _MOST_PASSES, _STEPS = 10, 24, 500  # over the lessons: a few of them want more
+_SMALLEST_BATCH, _LARGEST_BATCH, _BATCHES = 32, 128, 32
 _RATE, _DECAY = 0.006, 0.01
 _AVERAGED = 0.99  # of the weights, over steps
 _SURE = 1.0  # standard errors that the gain must be above nothing
-_AT_ONCE = 128  # queries that are judged
 
 
 def teach(
@@ -66,46 +68,59 @@ def teach(
         return
     reranker.settle(asked.signals.flatten(0, 1))
     more = of_training(network, dataset, prefixes, neighbors)
-    lessons = [lesson.made_comparable(reranker) for lesson in (asked, more) if lesson is not None]
-    judged = _judged(lessons, seed)
+    lesson = Lesson.of([some.made_comparable(reranker) for some in (asked, more) if some is not None])
+    judged = _judged(lesson, len(asked.column), seed)
     likelihoods = judged.sum(axis=2)
     passes = int(likelihoods.max(axis=1).argmax())
     gains = judged[passes, likelihoods[passes].argmax()] - judged[passes, 0]
     if gains.sum() <= _SURE * gains.std() * np.sqrt(len(gains)):
         return
-    *_, learned = _learned(Lesson.of(lessons), seed, passes + 1)
+    *_, learned = _learned(lesson, torch.arange(len(lesson.column)), seed, passes + 1)
     for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
         kept.data.copy_(value)
     network.weigh(ITEM, reranking=likely_mean(likelihoods[passes], RERANKINGS)[0])
 
 
-def _judged(lessons: Sequence[Lesson], seed: int) -> NDArray[np.float64]:
+def batch_of(n_queries: int) -> int:
+    """Tell how many queries a step takes, of so many that are learned from."""
+    return min(max(n_queries // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+
+def most_passes(n_queries: int) -> int:
+    """Tell how often all is gone through, at most: some hundreds of steps, while it is not too often."""
+    steps = max(1, n_queries // batch_of(n_queries))
+    return min(max(_STEPS // steps, _FEWEST_PASSES), _MOST_PASSES)
+
+
+def _judged(lesson: Lesson, n_asked: int, seed: int) -> NDArray[np.float64]:
     """Sum the likelihood of each validation session's targets, ``(passes, strengths, sessions)``.
 
-    By what the other folds of these sessions, the first of the lessons, and the other lessons teach.
+    By what the other folds of these sessions, the first ``n_asked`` queries of the lesson, and all other queries teach.
     """
-    first, *more = lessons
-    sessions, place = first.session.unique(return_inverse=True)  # they may be every fourth of the split
-    passes = Lesson.of(lessons).passes
-    judged = first.weight.new_zeros(passes, len(RERANKINGS), len(sessions), dtype=torch.float64)
+    rows, passes = torch.arange(len(lesson.column)), most_passes(len(lesson.column))
+    sessions, place = lesson.session[:n_asked].cpu().unique(return_inverse=True)  # may be every fourth of the split
+    fold_of = torch.cat([place % FOLDS, torch.full((len(rows) - n_asked,), -1)])
+    judged = lesson.weight.new_zeros(passes, len(RERANKINGS), len(sessions), dtype=torch.float64)
     for fold in range(FOLDS):
-        left_out = place % FOLDS == fold
-        if left_out.all() or not left_out.any():
+        left_out = rows[fold_of == fold]
+        if len(left_out) in (0, n_asked):
             continue
-        asked, of_session = first.of_queries(left_out), place[left_out]
-        taught = _learned(Lesson.of([first.of_queries(~left_out), *more]), seed, passes)
-        for number, learned in enumerate(taught):
-            with torch.no_grad():
-                said = torch.cat([learned.of_comparable(some) for some in asked.signals.split(_AT_ONCE)])
-                for column, strength in enumerate(RERANKINGS):
-                    judged[number, column].index_add_(0, of_session, asked.likelihood(said, strength).double())
+        of_session = place[left_out].to(judged.device)
+        for number, learned in enumerate(_learned(lesson, rows[fold_of != fold], seed, passes)):
+            blocks = zip(left_out.split(_LARGEST_BATCH), of_session.split(_LARGEST_BATCH), strict=True)
+            for asked, of_these in blocks:
+                some = lesson.of_queries(asked.to(judged.device))
+                with torch.no_grad():
+                    said = learned.of_comparable(some.signals)
+                    for column, strength in enumerate(RERANKINGS):
+                        judged[number, column].index_add_(0, of_these, some.likelihood(said, strength).double())
     summed: NDArray[np.float64] = judged.cpu().numpy()
     return summed
 
 
-def _learned(lesson: Lesson, seed: int, passes: int) -> Iterator[Reranker]:
-    """Descend the negative log-likelihood of the targets; after every pass give a mean of the weights so far."""
-    signals = lesson.signals
+def _learned(lesson: Lesson, rows: Tensor, seed: int, passes: int) -> Iterator[Reranker]:
+    """Descend the negative log-likelihood of some targets; after every pass give a mean of the weights so far."""
+    signals, batch = lesson.signals, batch_of(len(rows))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mean = Reranker(signals.shape[2], HIDDEN).to(signals.device)
@@ -114,9 +129,9 @@ def _learned(lesson: Lesson, seed: int, passes: int) -> Iterator[Reranker]:
     optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=_DECAY, fused=True)
     generator, step = torch.Generator().manual_seed(seed), 0
     for _ in range(passes):
-        for rows in torch.randperm(len(lesson.column), generator=generator).to(signals.device).split(lesson.batch):
+        for some_rows in rows[torch.randperm(len(rows), generator=generator)].to(signals.device).split(batch):
             optimizer.zero_grad()
-            some = lesson.with_some(rows, generator)
+            some = lesson.with_some(some_rows, generator)
             (-some.likelihood(student.of_comparable(some.signals), 1.0).mean()).backward()
             optimizer.step()
             step += 1
