@@ -103,3 +103,5 @@ if __name__ == "__main__":
         fit_and_judge(each, given, target)
     if (target / "begun-by-one").is_dir():
         _resume(given, target / "begun-by-one")
+    atexit._run_exitfuncs()  # as Python does; then as the command line does
+    processes.end_at_once(0)

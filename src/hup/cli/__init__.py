@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -160,16 +159,8 @@ def main() -> None:
         if end.code == EXIT_USAGE:
             _let_the_first_speak()
         if processes.together():
-            _end_at_once(end.code)
+            processes.end_at_once(end.code)
         raise
-
-
-def _end_at_once(code: str | int | None) -> None:
-    """End without Python's own end, in which a thread of the backend that wants its lock would abort a finished run."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # whoever read it is gone
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _check_several(arguments: list[str]) -> None:
