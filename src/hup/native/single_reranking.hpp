@@ -111,24 +111,29 @@ struct View {
     const int64_t* path(int64_t visit) const { return asked.categories + visits.run[visit] * model.n_categories; }
 };
 
-// Of every category level, coarsest first: whether a candidate is of the current category, and the share of that one in
-// the visits, the later ones weighing more.
-inline void of_categories(const View& view, int64_t code, int64_t visit, float* to) {
+// Weights of the visits that sum to 1, the later ones weighing more.
+inline std::vector<double> by_recency(const Visits& visits) {
+    std::vector<double> weight(visits.count());
+    double total = 0;
+    for (int64_t one = 0; one < visits.count(); ++one) total += weight[one] = 1 / double(1 + visits.since(one));
+    for (double& one : weight) one /= total;
+    return weight;
+}
+
+// Of every category level, coarsest first: whether a candidate is of the current category, and the share of its own in
+// the visits.
+inline void of_categories(const View& view, const std::vector<double>& weight, int64_t code, int64_t visit, float* to) {
     const Model& model = view.model;
-    const Visits& visits = view.visits;
-    const int64_t n_categories = model.n_categories, last = visits.count() - 1;
+    const int64_t n_categories = model.n_categories, last = view.visits.count() - 1;
     const bool inside = code < view.items.size;
     int64_t category = code;
     for (int64_t k = n_categories; k-- > 0;) {
         category = inside ? model.levels[n_categories - 1 - k].parents[category] : view.path(visit)[k];
-        double share = 0, total = 0;
-        for (int64_t one = 0; one <= last; ++one) {
-            const double weight = 1 / double(1 + visits.since(one));
-            total += weight;
-            if (view.path(one)[k] == category) share += weight;
-        }
+        double share = 0;
+        for (int64_t one = 0; one <= last; ++one)
+            if (view.path(one)[k] == category) share += weight[one];
         to[2 * k] = view.path(last)[k] == category;
-        to[2 * k + 1] = float(share / total);
+        to[2 * k + 1] = float(share);
     }
 }
 
@@ -171,6 +176,7 @@ inline std::vector<float> signals_of(const View& view, const Candidates& found) 
     for (int relation = 0; relation < RELATIONS; ++relation) of_all.push_back(std::log1p(support[relation]));
     for (const float weight : parts.weights) of_all.push_back(std::log(std::max(weight, LEAST_SHARE)));
     std::vector<float> signals(n * width, 0.0f);
+    const std::vector<double> weight = by_recency(visits);
     for (int64_t at = 0; at < n; ++at) {
         const int64_t visit = visit_on[at];
         float* to = std::copy_n(heads.data() + at * LOGS, LOGS, signals.data() + at * width);
@@ -181,7 +187,7 @@ inline std::vector<float> signals_of(const View& view, const Candidates& found) 
         to = std::copy(of_all.begin(), of_all.end(), to);
         if (visit >= 0) std::copy_n(visits.signals.data() + visit * model.n_signals, model.n_signals, to);
         to = std::copy(visits.context.begin(), visits.context.end(), to + model.n_signals);
-        of_categories(view, found.code[at], visit, to);
+        of_categories(view, weight, found.code[at], visit, to);
     }
     if (!pooled) return signals;
 

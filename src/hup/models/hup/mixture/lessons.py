@@ -138,19 +138,20 @@ def of_training(network: MixtureNetwork, dataset: Dataset, prefixes: float, neig
     """
     n = len(dataset.sessions("train"))
     most = min(max(_ENOUGH - len(dataset.sessions("validation")), 0), n)
-    lessons: list[Lesson] = []
-    for fold in newest_first(most, math.ceil(most / (n * _LEFT_OUT)) if most else 0):
+    if not most:
+        return None
+    runs, lessons = training_runs(dataset, ITEM), list[Lesson]()
+    for fold in newest_first(most, math.ceil(most / (n * _LEFT_OUT))):
         left_out = range(n - most + fold.start, n - most + fold.stop)
-        counts = _counted_without(network, dataset, left_out, neighbors)
+        counts = _counted(network, *without(*runs, left_out), neighbors)
         asked = dataset.sessions("train").start + np.asarray(left_out, dtype=np.int64)
         lessons += _blocks(network, dataset, asked, most, None, counts)
     return _weighed(lessons, prefixes)
 
 
-def _counted_without(network: MixtureNetwork, dataset: Dataset, left_out: range, neighbors: int) -> Counts:
-    """Count items in all training sessions but some."""
+def _counted(network: MixtureNetwork, items: Ints, offsets: Ints, neighbors: int) -> Counts:
+    """Count items in runs of sessions, as the network counted those of all."""
     like = network.counts(ITEM)
-    items, offsets = without(*training_runs(dataset, ITEM), left_out)
     window, size = like.co_visits.window, like.co_visits.size
     co_visits = count_co_visits(items, offsets, size, window=window, neighbors=neighbors, with_itself=False)
     return Counts(co_visits, placed(np.bincount(items, minlength=size).astype(np.float32), like.popularity))

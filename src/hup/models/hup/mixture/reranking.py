@@ -61,7 +61,7 @@ class Candidates:
     column : Tensor
         ``(Q, M)`` int64, place among the vocabulary and what the session has beyond it.
     code : Tensor
-        ``(Q, M)`` int64, -1 = there is none.
+        ``(Q, M)`` int64.
     probability : Tensor
         ``(Q, M)``, as the mixture says.
     signals : Tensor
@@ -105,13 +105,14 @@ class Candidates:
         n_known = said.known.shape[1]
         most = min(most, n_known)
         row = ((current >= 0) & (current < n_known)).nonzero().squeeze(1)
-        others = said.known.index_put((row, current[row]), said.known.new_zeros(()))
         of_own = said.probability.masked_fill(said.code == current.index_select(0, said.query), 0)
-        best = best_columns(said.beside(others, of_own, 0), most)
+        others = said.beside(said.known, of_own, 0)
+        others[row, current[row]] = 0
+        best = best_columns(others, most)
         probability, column = best.score, best.place
-        code = said.beside(torch.arange(n_known, device=column.device).expand(len(others), -1), said.code, -1)
-        code = code.gather(1, column)
         visit = _visits_on(answer, said, column)
+        of_visit = placed(answer.visits.code, column)[visit.clamp(min=0)]
+        code = torch.where(column < n_known, column, of_visit)  # what is beyond the vocabulary is a visit
         popularity = answer.counts.popularity
         of_popularity = log_popularity(torch.cat([popularity, popularity.new_zeros(1)]))
         context = placed(answer.visits.context, probability).unsqueeze(1).expand(-1, most, -1)
@@ -144,7 +145,7 @@ class Candidates:
         """Give probabilities in which the candidates share anew what they have together."""
         mass = self.probability.sum(dim=1, keepdim=True)
         shares = torch.softmax(self.logits(reranker, strength), dim=1) * mass
-        return said.with_columns(said.beside(said.known, said.probability, 0).scatter(1, self.column, shares))
+        return said.with_columns(said.beside(said.known, said.probability, 0).scatter_(1, self.column, shares))
 
 
 def _visits_on(answer: Answer, said: Distribution, column: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ def _visits_on(answer: Answer, said: Distribution, column: Tensor) -> Tensor:
     outside = code >= said.known.shape[1]
     on = said.beside(column.new_full(said.known.shape, -1), visit[outside], -1)
     inside = (code >= 0) & ~outside
-    return on.index_put((query[inside], code[inside]), visit[inside]).gather(1, column)
+    return on.index_put_((query[inside], code[inside]), visit[inside]).gather(1, column)
 
 
 def _of_repeat(answer: Answer, visit: Tensor) -> tuple[Tensor, Tensor]:
