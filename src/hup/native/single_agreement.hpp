@@ -42,18 +42,20 @@ inline void leave_out(Distribution& items, int64_t current) {
     items.scale /= std::max(left, 1e-6);
 }
 
-// Sums by parent, those that the level above has: of the vocabulary, then of what the session has beyond.
+// Sums by parent, those that the level above has: of the vocabulary, then of what the session has beyond. In double
+// precision, so that what is taken from a sum again leaves nothing behind.
 struct Sums {
-    std::vector<float> known, own;
-    double without = 0;  // of what has no parent there
+    std::vector<double> of;  // (above,) and then of what is beyond it
+    double without = 0;      // of what has no parent there
 
     double mass() const {
-        double total = without + sum_of(known.data(), int64_t(known.size()));
-        for (const float one : own) total += one;
+        double total = without;
+        for (const double one : of) total += one;
         return total;
     }
 };
 
+// Place among the codes of the level above and what the session has beyond them, -1 = it has no parent there.
 inline int64_t place_of(int64_t parent, const Distribution& above) {
     if (parent < above.size) return parent;
     const auto& codes = above.own->code;
@@ -61,26 +63,19 @@ inline int64_t place_of(int64_t parent, const Distribution& above) {
     return found == codes.end() ? -1 : above.size + (found - codes.begin());
 }
 
+// Sums of a level, but for its scale.
 inline Sums sums_by_parent(const Distribution& fine, const int32_t* parents, const Distribution& above) {
-    Sums sums;
-    sums.known.assign(above.size, 0.0f);
-    sums.own.assign(above.own->count(), 0.0f);
-    for (int64_t i = 0; i < fine.size; ++i) sums.known[parents[i]] += fine.known[i];
+    Sums sums{std::vector<double>(above.size + above.own->count(), 0.0)};
+    for (int64_t i = 0; i < fine.size; ++i) sums.of[parents[i]] += fine.known[i];
     for (int64_t one = 0; one < fine.own->count(); ++one) {
-        const float probability = fine.own->probability[one];
         const int64_t place = place_of(fine.own->parent[one], above);
-        if (place < 0)
-            sums.without += probability * fine.scale;
-        else
-            (place < above.size ? sums.known[place] : sums.own[place - above.size]) += probability;
+        (place < 0 ? sums.without : sums.of[place]) += fine.own->probability[one];
     }
-    for (float& one : sums.known) one *= float(fine.scale);
-    for (float& one : sums.own) one *= float(fine.scale);
     return sums;
 }
 
-// Pools a level with what the finer one says of it, in place.
-inline void pool_with(Distribution& level, const Sums& said, float trust) {
+// Pools a level with what the finer ones say of it, `said` of the vocabulary and then of what is beyond it, in place.
+inline void pool_with(Distribution& level, const std::vector<float>& said, float trust) {
     const double mass = level.mass();
     level.settle();
     const auto together = [&](float* own, const float* other, int64_t n) {
@@ -91,56 +86,146 @@ inline void pool_with(Distribution& level, const Sums& said, float trust) {
             store(own + i, exp(log(x) * all(1 - trust) + log(y) * all(trust)), left);
         }
     };
-    together(level.known, said.known.data(), level.size);
-    together(level.own->probability.data(), said.own.data(), level.own->count());
+    together(level.known, said.data(), level.size);
+    together(level.own->probability.data(), said.data() + level.size, level.own->count());
     level.scale = mass / std::max(level.mass(), LEAST);
     level.settle();
 }
 
-// Shares the probability of each coarser category out among its children, in place; `sums` are the level's own.
-inline void share_out(Distribution& level, const Sums& sums, const int32_t* parents, const Distribution& above) {
-    std::vector<float> factors(above.size + above.own->count());
+// What the children of every coarser category are multiplied by, and what is without a parent there; places as of Sums.
+struct Factors {
+    std::vector<float> of;
+    float without;
+
+    float at(int64_t place) const { return place < 0 ? without : of[place]; }
+};
+
+// Such that the children of each category sum to its probability, and their level has the mass that it had.
+inline Factors factors_of(const Sums& sums, const Distribution& above) {
+    Factors factors{std::vector<float>(sums.of.size()), 1.0f};
     double after = sums.without;
-    for (size_t place = 0; place < factors.size(); ++place) {
+    for (size_t place = 0; place < sums.of.size(); ++place) {
         const bool inside = int64_t(place) < above.size;
-        const float sum = inside ? sums.known[place] : sums.own[place - above.size];
         const float total = inside ? above.known[place] : above.own->probability[place - above.size];
-        factors[place] = sum > 0 && total > 0 ? total / std::max(sum, TINY) : 1.0f;
-        after += factors[place] * sum;
+        const float sum = float(sums.of[place]);
+        factors.of[place] = sum > 0 && total > 0 ? total / std::max(sum, TINY) : 1.0f;
+        after += factors.of[place] * sum;
     }
-    const float scale = float(level.scale * sums.mass() / std::max(after, LEAST));
-    for (float& factor : factors) factor *= scale;
-    for (int64_t i = 0; i < level.size; ++i) level.known[i] *= factors[parents[i]];
-    for (int64_t one = 0; one < level.own->count(); ++one) {
-        const int64_t place = place_of(level.own->parent[one], above);
-        level.own->probability[one] *= place < 0 ? scale : factors[place];
-    }
+    factors.without = float(sums.mass() / std::max(after, LEAST));
+    for (float& factor : factors.of) factor *= factors.without;
+    return factors;
+}
+
+// Shares the probability of each coarser category out among its children, in place; factors are for `known` as it is.
+inline void share_out(Distribution& level, const Factors& factors, const int32_t* parents, const Distribution& above) {
+    for (int64_t i = 0; i < level.size; ++i) level.known[i] *= factors.of[parents[i]];
+    for (int64_t one = 0; one < level.own->count(); ++one)
+        level.own->probability[one] *= factors.at(place_of(level.own->parent[one], above));
     level.scale = 1;
 }
 
-// Makes one distribution of what the levels say, finest first; `parents` of all but the coarsest.
-inline void agree(const Model& model, std::vector<Distribution>& levels) {
-    std::vector<Sums> sums;  // of every level but the coarsest, by itself
-    Sums said;
-    for (size_t level = 1; level < levels.size(); ++level) {
-        const int32_t* parents = model.levels[level - 1].parents;
-        if (level == 1) {
-            said = sums_by_parent(levels[0], parents, levels[1]);
-            sums.push_back(said);
-        } else {
-            Own beyond = *levels[level - 1].own;  // what the finest level says of the one below this
-            beyond.probability = said.own;
-            const Distribution below{said.known.data(), levels[level - 1].size, &beyond, 1.0};
-            said = sums_by_parent(below, parents, levels[level]);
+// Trust in items of which the likeliest are in their learned order, which is followed so far.
+inline float trust_in_order(float trust, float strength) { return std::pow(trust, 1 - strength / 2); }
+
+// One distribution of what the levels say, finest first. There may be very many items, so these are gone through for
+// their sums at first, and once at the end; in between they have factors.
+class Agreement {
+  public:
+    Agreement(const Model& model, std::vector<Distribution>& levels)
+        : model_(model), levels_(levels), items_(levels[0]) {
+        if (levels.size() == 1) {
+            items_.settle();
+            return;
         }
-        pool_with(levels[level], said, model.weights[level].trust);
+        for (size_t level = 1; level < levels.size(); ++level) {
+            const Distribution& one = levels[level];
+            alone_.push_back({{one.known, one.known + one.size}, one.own->probability, one.scale});
+        }
+        sums_ = sums_by_parent(items_, parents(0), levels[1]);
+        factors_ = {std::vector<float>(sums_.of.size(), float(items_.scale)), float(items_.scale)};
     }
-    for (size_t level = levels.size() - 1; level-- > 0;) {
-        const int32_t* parents = model.levels[level].parents;
-        const Distribution& above = levels[level + 1];
-        share_out(levels[level], level ? sums_by_parent(levels[level], parents, above) : sums[0], parents, above);
+
+    // Agrees on all levels of categories, and on the factors of items.
+    void agree(float strength) {
+        if (levels_.size() == 1) return;
+        for (size_t level = 1; level < levels_.size(); ++level) alone_[level - 1].put_back(levels_[level]);
+        Sums of_items = sums_;
+        for (size_t place = 0; place < sums_.of.size(); ++place) of_items.of[place] *= factors_.of[place];
+        of_items.without *= factors_.without;
+        std::vector<float> said(of_items.of.begin(), of_items.of.end());
+        for (size_t level = 1; level < levels_.size(); ++level) {
+            if (level > 1) {
+                const Distribution& below = levels_[level - 1];
+                Own beyond = *below.own;
+                beyond.probability.assign(said.begin() + below.size, said.end());
+                const Sums sums = sums_by_parent({said.data(), below.size, &beyond, 1.0}, parents(level - 1),
+                                                 levels_[level]);
+                said.assign(sums.of.begin(), sums.of.end());
+            }
+            pool_with(levels_[level], said, trust_in_order(model_.weights[level].trust, strength));
+        }
+        for (size_t level = levels_.size() - 1; level-- > 1;) {
+            const Distribution& above = levels_[level + 1];
+            const Factors factors = factors_of(sums_by_parent(levels_[level], parents(level), above), above);
+            share_out(levels_[level], factors, parents(level), above);
+        }
+        const Factors more = factors_of(of_items, levels_[1]);
+        for (size_t place = 0; place < sums_.of.size(); ++place) factors_.of[place] *= more.of[place];
+        factors_.without *= more.without;
     }
-    if (levels.size() == 1) levels[0].settle();
-}
+
+    // Multiplies the items by their factors, once all is agreed.
+    void conclude() {
+        if (levels_.size() > 1) share_out(items_, factors_, parents(0), levels_[1]);
+    }
+
+    // Probabilities of WIDTH items from one on, or of one, by what is agreed so far.
+    Floats several(int64_t first) const {
+        Floats factors = all(1.0f);
+        if (levels_.size() > 1)
+            for (int one = 0; one < WIDTH; ++one) factors[one] = factors_.of[parents(0)[first + one]];
+        return load(items_.known + first) * factors;
+    }
+    float of(int64_t code) const { return items_.known[code] * factor(code, -1); }
+    float of_own(int64_t own) const { return items_.own->probability[own] * factor(-1, own); }
+
+    // Gives an item another probability, or what of the session the vocabulary lacks where `own` is not negative.
+    void put(int64_t code, int64_t own, float probability) {
+        float& kept = own < 0 ? items_.known[code] : items_.own->probability[own];
+        const float before = kept;
+        kept = probability / std::max(factor(code, own), TINY);
+        if (levels_.size() == 1) return;
+        const int64_t place = place_of_item(code, own);
+        (place < 0 ? sums_.without : sums_.of[place]) += double(kept) - before;
+    }
+
+  private:
+    // What a level of categories says by itself.
+    struct Alone {
+        std::vector<float> known, own;
+        double scale;
+
+        void put_back(Distribution& level) const {
+            std::copy(known.begin(), known.end(), level.known);
+            level.own->probability = own;
+            level.scale = scale;
+        }
+    };
+
+    const int32_t* parents(size_t level) const { return model_.levels[level].parents; }
+    int64_t place_of_item(int64_t code, int64_t own) const {
+        return own < 0 ? parents(0)[code] : place_of(items_.own->parent[own], levels_[1]);
+    }
+    float factor(int64_t code, int64_t own) const {
+        return levels_.size() == 1 ? 1.0f : factors_.at(place_of_item(code, own));
+    }
+
+    const Model& model_;
+    std::vector<Distribution>& levels_;
+    Distribution& items_;
+    std::vector<Alone> alone_;
+    Sums sums_;        // of items as they are kept
+    Factors factors_;  // of these, as is agreed so far
+};
 
 }  // namespace hup

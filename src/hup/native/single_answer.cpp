@@ -15,6 +15,8 @@ namespace {
 
 using namespace hup;
 
+bool in_order(const Model& model) { return model.reranker && model.weights[0].reranking != 0; }
+
 // What one level says, and what that is made of.
 struct LevelAnswer {
     Visits visits;
@@ -45,8 +47,10 @@ Own beyond(const Model& model, const LevelTables& level, const Question& asked, 
     return own;
 }
 
-// Fills in what the level says by itself, and gives its probabilities.
-Distribution say(const Model& model, int64_t number, const Question& asked, LevelAnswer& answer, float* known) {
+// Fills in what the level says by itself, and gives its probabilities. Of items whose likeliest will be ranked anew, and
+// where likings are coarse, `counted` becomes what was counted.
+Distribution say(const Model& model, int64_t number, const Question& asked, LevelAnswer& answer, float* known,
+                 std::vector<float>& counted) {
     const LevelTables& level = model.levels[number];
     const Weights& weights = model.weights[number];
     const int64_t item = asked.item[asked.n_runs - 1];
@@ -54,21 +58,14 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     answer.visits = visits_at_end(model, asked, level.k);
     answer.parts = parts_of(model, level, answer.visits);
     answer.own = beyond(model, level, asked, answer.visits, answer.parts);
-    count_in(level, answer.visits, answer.parts, answer.current, known);
-    Distribution made{known, level.size, &answer.own, 1.0};
-    const bool in_order = !level.k && model.reranker && weights.reranking != 0;
-    const auto put_in_order = [&](const Pooled* pooled) {
-        const View view{model, level, asked, answer.visits, answer.parts, answer.own, item, answer.current, pooled};
-        rerank(view, weights.reranking, made.scale, known, answer.own);
-    };
     const float* profile = asked.profiles[number];
-    if (!profile) {
-        if (in_order) put_in_order(nullptr);
-        return made;
-    }
-    thread_local std::vector<float> counted;
-    const bool kept = in_order || level.coarse.numbers;
-    if (kept) counted.assign(known, known + level.size);
+    const bool kept = profile && ((!level.k && in_order(model)) || level.coarse.numbers);
+    if (kept) counted.resize(level.size);
+    float* by_counts = kept ? counted.data() : known;
+    double mass = count_in(level, answer.visits, answer.parts, answer.current, by_counts);
+    for (const float one : answer.own.probability) mass += one;
+    Distribution made{known, level.size, &answer.own, 1.0};
+    if (!profile) return made;
     const int64_t size = level.targets.size;
     answer.profile.assign(profile, profile + size);
     std::vector<float> vector(size);
@@ -78,11 +75,26 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
         answer.own.liking.push_back(dot(vector.data(), profile, size));
     }
     const SimilarTables* similar = level.k ? nullptr : model.similar;
-    made.scale = pool(level, weights, profile, similar, answer.current, made.mass(), kept ? counted.data() : known,
-                      known, answer.own, answer.brought);
-    const Pooled pooled{profile, counted.data(), &answer.brought};
-    if (in_order) put_in_order(&pooled);
+    made.scale = pool(level, weights, profile, similar, answer.current, mass, by_counts, known, answer.own,
+                      answer.brought);
     return made;
+}
+
+// Puts the likeliest items in their learned order, once the levels agree; `counted` is what was counted of items.
+void put_in_order(const Model& model, const Question& asked, const LevelAnswer& items, const float* counted,
+                  Agreement& agreement) {
+    const bool has_profile = !items.profile.empty();
+    const Pooled pooled{items.profile.data(), counted, &items.brought};
+    const View view{model,
+                    model.levels[0],
+                    asked,
+                    items.visits,
+                    items.parts,
+                    items.own,
+                    asked.item[asked.n_runs - 1],
+                    items.current,
+                    has_profile ? &pooled : nullptr};
+    rerank(view, model.weights[0].reranking, agreement);
 }
 
 float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
@@ -97,13 +109,21 @@ float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
 // by hup_forget, and reads tables and weights of the model until then.
 extern "C" Answer* hup_answer(const Model* model, const Question* asked, float* known) {
     auto* answer = new Answer{model, std::vector<LevelAnswer>(model->n_levels)};
+    thread_local std::vector<float> of_items, of_categories;
     std::vector<Distribution> levels;
     for (int64_t number = 0; number < model->n_levels; ++number) {
-        levels.push_back(say(*model, number, *asked, answer->levels[number], known));
+        auto& counted = number ? of_categories : of_items;
+        levels.push_back(say(*model, number, *asked, answer->levels[number], known, counted));
         known += model->levels[number].size;
     }
     leave_out(levels[0], answer->levels[0].current);
-    agree(*model, levels);
+    Agreement agreement(*model, levels);
+    agreement.agree(0);
+    if (in_order(*model)) {
+        put_in_order(*model, *asked, answer->levels[0], of_items.data(), agreement);
+        agreement.agree(model->weights[0].reranking);
+    }
+    agreement.conclude();
     return answer;
 }
 

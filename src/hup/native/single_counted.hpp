@@ -119,21 +119,27 @@ inline float popularity_scale(const LevelTables& level, int64_t current) {
     return current < 0 ? 1.0f : 1 / std::max(1 - level.popularity[current], TINY);
 }
 
-// Puts the probabilities of the vocabulary by what was counted into `known`. `current` is the known item that the user
-// is on, -1 at levels of categories and where it is not known.
-inline void count_in(const LevelTables& level, const Visits& visits, const Parts& parts, int64_t current,
-                     float* known) {
+// Puts the probabilities of the vocabulary by what was counted into `known`, and gives their sum. `current` is the known
+// item that the user is on, -1 at levels of categories and where it is not known.
+inline double count_in(const LevelTables& level, const Visits& visits, const Parts& parts, int64_t current,
+                       float* known) {
     const float popular = popularity_scale(level, current) * parts.weights[2];
     for (int64_t code = 0; code < level.size; ++code) known[code] = level.popularity[code] * popular;
+    double sum = popular * (1.0 - (current < 0 ? 0.0 : level.popularity[current]));
     if (current >= 0) known[current] = 0;
+    const auto add = [&](int64_t code, float more) {
+        known[code] += more;
+        sum += more;
+    };
     for (int relation = 0; relation < RELATIONS; ++relation)
         for_all_near(level, visits, parts, relation, 0, [&](int64_t visit, int64_t code, float share) {
-            known[code] += parts.weights[1] * parts.memory[visit * RELATIONS + relation] * share;
+            add(code, parts.weights[1] * parts.memory[visit * RELATIONS + relation] * share);
         });
     for (int64_t visit = 0; visit < visits.count(); ++visit) {
         const int64_t code = visits.code[visit];
-        if (code >= 0 && code < level.size) known[code] += parts.weights[0] * parts.repeat[visit];
+        if (code >= 0 && code < level.size) add(code, parts.weights[0] * parts.repeat[visit]);
     }
+    return sum;
 }
 
 }  // namespace hup

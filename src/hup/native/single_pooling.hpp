@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "coarse.hpp"
@@ -39,58 +40,103 @@ struct Brought {
 
 // What E is multiplied by before it is raised: its share of the mass, over what it sums to.
 inline float dense_scale(const Weights& weights, double mass, double total) {
-    return total > 0 ? float(weights.dense * mass / total) : 0.0f;
+    return total > TINY ? float(weights.dense * mass / total) : 0.0f;
 }
 
 constexpr int64_t BLOCK = 1024;  // of sums in single precision
 
-// Likings (n,) as the vectors of a level have them, and what is made of them: E and what everything is raised by, but for
-// factors.
+// What is made of likings, several at a time: E but for a factor, and what everything is raised by. There may be very
+// many, so it is cheaper to work them out again than to keep them.
 struct Said {
-    std::vector<float> liking, dense, raised;
-    double dense_sum = 0;  // of dense * raised
+    Floats dense, raised;
 };
 
-// Where likings are coarse, works them out anew for all that has a share of some weight, and gives what the sum of
+inline Said said(Floats liking, Floats runs, float top, const Weights& weights) {
+    const Floats above = liking - all(top);
+    return {exp(above) * (runs + all(DAMPED)), exp(above * all(weights.strength))};
+}
+
+// The greatest liking of all; 0 where there is none. The first are as many as fill whole blocks of WIDTH.
+inline float greatest(const std::vector<float>& liking, const std::vector<float>& own) {
+    Floats most = all(NEVER);
+    for (size_t i = 0; i < liking.size(); i += WIDTH) most = larger(most, load(liking.data() + i));
+    float top = NEVER;
+    for (int one = 0; one < WIDTH; ++one) top = std::max(top, most[one]);
+    for (const float one : own) top = std::max(top, one);
+    return top > NEVER ? top : 0.0f;
+}
+
+// Calls `look(low, high)` for blocks of n, whose sums are taken in single precision each.
+template <class Look>
+void by_blocks(int64_t n, Look look) {
+    for (int64_t low = 0; low < n; low += BLOCK) look(low, std::min(n, low + BLOCK));
+}
+
+// Weighs what followed similar profiles, and adds it, raised; gives what was added in all.
+inline double add_similar(Followed& similar, float weight, const std::vector<float>& liking, float top, float strength,
+                          float* known) {
+    double added = 0;
+    const int64_t n = int64_t(similar.code.size());
+    for (int64_t low = 0; low < n; low += WIDTH) {
+        const int left = int(std::min<int64_t>(WIDTH, n - low));
+        Floats above = all(0.0f);
+        for (int one = 0; one < left; ++one) above[one] = liking[similar.code[low + one]] - top;
+        const Floats raised = exp(above * all(strength));
+        for (int one = 0; one < left; ++one) {
+            float& share = similar.share[low + one];
+            share *= weight;
+            const float more = share * raised[one];
+            known[similar.code[low + one]] += more;
+            added += more;
+        }
+    }
+    return added;
+}
+
+// Where likings (n,) are coarse, works them out anew for all that has a share of some weight, and gives what the sum of
 // `known` becomes. Of less likely codes no one sees the error, which is about a hundredth of so little. `total` is the
-// sum of `said.dense` and of what the session has beyond.
-inline double refine(const LevelTables& level, const Weights& weights, const float* profile, int64_t current,
-                     double mass, const float* counted, double total, double sums, Said& said, float* known,
-                     Brought& brought) {
-    thread_local std::vector<int64_t> likely;
+// sum of E but for its factor, and `dense_sum` that of the same, raised.
+inline double refine(const LevelTables& level, const Weights& weights, const float* profile, const float* liking,
+                     int64_t current, double mass, const float* counted, double total, double dense_sum, double sums,
+                     float* known, Brought& brought) {
+    struct Likely {
+        int64_t code;
+        float dense, raised;
+    };
+    thread_local std::vector<Likely> likely;
     thread_local std::vector<float> again;
     likely.clear();
     again.clear();
     const float least = float(sums) * SEEN;
-    const auto look = [&](int64_t code) {
-        if (known[code] > least && code != current) likely.push_back(code);
-    };
-    int64_t i = 0;
-    for (; i + WIDTH <= level.size; i += WIDTH)
-        if (any(load(known + i) > all(least)))
-            for (int one = 0; one < WIDTH; ++one) look(i + one);
-    for (; i < level.size; ++i) look(i);
+    for (int64_t i = 0; i < level.size; i += WIDTH) {
+        const int left = int(std::min<int64_t>(WIDTH, level.size - i));
+        const Floats of = load(known + i, left);
+        if (!any(of > all(least))) continue;
+        const Said each = said(load(liking + i), load(level.runs + i, left), brought.top, weights);
+        for (int one = 0; one < left; ++one)
+            if (of[one] > least && i + one != current) likely.push_back({i + one, each.dense[one], each.raised[one]});
+    }
 
     const int64_t d = level.targets.size, n = int64_t(likely.size());
     constexpr int64_t AHEAD = 6, LINE = 16;  // vectors lie far apart, and memory is slow to find them
     for (int64_t place = 0; place < n; ++place) {
-        const float* next = level.vectors + likely[std::min(place + AHEAD, n - 1)] * d;
+        const float* next = level.vectors + likely[std::min(place + AHEAD, n - 1)].code * d;
         for (int64_t at = 0; at < d; at += LINE) __builtin_prefetch(next + at);
-        const int64_t code = likely[place];
+        const auto& [code, dense, raised] = likely[place];
         again.push_back(dot(level.vectors + code * d, profile, d));
-        total += double(std::exp(again.back() - brought.top)) * (level.runs[code] + DAMPED) - said.dense[code];
+        total += double(std::exp(again.back() - brought.top)) * (level.runs[code] + DAMPED) - dense;
     }
     const float before = brought.dense;
     brought.dense = dense_scale(weights, mass, total);
-    sums += (double(brought.dense) - before) * said.dense_sum;
+    sums += (double(brought.dense) - before) * dense_sum;
     for (int64_t place = 0; place < n; ++place) {
-        const int64_t code = likely[place];
-        const float coarse = counted[code] * brought.rest + said.dense[code] * before;
-        const float similar = known[code] - coarse * said.raised[code];
-        const float raised = std::exp((again[place] - brought.top) * weights.strength);
+        const auto& [code, dense, raised] = likely[place];
+        const float base = counted[code] * brought.rest;
+        const float similar = known[code] - (base + dense * before) * raised;
+        const float anew = std::exp((again[place] - brought.top) * weights.strength);
         const float fits = brought.fits(again[place], level.runs[code]);
-        const float both = (counted[code] * brought.rest + fits) * raised + similar * (raised / said.raised[code]);
-        sums += double(both) - known[code] - double(brought.dense - before) * said.dense[code] * said.raised[code];
+        const float both = (base + fits) * anew + similar * (anew / raised);
+        sums += double(both) - known[code] - double(brought.dense - before) * dense * raised;
         known[code] = both;
     }
     return sums;
@@ -102,11 +148,9 @@ inline double refine(const LevelTables& level, const Weights& weights, const flo
 inline double pool(const LevelTables& level, const Weights& weights, const float* profile,
                    const SimilarTables* similar, int64_t current, double mass, const float* counted, float* known,
                    Own& own, Brought& brought) {
-    const int64_t n = level.size;
-    thread_local Said of_all;
-    auto& [liking, said, raised, dense_sum] = of_all;
-    for (auto* one : {&liking, &said, &raised}) one->resize((n + TOGETHER - 1) / TOGETHER * TOGETHER);
-    dense_sum = 0;
+    const int64_t n = level.size, filled = (n + TOGETHER - 1) / TOGETHER * TOGETHER;
+    thread_local std::vector<float> liking;
+    liking.resize(filled);
     const bool coarse = level.coarse.numbers;
     if (coarse) {
         coarse_product(level.coarse, n, level.targets.size, profile, liking.data());
@@ -114,70 +158,48 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
         std::fill(liking.begin(), liking.end(), 0.0f);
         add_product(level.vectors, n, level.targets.size, level.targets.size, profile, liking.data());
     }
+    std::fill(liking.begin() + n, liking.end(), NEVER);
+    const float of_current = current < 0 ? 0.0f : std::exchange(liking[current], NEVER);
+    const float top = greatest(liking, own.liking);
 
-    const float of_current = current >= 0 ? liking[current] : 0.0f;
-    if (current >= 0) liking[current] = -INFINITY;
-    Floats most = all(-INFINITY);
-    for (int64_t i = 0; i + WIDTH <= n; i += WIDTH) most = larger(most, load(liking.data() + i));
-    float top = -INFINITY;
-    for (int k = 0; k < WIDTH; ++k) top = std::max(top, most[k]);
-    for (int64_t i = n / WIDTH * WIDTH; i < n; ++i) top = std::max(top, liking[i]);
-    for (const float one : own.liking) top = std::max(top, one);
-    if (!std::isfinite(top)) top = 0;  // nothing else is there
-
-    double total = 0;
-    for (int64_t i = 0; i < n;) {
+    double total = 0, sums = 0, dense_sum = 0;
+    for (const float one : own.liking) total += DAMPED * std::exp(one - top);
+    by_blocks(n, [&](int64_t low, int64_t high) {
         Floats part = all(0.0f);
-        for (const int64_t end = std::min(n, i + BLOCK); i < end; i += WIDTH) {
-            const int left = int(std::min<int64_t>(WIDTH, n - i));
-            const Floats runs = left == WIDTH ? load(level.runs + i) + all(DAMPED) : load(level.runs + i, left);
-            Floats one = exp(load(liking.data() + i) - all(top)) * runs;
-            if (left < WIDTH)
-                for (int k = 0; k < left; ++k) one[k] = std::exp(liking[i + k] - top) * (runs[k] + DAMPED);
-            store(said.data() + i, one);
-            part += one;
+        for (int64_t i = low; i < high; i += WIDTH) {
+            const Floats runs = load(level.runs + i, int(std::min<int64_t>(WIDTH, n - i)));
+            part += exp(load(liking.data() + i) - all(top)) * (runs + all(DAMPED));
         }
         total += sum(part);
-    }
-    if (current >= 0) {
-        total -= said[current];
-        said[current] = 0;
-        liking[current] = of_current;
-    }
-    for (const float one : own.liking) total += DAMPED * std::exp(one - top);
-
+    });
     brought.rest = 1 - weights.dense - weights.similar;
     brought.dense = dense_scale(weights, mass, total);
     brought.top = top;
-    double sums = 0;
-    for (int64_t i = 0; i < n;) {
+    const float base_of_current = current < 0 ? 0.0f : counted[current];
+    by_blocks(n, [&](int64_t low, int64_t high) {
         Floats part = all(0.0f), dense_part = all(0.0f);
-        for (const int64_t end = std::min(n, i + BLOCK); i < end; i += WIDTH) {
+        for (int64_t i = low; i < high; i += WIDTH) {
             const int left = int(std::min<int64_t>(WIDTH, n - i));
-            const Floats lift = exp((load(liking.data() + i) - all(top)) * all(weights.strength));
-            const Floats base = left == WIDTH ? load(counted + i) : load(counted + i, left);
-            const Floats dense = load(said.data() + i);
-            const Floats both = (base * all(brought.rest) + dense * all(brought.dense)) * lift;
-            store(raised.data() + i, lift);
-            left == WIDTH ? store(known + i, both) : store(known + i, both, left);
+            const auto [dense, raised] = said(load(liking.data() + i), load(level.runs + i, left), top, weights);
+            const Floats both = (load(counted + i, left) * all(brought.rest) + dense * all(brought.dense)) * raised;
+            store(known + i, both, left);
             part += both;
-            dense_part += dense * lift;
+            dense_part += dense * raised;
         }
         sums += sum(part);
         dense_sum += sum(dense_part);
+    });
+    if (current >= 0) {
+        known[current] = base_of_current * brought.rest * std::exp((of_current - top) * weights.strength);
+        sums += known[current];
     }
     if (similar && weights.similar != 0) {
         brought.similar = followed(*similar, profile, current);
-        for (size_t at = 0; at < brought.similar.code.size(); ++at) {
-            const int64_t code = brought.similar.code[at];
-            brought.similar.share[at] *= float(weights.similar * mass);
-            const float more = brought.similar.share[at] * raised[code];
-            known[code] += more;
-            sums += more;
-        }
+        sums += add_similar(brought.similar, float(weights.similar * mass), liking, top, weights.strength, known);
     }
     if (coarse)
-        sums = refine(level, weights, profile, current, mass, counted, total, sums, of_all, known, brought);
+        sums = refine(level, weights, profile, liking.data(), current, mass, counted, total, dense_sum, sums, known,
+                      brought);
     for (int64_t one = 0; one < own.count(); ++one) {
         const float fits = brought.fits(own.liking[one], 0);
         const float lift = std::exp(weights.strength * (own.liking[one] - top));

@@ -9,6 +9,7 @@
 #include "largest.hpp"
 #include "logarithm.hpp"
 #include "products.hpp"
+#include "single_agreement.hpp"
 #include "single_counted.hpp"
 #include "single_pooling.hpp"
 
@@ -52,19 +53,15 @@ struct Candidates {
     int64_t count() const { return int64_t(code.size()); }
 };
 
-// The likeliest items but the one that the user is on, whose probability becomes 0 meanwhile; of equal ones those that
-// stand first, the vocabulary before what is beyond it. Gives the sum of their probabilities.
-inline double find_likeliest(int64_t size, int64_t most, int64_t item, double scale, float* known, const Own& own,
+// The likeliest items but the one that the user is on, which has no probability in the vocabulary; of equal ones those
+// that stand first, the vocabulary before what is beyond it. Gives the sum of their probabilities.
+inline double find_likeliest(int64_t size, int64_t most, int64_t item, const Agreement& items, const Own& own,
                              Candidates& found) {
     thread_local std::vector<Place> best;
-    const bool inside = item >= 0 && item < size;
-    const float of_current = inside ? known[item] : 0.0f;
-    if (inside) known[item] = 0;
-    largest(known, size, most, best);
-    if (inside) known[item] = of_current;
+    largest(size, most, [&](int64_t i) { return items.several(i); }, [&](int64_t i) { return items.of(i); }, best);
     const size_t n = best.size();
     for (int64_t one = 0; one < own.count(); ++one)
-        best.push_back({own.code[one] == item ? 0.0f : own.probability[one], size + one});
+        best.push_back({own.code[one] == item ? 0.0f : items.of_own(one), size + one});
     if (best.size() > n) std::partial_sort(best.begin(), best.begin() + n, best.end(), comes_before);
     best.resize(n);
     double total = 0;
@@ -72,7 +69,7 @@ inline double find_likeliest(int64_t size, int64_t most, int64_t item, double sc
         const int64_t beyond = one.at < size ? -1 : one.at - size;
         found.code.push_back(beyond < 0 ? one.at : own.code[beyond]);
         found.own.push_back(beyond);
-        found.probability.push_back(float(one.value * scale));
+        found.probability.push_back(one.value);
         total += one.value;
     }
     return total;
@@ -228,18 +225,18 @@ inline std::vector<float> judged(const RerankerTables& tables, std::vector<float
     return said;
 }
 
-// Lets the likeliest items, `known` and `own.probability` but for the factor `scale`, share anew what they have together.
-inline void rerank(const View& view, float strength, double scale, float* known, Own& own) {
+// Lets the likeliest items share anew what they have together.
+inline void rerank(const View& view, float strength, Agreement& items) {
     const RerankerTables& tables = *view.model.reranker;
     const int64_t size = view.items.size;
     Candidates found;
-    const double total = find_likeliest(size, std::min(tables.most, size), view.item, scale, known, own, found);
+    const double total = find_likeliest(size, std::min(tables.most, size), view.item, items, view.own, found);
     std::vector<float> logits = judged(tables, signals_of(view, found));
     for (size_t at = 0; at < logits.size(); ++at)
         logits[at] = strength * logits[at] + std::log(std::max(found.probability[at], LEAST_PROBABILITY));
     softmax(logits);
     for (int64_t at = 0; at < found.count(); ++at)
-        (found.own[at] < 0 ? known[found.code[at]] : own.probability[found.own[at]]) = float(logits[at] * total);
+        items.put(found.code[at], found.own[at], float(logits[at] * total));
 }
 
 }  // namespace hup

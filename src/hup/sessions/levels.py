@@ -73,6 +73,10 @@ class Level(str):
         column: Codes = categories[:, self.k - 1]
         return column
 
+    def of_items(self, items: IntArray, paths: npt.NDArray[np.integer[Any]]) -> IntArray:
+        """Give the level's codes of items ``(N,)``: themselves, or their categories in paths ``(n, K)``."""
+        return paths[items, self.k - 1].astype(np.int64) if self.is_category else items
+
 
 MICRO: Final = Level("micro")
 ITEM: Final = Level("item")

@@ -123,6 +123,20 @@ def training_runs(dataset: Dataset, level: str, of: str | None = None) -> tuple[
     return codes[begins].astype(np.int64), np.concatenate([[0], np.cumsum(begins)])[bounds]
 
 
+def code_counts(codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> NDArray[np.int64]:
+    """Count the runs of every known code in sessions, ``(n_known,)``; one after the other of one code are one run.
+
+    Parameters
+    ----------
+    codes, offsets : ndarray
+        As :func:`training_runs` gives them.
+    n_known : int
+    """
+    begins = changes(codes)
+    begins[offsets[:-1]] = True
+    return np.bincount(codes[begins & (codes >= 0) & (codes < n_known)], minlength=n_known)
+
+
 def session_matrix(codes: NDArray[np.int64], offsets: NDArray[np.int64], n_known: int) -> sp.csr_array:
     """Mark which codes each session has, ``(S, n_known)`` float32 of 0 and 1.
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hup.data.columns import changes
 from hup.data.dataset import Dataset
 from hup.models.boosted.options import LightGBMConfig
 from hup.models.boosted.queries import Queries
@@ -27,7 +26,7 @@ from hup.sessions.batches import Histories
 from hup.sessions.earlier import looked_back_on
 from hup.sessions.left_out import without
 from hup.sessions.levels import ITEM, Level, ranked_levels
-from hup.sessions.runs import training_runs
+from hup.sessions.runs import code_counts, training_runs
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -105,10 +104,9 @@ class Counted:
             Training sessions that are not counted, as they are to be asked what the counts say of them.
         """
         items, offsets = without(*training_runs(dataset, ITEM), left_out)
-        session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         counted, vectors = {}, torch.zeros(0, config.vector_size)
         for level in (finest, *coarser(finest, vocabulary.levels)):
-            codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
+            codes = level.of_items(items, dataset.taxonomy.paths)
             size = vocabulary.size(level)
             co_visits = count_co_visits(
                 codes,
@@ -118,8 +116,7 @@ class Counted:
                 neighbors=config.neighbors,
                 with_itself=level.is_category,
             )
-            begins = changes(codes) | changes(session)
-            counted[level] = LevelCounts(co_visits, np.bincount(codes[begins & (codes >= 0)], minlength=size))
+            counted[level] = LevelCounts(co_visits, code_counts(codes, offsets, size))
             if level == ITEM:
                 vectors = word2vec_vectors(
                     dataset,

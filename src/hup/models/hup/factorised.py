@@ -46,7 +46,7 @@ def factorised_vectors(
         ``(n_known, size)`` float32. A code that is met seldom has a short vector.
     """
     items, offsets = training_runs(dataset, ITEM)
-    codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
+    codes = level.of_items(items, dataset.taxonomy.paths)
     n_known = level.pick(dataset.n_train_items, dataset.n_train_categories)
     after = count_co_visits(codes, offsets, n_known, window=window, neighbors=neighbors, with_itself=False).counts[0]
     near = sp.csr_array(after + after.T).astype(np.float64)

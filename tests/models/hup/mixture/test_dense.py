@@ -131,7 +131,7 @@ def test_profile_times_vector_plus_bias_is_what_explore_ranks_by(dataset):
             if level == ITEM and int(histories.item[-1]) < len(scores):
                 scores[histories.item[-1]] = -torch.inf
             with torch.inference_mode():
-                said = output_of(model).ask(histories).alone(Level(level)).known[0]
+                said = output_of(model).ask(histories).alone[Level(level)].known[0]
             assert torch.equal(said.argsort(descending=True)[:20], scores.argsort(descending=True)[:20]), level
 
 

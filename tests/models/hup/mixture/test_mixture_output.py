@@ -36,7 +36,7 @@ def test_all_that_can_come_next_sums_to_one(dataset, parts):
         unseen = asked.answers[level].mixed.weights[:, 3]
         if level == ITEM:
             with torch.inference_mode():
-                said = asked.alone(level)
+                said = asked.pooled(level)
                 own = torch.zeros(len(histories)).index_add(0, said.query, said.probability)
             summed = said.known.sum(dim=1) + own + unseen
             assert summed.tolist() == pytest.approx([1.0] * len(histories), abs=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import torch
 
 from hup.data.dataset import Dataset
 from hup.models.hup.mixture import lessons, teaching
-from hup.models.hup.mixture.agreement import Distribution
+from hup.models.hup.mixture.agreement import Distribution, agreed
 from hup.models.hup.mixture.answer import Counts
 from hup.models.hup.mixture.co_visits import count_co_visits
 from hup.models.hup.mixture.lessons import Lesson
@@ -32,6 +33,13 @@ def asked_of(model, dataset: Dataset, n: int = 12) -> Probabilities:
     return output_of(model).ask(histories)
 
 
+def ordered(asked: Probabilities) -> Distribution:
+    """Items in their learned order, before the levels agree anew."""
+    network = asked.network
+    assert network.reranker is not None
+    return asked.candidates.reranked(asked.unordered[ITEM], network.reranker, network.weights_of(ITEM).reranking)
+
+
 def side_by_side(said: Distribution) -> torch.Tensor:
     """Probabilities of the vocabulary, then of what sessions have beyond it."""
     return said.beside(said.known, said.probability, 0)
@@ -42,7 +50,7 @@ def side_by_side(said: Distribution) -> torch.Tensor:
 def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
     """New items of the session are among them."""
     asked = asked_of(mixture(dataset, f"mixture.reranked={most}"), dataset)
-    said = asked.pooled(ITEM)
+    said = asked.unordered[ITEM]
     n_beyond = 0
     for row, current in enumerate(asked.current.tolist()):
         beyond = zip(said.code[said.query == row].tolist(), said.probability[said.query == row].tolist(), strict=True)
@@ -79,7 +87,7 @@ def test_signals_are_what_their_names_say(dataset):
         n_beyond += len(beyond)
         for column in (0, 3, 9, *beyond):
             code = int(candidates.code[row, column])
-            probability = float(side_by_side(asked.pooled(ITEM))[row, candidates.column[row, column]])
+            probability = float(side_by_side(asked.unordered[ITEM])[row, candidates.column[row, column]])
             assert signal("probability", row, column) == pytest.approx(math.log(max(probability, 1e-9)), abs=1e-4)
             assert signal("popularity", row, column) == pytest.approx(
                 math.log((popularity[code] if code < len(popularity) else 0) + 0.5), abs=1e-5
@@ -119,7 +127,7 @@ def test_signals_are_what_their_names_say(dataset):
 @torch.no_grad()
 def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
     asked = asked_of(mixture(dataset, "mixture.reranked=9"), dataset)
-    before, after, candidates = side_by_side(asked.pooled(ITEM)), side_by_side(asked.alone(ITEM)), asked.candidates
+    before, after, candidates = side_by_side(asked.unordered[ITEM]), side_by_side(ordered(asked)), asked.candidates
     assert not torch.equal(before, after)
     mass = candidates.probability.sum(dim=1)
     torch.testing.assert_close(after.gather(1, candidates.column).sum(dim=1), mass)
@@ -128,20 +136,41 @@ def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(("strength", "trust"), [(1.0, 0.5), (0.5, 0.25**0.75)])
+def test_the_further_the_order_is_followed_the_more_items_are_trusted(dataset, strength, trust):
+    asked = asked_of(mixture(dataset), dataset)
+    asked.network.weights.data[:, 3:] = torch.tensor([strength, 0.25])
+    said = agreed(asked.alone | {ITEM: ordered(asked)}, asked.network.parents(), dict.fromkeys(asked.alone, trust))
+    for level, expected in said.items():
+        torch.testing.assert_close(asked.of(level).known, expected.known)
+        assert not torch.allclose(asked.unordered[level].known, expected.known, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_where_items_are_not_trusted_their_order_changes_no_category(dataset):
+    """Of a short log most categories have no known item: what items say of these is next to nothing."""
+    asked = asked_of(mixture(dataset), dataset)
+    asked.network.weights.data[:, 3:] = torch.tensor([1.0, 0.0])
+    assert not torch.allclose(asked.of(ITEM).known, asked.unordered[ITEM].known, rtol=1e-3)
+    for level in asked.network.ranked[1:]:
+        torch.testing.assert_close(asked.of(level).known, asked.unordered[level].known)
+
+
+@torch.no_grad()
 def test_without_strength_nothing_changes(dataset):
     asked = asked_of(mixture(dataset), dataset)
     asked.network.weights.data[0, 3] = 0.0
-    assert torch.equal(asked.alone(ITEM).known, asked.pooled(ITEM).known)
+    assert asked.agreed is asked.unordered
 
 
 @torch.no_grad()
 def test_one_query_alone_is_what_it_is_among_others(dataset):
     model = mixture(dataset)
-    together = asked_of(model, dataset).alone(ITEM).known
+    together = asked_of(model, dataset).of(ITEM).known
     sessions = np.asarray(dataset.sessions("test"))[:12]
     for row, session in enumerate(sessions.tolist()):
         histories, _ = histories_and_targets(dataset, np.asarray([session]))
-        alone = output_of(model).ask(histories).alone(ITEM).known[0]
+        alone = output_of(model).ask(histories).of(ITEM).known[0]
         torch.testing.assert_close(alone, together[row], atol=1e-6, rtol=1e-4)
 
 
@@ -152,7 +181,7 @@ def test_it_can_be_left_out(dataset):
     model.conclude(dataset, print)
     asked = asked_of(model, dataset)
     assert asked.network.reranker is None
-    assert torch.equal(asked.alone(ITEM).known, asked.pooled(ITEM).known)
+    assert asked.agreed is asked.unordered
 
 
 @torch.no_grad()
@@ -170,7 +199,7 @@ def test_signals_of_the_profile_are_the_parts_of_the_pool(dataset):
 def teach_it(model, dataset: Dataset, most_sessions: int | None = None) -> None:
     output = output_of(model)
     settings = {"prefixes": 0.5, "neighbors": model.config.mixture.neighbors, "most_sessions": most_sessions, "seed": 3}
-    teach(output.network, output._item_profiles, dataset, **settings)
+    teach(output.network, output._profiles, dataset, **settings)
 
 
 def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
@@ -237,23 +266,29 @@ def test_a_training_session_is_asked_what_the_others_have_counted(dataset, monke
     assert 0.9 * n < n_asked <= n  # validation is short, so all of training is asked; some targets are far off
     items, offsets = training_runs(dataset, ITEM)
     fold = range(n - n // 7, n)  # the newest
-    for row in rows[(whole.session[rows] >= fold.start) & (whole.weight[rows] > 0.5)][:5].tolist():
-        kept = [run for session in range(fold.start) for run in range(offsets[session], offsets[session + 1])]
-        popularity = np.bincount(items[kept], minlength=network.n_items)
-        histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
+    options, counts = model.config.mixture, {}
+    for level in network.ranked:
+        sessions = [
+            [int(level.pick(item, dataset.taxonomy.paths[item])) for item in items[offsets[one] : offsets[one + 1]]]
+            for one in range(fold.start)
+        ]
+        runs = [code for codes in sessions for code, _ in itertools.groupby(codes)]
         co_visits = count_co_visits(
-            items[kept],
+            np.concatenate(sessions),
             offsets[: fold.start + 1],
-            network.n_items,
-            window=model.config.mixture.window,
-            neighbors=model.config.mixture.neighbors,
-            with_itself=False,
+            model.vocabulary.size(level),
+            window=options.window,
+            neighbors=options.neighbors,
+            with_itself=level != ITEM,
         )
-        counts = Counts(co_visits, torch.from_numpy(popularity.astype(np.float32)))
+        popularity = [runs.count(code) for code in range(model.vocabulary.size(level))]
+        counts[level] = Counts(co_visits, torch.tensor(popularity, dtype=torch.float32))
+    for row in rows[(whole.session[rows] >= fold.start) & (whole.weight[rows] > 0.5)][:5].tolist():
+        histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
         table = network.with_earlier(run_table(histories, network.n_behaviors), histories)
         with torch.no_grad():
-            answer = network.answer(ITEM, table, network.visits(table, ITEM, last_runs(table)), counts=counts)
-            asked = Probabilities(network, {ITEM: answer}, {}, histories.current(ITEM)).candidates
+            answers = network.answers(table, last_runs(table), counts)
+            asked = Probabilities(network, answers, {}, histories.current(ITEM)).candidates
         assert asked.code[0, whole.column[row]] == targets.item[0]
         torch.testing.assert_close(asked.logarithm[0], whole.logarithm[row], atol=1e-4, rtol=1e-4)
         n_seen = asked.signals.shape[2]

@@ -57,7 +57,7 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
         for tuple_ in itertools.product(DENSE[::4], similar, STRENGTHS[::3]):
             if tuple_[0] + tuple_[1] <= 1:
                 network.weights.data[place, :3] = torch.tensor(tuple_)
-                tried[tuple_] = log_likelihood(dataset, model, level, Probabilities.alone)
+                tried[tuple_] = log_likelihood(dataset, model, level, Probabilities.pooled)
         assert len(set(tried.values())) > 3
         assert chosen[place, :3].tolist() == pytest.approx(mean_of(tried), abs=1e-3), level
         network.weights.data.copy_(chosen)

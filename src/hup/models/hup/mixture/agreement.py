@@ -4,10 +4,14 @@ Every level has learned for itself what comes next, and all know something: the 
 is, and so does the category's own level. Bottom-up the two are pooled, top-down every category's probability is shared
 out among its children, in proportion to their own. So the items of a category sum to what it has, and the item that the
 user is on is left out, as it is not what comes next.
+
+The likeliest items are put in their learned order once the levels agree, so the order starts from what all of them
+know. What it moves is then agreed upon anew.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -105,6 +109,15 @@ def agreed(
         shared = shared_out(made[finer], parents[finer], made[level])
         made[finer] = shared.times(mass / shared.mass.clamp(min=LEAST))
     return made
+
+
+def trust_in_order(trust: float, strength: float) -> float:
+    """Give the trust in items of which the likeliest are in their learned order, which is followed so far, 0 to 1.
+
+    The order knows more than what the trust was chosen for. Followed in full it is the root of it, so where items know
+    nothing of categories, as most of these have no known item, they are still not trusted.
+    """
+    return math.pow(trust, 1 - strength / 2)
 
 
 def by_items(alone: Mapping[Level, Distribution], parents: Mapping[Level, Tensor]) -> dict[Level, Distribution]:

@@ -8,7 +8,7 @@ in the other sessions. The pyramid has learned them, so there the profile says n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hup.data.dataset import Dataset
+from hup.data.taxonomy import Taxonomy
 from hup.models.hup.mixture.answer import Counts
 from hup.models.hup.mixture.co_visits import count_co_visits
 from hup.models.hup.mixture.likelihood import Followed
@@ -31,7 +32,7 @@ from hup.nn.reranker import Reranker
 from hup.sessions.batches import Histories, histories_and_targets
 from hup.sessions.left_out import newest_first, without
 from hup.sessions.levels import ITEM, Level
-from hup.sessions.runs import runs_of, training_runs
+from hup.sessions.runs import code_counts, runs_of, training_runs
 
 _SESSIONS, _QUERIES, _QUERIES_EACH = 4_000, 20_000, 10  # at most
 _ENOUGH = 2_000  # validation sessions, that training sessions need not help
@@ -41,8 +42,8 @@ _SCORES_PER_BLOCK = 1 << 22
 _AT_ONCE = 128  # queries whose signals are made comparable
 
 Ints = NDArray[np.int64]
-#: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles of the item level there, ``(Q, d)``.
-ItemProfiles = Callable[[Histories, Tensor], Tensor]
+#: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles there, ``(Q, d)``, of every ranked level.
+Profiles = Callable[[Histories, Tensor], Mapping[Level, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Lesson:
 
 
 def of_validation(
-    network: MixtureNetwork, profiles: ItemProfiles, dataset: Dataset, prefixes: float, most_sessions: int | None
+    network: MixtureNetwork, profiles: Profiles, dataset: Dataset, prefixes: float, most_sessions: int | None
 ) -> Lesson | None:
     """Ask at most so many validation sessions, evenly spaced; None where no target is among the candidates.
 
@@ -143,18 +144,24 @@ def of_training(network: MixtureNetwork, dataset: Dataset, prefixes: float, neig
     runs, lessons = training_runs(dataset, ITEM), list[Lesson]()
     for fold in newest_first(most, math.ceil(most / (n * _LEFT_OUT))):
         left_out = range(n - most + fold.start, n - most + fold.stop)
-        counts = _counted(network, *without(*runs, left_out), neighbors)
+        counts = _counted(network, dataset.taxonomy, *without(*runs, left_out), neighbors)
         asked = dataset.sessions("train").start + np.asarray(left_out, dtype=np.int64)
         lessons += _blocks(network, dataset, asked, most, None, counts)
     return _weighed(lessons, prefixes)
 
 
-def _counted(network: MixtureNetwork, items: Ints, offsets: Ints, neighbors: int) -> Counts:
-    """Count items in runs of sessions, as the network counted those of all."""
-    like = network.counts(ITEM)
-    window, size = like.co_visits.window, like.co_visits.size
-    co_visits = count_co_visits(items, offsets, size, window=window, neighbors=neighbors, with_itself=False)
-    return Counts(co_visits, placed(np.bincount(items, minlength=size).astype(np.float32), like.popularity))
+def _counted(
+    network: MixtureNetwork, taxonomy: Taxonomy, items: Ints, offsets: Ints, neighbors: int
+) -> dict[Level, Counts]:
+    """Count the codes of all levels in item runs of sessions, as the network counted those of all."""
+    made = {}
+    for level in network.ranked:
+        like, codes = network.counts(level), level.of_items(items, taxonomy.paths)
+        window, size, itself = like.co_visits.window, like.co_visits.size, level.is_category
+        co_visits = count_co_visits(codes, offsets, size, window=window, neighbors=neighbors, with_itself=itself)
+        popularity = code_counts(codes, offsets, size).astype(np.float32)
+        made[level] = Counts(co_visits, placed(popularity, like.popularity))
+    return made
 
 
 def _weighed(lessons: Iterator[Lesson] | Sequence[Lesson], prefixes: float) -> Lesson | None:
@@ -172,8 +179,8 @@ def _blocks(
     dataset: Dataset,
     sessions: Ints,
     of_all: int,
-    profiles: ItemProfiles | None,
-    counts: Counts | None,
+    profiles: Profiles | None,
+    counts: Mapping[Level, Counts] | None,
 ) -> Iterator[Lesson]:
     """Look at some of so many sessions, block by block."""
     each = min(_QUERIES_EACH, max(1, _QUERIES // max(of_all, 1)))
@@ -187,8 +194,8 @@ def _looked_at(
     dataset: Dataset,
     sessions: Ints,
     each: int,
-    profiles: ItemProfiles | None,
-    counts: Counts | None,
+    profiles: Profiles | None,
+    counts: Mapping[Level, Counts] | None,
 ) -> Lesson:
     """Look at some sessions, each at its end, where the weight is 1, and at some runs before, where it is 0."""
     histories, targets = histories_and_targets(dataset, sessions)
@@ -198,13 +205,12 @@ def _looked_at(
     wide = network.with_earlier(table, histories)
     asked = Followed.of(table, whole, ITEM).at(queries)
     with torch.inference_mode():
-        visits = network.visits(wide, ITEM, np.flatnonzero(wide.is_now)[queries])
-        answer = network.answer(ITEM, wide, visits, counts=counts)
-        at_queries: dict[Level, Tensor] = {}
+        answers = network.answers(wide, np.flatnonzero(wide.is_now)[queries], counts)
+        at_queries: Mapping[Level, Tensor] = {}
         if network.has_profile and profiles is not None:
-            at_queries[ITEM] = profiles(histories, runs_of(histories, ITEM).last[torch.from_numpy(queries)])
+            at_queries = profiles(histories, runs_of(histories, ITEM).last[torch.from_numpy(queries)])
         current = placed(asked.current, network.weights)
-        candidates = Probabilities(network, {ITEM: answer}, at_queries, current).candidates
+        candidates = Probabilities(network, answers, at_queries, current).candidates
     signals = candidates.signals
     if network.has_profile and profiles is None:
         signals = functional.pad(signals, (0, len(POOLED)), value=torch.nan)

@@ -138,9 +138,22 @@ class MixtureNetwork(nn.Module):
         """Give the parent of every known code, ``(n,)`` int64, for all levels but the coarsest."""
         return {level: self.pyramid.target_table(level).ancestors[:, -1] for level in self.ranked[:-1]}
 
-    def answers(self, table: RunTable) -> dict[Level, Answer]:
-        """Mix for the end of every session of a table, by level."""
-        return {level: self.answer(level, table, self.visits(table, level, last_runs(table))) for level in self.ranked}
+    def answers(
+        self,
+        table: RunTable,
+        queries: NDArray[np.int64] | None = None,
+        counts: Mapping[Level, Counts] | None = None,
+    ) -> dict[Level, Answer]:
+        """Mix for some runs of a table, default the end of every session, by level.
+
+        ``counts`` are others than those of all training sessions.
+        """
+        at = last_runs(table) if queries is None else queries
+        counts = counts or {}
+        return {
+            level: self.answer(level, table, self.visits(table, level, at), counts=counts.get(level))
+            for level in self.ranked
+        }
 
     def with_earlier(self, table: RunTable, histories: Histories) -> RunTable:
         """Put what the users did in earlier sessions before a table of histories; see :func:`with_earlier`."""

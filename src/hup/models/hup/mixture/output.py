@@ -90,7 +90,7 @@ class MixtureOutput:
         items, offsets = training_runs(dataset, ITEM)
         counts = {_EARLIER: torch.tensor(looked_back_on(dataset, config.mixture.earlier))}
         for level in ranked_levels(vocabulary.levels):
-            codes = dataset.taxonomy.paths[items, level.k - 1].astype(np.int64) if level.is_category else items
+            codes = level.of_items(items, dataset.taxonomy.paths)
             counted = count_co_visits(
                 codes,
                 offsets,
@@ -138,7 +138,7 @@ class MixtureOutput:
         network = self.network
         with torch.inference_mode():
             answers = network.answers(self._wide_table(histories))
-        profiles = self._profiles(histories)
+        profiles = self._profiles(histories) if network.has_profile else {}
         return Probabilities(network, answers, profiles, histories.current(ITEM).to(network.weights.device))
 
     def quick_scores(self, histories: Histories) -> LevelScores:
@@ -146,17 +146,18 @@ class MixtureOutput:
         kernel = self._single.kernel
         if kernel is None or self.network.weights.device.type != "cpu":
             return self.scores(histories)
-        table, profiles = self._wide_table(histories), self._profiles(histories)
+        table, profiles = self._wide_table(histories), self._profiles(histories) if self.network.has_profile else {}
         return KernelAnswers(kernel, table, profiles, least=_LEAST).scores(histories)
 
-    def _profiles(self, histories: Histories) -> dict[Level, Tensor]:
-        """Profiles of the levels that are ranked at the ends of histories, ``(B, d)``; none where there are none."""
-        network = self.network
-        if not network.has_profile:
-            return {}
+    def _profiles(
+        self, histories: Histories, events: Tensor | None = None, levels: Sequence[Level] | None = None
+    ) -> dict[Level, Tensor]:
+        """Profiles of some levels, default all that are ranked, at some events of histories, default their ends."""
+        levels = levels or self.network.ranked
         with torch.inference_mode():
-            made = network.pyramid(histories, pyramid_steps(histories, self.live.buckets), network.ranked)
-        return {level: made[level].vector for level in network.ranked}
+            steps = pyramid_steps(histories, self.live.buckets, events)
+            made = self.network.pyramid(histories, steps, levels)
+        return {level: made[level].vector for level in levels}
 
     def tune(self, dataset: Dataset, most_sessions: int | None) -> None:
         """Keep the profiles of training sessions, and choose how much all of it weighs.
@@ -179,7 +180,7 @@ class MixtureOutput:
             note("Learning the order of the likeliest items from the validation split.")
             teach(
                 self.network,
-                self._item_profiles,
+                self._profiles,
                 dataset,
                 prefixes=self.config.loss.prefixes,
                 neighbors=self.config.mixture.neighbors,
@@ -189,10 +190,7 @@ class MixtureOutput:
 
     def _item_profiles(self, histories: Histories, events: Tensor) -> Tensor:
         """Profiles of the item level at some events of histories, ``(Q, d)``."""
-        with torch.inference_mode():
-            steps = pyramid_steps(histories, self.live.buckets, events)
-            vectors: Tensor = self.network.pyramid(histories, steps, [ITEM])[ITEM].vector
-        return vectors
+        return self._profiles(histories, events, [ITEM])[ITEM]
 
     def biases(self, level: Level) -> Tensor:
         """Give the logarithm of popularity."""

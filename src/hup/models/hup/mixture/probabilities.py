@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from hup.models.hup.mixture.agreement import Distribution, agreed, without_current
+from hup.models.hup.mixture.agreement import Distribution, agreed, trust_in_order, without_current
 from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import MixtureNetwork
@@ -48,29 +48,36 @@ class Probabilities:
 
     @cached_property
     def agreed(self) -> dict[Level, Distribution]:
-        """Probabilities of all levels."""
+        """Probabilities of all levels: agreed upon, then anew with the likeliest items in their learned order."""
         network = self.network
-        trust = {level: network.weights_of(level).trust for level in network.ranked}
-        return agreed(self.all_alone(), network.parents(), trust)
+        strength = network.weights_of(ITEM).reranking
+        if network.reranker is None or not strength:
+            return self.unordered
+        items = self.candidates.reranked(self.unordered[ITEM], network.reranker, strength)
+        return self._agreed(self.alone | {ITEM: items}, strength)
 
-    def all_alone(self) -> dict[Level, Distribution]:
-        """Give the probabilities of all levels as each says them by itself, finest first; items without the current."""
-        alone = {level: self.alone(level) for level in self.network.ranked}
+    @cached_property
+    def unordered(self) -> dict[Level, Distribution]:
+        """Probabilities of all levels before items are ranked anew."""
+        return self._agreed(self.alone, 0.0)
+
+    @cached_property
+    def alone(self) -> dict[Level, Distribution]:
+        """Probabilities of all levels as each says them by itself, finest first; items without the current one."""
+        alone = {level: self.pooled(level) for level in self.network.ranked}
         return alone | {ITEM: without_current(alone[ITEM], self.current)}
 
-    def alone(self, level: Level) -> Distribution:
-        """Give the probabilities as a level says them by itself, the likeliest items in their learned order."""
-        pooled, strength = self.pooled(level), self.network.weights_of(level).reranking
-        if level != ITEM or self.network.reranker is None or not strength:
-            return pooled
-        return self.candidates.reranked(pooled, self.network.reranker, strength)
+    def _agreed(self, said: Mapping[Level, Distribution], strength: float) -> dict[Level, Distribution]:
+        weights = self.network.all_weights()
+        trust = {level: trust_in_order(own.trust, strength) for level, own in weights.items()}
+        return agreed(said, self.network.parents(), trust)
 
     @cached_property
     def candidates(self) -> Candidates:
         """The likeliest items, before they are ranked anew."""
         pooled = self._parts_of if self.profiles else None
         paths, most = self.network.pyramid.target_table(ITEM).ancestors, self.network.n_reranked
-        return Candidates.of(self.answers[ITEM], self.pooled(ITEM), self.current, paths, most, pooled)
+        return Candidates.of(self.answers[ITEM], self.unordered[ITEM], self.current, paths, most, pooled)
 
     def _parts_of(self, column: Tensor) -> tuple[Tensor, ...]:
         """Give what is pooled of some columns ``(Q, M)``, as it is weighed, and how they are liked."""

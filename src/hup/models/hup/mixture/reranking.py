@@ -92,7 +92,7 @@ class Candidates:
         answer : Answer
             Of the item level.
         said : Distribution
-            Probabilities of the items.
+            Probabilities of the items, those of the vocabulary without the current ones.
         current : Tensor
             ``(Q,)`` items that the users are on; they are none.
         paths : Tensor
@@ -104,11 +104,8 @@ class Candidates:
         """
         n_known = said.known.shape[1]
         most = min(most, n_known)
-        row = ((current >= 0) & (current < n_known)).nonzero().squeeze(1)
         of_own = said.probability.masked_fill(said.code == current.index_select(0, said.query), 0)
-        others = said.beside(said.known, of_own, 0)
-        others[row, current[row]] = 0
-        best = best_columns(others, most)
+        best = best_columns(said.beside(said.known, of_own, 0), most)
         probability, column = best.score, best.place
         visit = _visits_on(answer, said, column)
         of_visit = placed(answer.visits.code, column)[visit.clamp(min=0)]

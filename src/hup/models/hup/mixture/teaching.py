@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hup.data.dataset import Dataset
-from hup.models.hup.mixture.lessons import ItemProfiles, Lesson, of_training, of_validation
+from hup.models.hup.mixture.lessons import Lesson, Profiles, of_training, of_validation
 from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.reranking import HIDDEN
 from hup.models.hup.mixture.weights import likely_mean
@@ -35,7 +35,7 @@ _SURE = 1.0  # standard errors that the gain must be above nothing
 
 def teach(
     network: MixtureNetwork,
-    profiles: ItemProfiles,
+    profiles: Profiles,
     dataset: Dataset,
     *,
     prefixes: float,

@@ -112,7 +112,7 @@ def _of_pools(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
 
 def _of_trusts(asked: Probabilities, targets: Targets) -> NDArray[np.float64]:
     """Sum the logarithms of the probability of targets by category level and trust."""
-    alone, parents = asked.all_alone(), asked.network.parents()
+    alone, parents = asked.alone, asked.network.parents()
     sums = np.zeros((len(alone) - 1, len(TRUSTS)))
     for place, (level, said) in enumerate(by_items(alone, parents).items()):
         for number, trust in enumerate(TRUSTS):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hup.models.hup.mixture.agreement import trust_in_order
 from hup.models.hup.mixture.network import MixtureNetwork, Weights
 from hup.models.hup.mixture.single.agreement import One, Tree
 from hup.models.hup.mixture.single.contributions import Contributions
@@ -44,18 +45,18 @@ class LevelAnswer:
     counted : One
         By what was counted.
     alone : One
-        That, pooled with the profile, the likeliest items ranked anew.
-    profile : ndarray
-        ``(n + U,)``, what the profile brings in: its shares of ``dense`` and ``similar``.
+        That, pooled with the profile.
+    pooled : tuple of ndarray
+        :data:`~hup.models.hup.mixture.reranking.POOLED`, ``(n + U,)`` each; none without a profile.
     rest : float
-        Weight of what was counted beside it.
+        Weight of what was counted beside the profile.
     """
 
     visits: Visits
     parts: Parts
     counted: One
     alone: One
-    profile: Floats
+    pooled: tuple[Floats, ...]
     rest: float
 
     @property
@@ -84,7 +85,10 @@ class LevelAnswer:
             there = np.flatnonzero(place >= 0)
             visit = near.visit[there]
             memory[place[there], visit] += parts.memory[visit, relation] * near.share[there]
-        profile = self.profile[columns] if len(self.profile) else np.zeros(len(codes), dtype=np.float32)
+        profile = np.zeros(len(codes), dtype=np.float32)
+        if self.pooled:
+            _, dense, followed, _ = self.pooled
+            profile = dense[columns] + followed[columns]
         rest = np.float32(self.rest)
         return Contributions(rest * base + profile, rest * repeat, rest * (memory * parts.weights[1]), profile)
 
@@ -132,16 +136,12 @@ class SingleMixture:
         outside = np.flatnonzero(visits.code >= n_known)
         run, repeated = visits.run[outside], parts.weights[0] * parts.repeat[outside]
         counted = One(parts.known, visits.code[outside], repeated, table.parents(level)[run])
-        said, brought, rest = np.concatenate([counted.known, repeated]), np.zeros(0, dtype=np.float32), 1.0
-        pooled: tuple[Floats, ...] = ()
+        said, pooled, rest = np.concatenate([counted.known, repeated]), tuple[Floats, ...](), 1.0
         if profile is not None:
             said, pooled = self._pooled(level, counted, table.categories[run], profile, current, weights)
-            brought, rest = pooled[1] + pooled[2], 1 - weights.dense - weights.similar
+            rest = 1 - weights.dense - weights.similar
         alone = One(said[:n_known], counted.code, said[n_known:], counted.parent)
-        if level == ITEM and self.reranker is not None and weights.reranking:
-            path = table.categories[visits.run]
-            alone = self.reranker.rerank(visits, path, parts, alone, current, weights.reranking, pooled)
-        return LevelAnswer(visits, parts, counted, alone, brought, rest)
+        return LevelAnswer(visits, parts, counted, alone, pooled, rest)
 
     def _pooled(
         self, level: Level, counted: One, path: Ints, profile: Floats, current: int, weights: Weights
@@ -200,7 +200,7 @@ class SingleAnswer:
         self.levels = {
             level: mixture.level(level, table, profiles.get(level), weights) for level, weights in self._weights.items()
         }
-        self._current = int(table.item[-1])
+        self._table, self._current = table, int(table.item[-1])
 
     def of(self, level: Level) -> One:
         """Give the probabilities of a level, a marginal of the one distribution of all levels."""
@@ -209,5 +209,17 @@ class SingleAnswer:
     @cached_property
     def _agreed(self) -> dict[Level, One]:
         alone = {level: answer.alone for level, answer in self.levels.items()}
-        trust = {level: weights.trust for level, weights in self._weights.items()}
-        return self.mixture.tree.agreed(alone | {ITEM: alone[ITEM].without(self._current)}, trust)
+        alone[ITEM] = alone[ITEM].without(self._current)
+        unordered, strength = self._agreed_by(alone, 0.0), self._weights[ITEM].reranking
+        if self.mixture.reranker is None or not strength:
+            return unordered
+        asked, said = self.levels[ITEM], unordered[ITEM]
+        path = self._table.categories[asked.visits.run]
+        items = self.mixture.reranker.rerank(
+            asked.visits, path, asked.parts, said, self._current, strength, asked.pooled
+        )
+        return self._agreed_by(alone | {ITEM: items}, strength)
+
+    def _agreed_by(self, said: Mapping[Level, One], strength: float) -> dict[Level, One]:
+        trust = {level: trust_in_order(weights.trust, strength) for level, weights in self._weights.items()}
+        return self.mixture.tree.agreed(said, trust)

@@ -59,7 +59,7 @@ class SingleReranker:
             ``(P, K)`` int64, categories of every visit.
         parts : Parts
         said : One
-            The probabilities as they were.
+            The probabilities as they were, those of the vocabulary without the current item.
         current : int
             Item that the user is on; it is no candidate.
         strength : float
@@ -69,8 +69,6 @@ class SingleReranker:
         n_known = len(said.known)
         values = np.concatenate([said.known, said.probability])
         others = values.copy()
-        if 0 <= current < n_known:
-            others[current] = 0
         others[n_known:][said.code == current] = 0
         best = best_columns(torch.from_numpy(others)[None], min(self.most, n_known))
         column, probability = best.place[0].numpy(), best.score[0].numpy()
