@@ -92,6 +92,24 @@ def test_both_answer_the_same_without_profiles(dataset):
         assert_equal(*both(output_of(model), state), output_of(model).network.ranked)
 
 
+def test_both_answer_the_same_when_the_order_moves_nearly_all(dataset):
+    """What a category has left when its likeliest items fall is told to many digits."""
+    model = mixture(dataset, "mixture.earlier=10", "mixture.visits=6")
+    network = output_of(model).network
+    assert network.reranker is not None
+    network.weights.data[:, 3:] = torch.tensor([1.0, 0.5])
+    list(network.reranker.parameters())[-1].data.mul_(200)
+    highest = []
+    for state in states_of(model, dataset, 12):
+        kernel, numpy = both(output_of(model), state)
+        for level in network.ranked:
+            found, expected = kernel.of(level), numpy.of(level)
+            np.testing.assert_allclose(found.known, expected.known, rtol=1e-3, atol=1e-7)
+            np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-3, atol=1e-7)
+        highest.append(max(one.max(initial=0) for one in (expected.known, expected.probability)))
+    assert np.mean(highest) > 0.5  # levels of categories hold it back
+
+
 def test_the_first_event_of_all_is_answered(looking_back, dataset):
     """Nothing but the item that the user is on: a known one, and one of which nothing is known."""
     for item in (looking_back.vocabulary.items[0], "never seen"):
