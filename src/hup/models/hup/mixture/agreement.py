@@ -54,8 +54,9 @@ class Distribution:
 
     def beside(self, known: Tensor, own: Tensor, fill: float) -> Tensor:
         """Lay values of the vocabulary ``(B, n)`` and of what is beyond it ``(U,)`` side by side, ``(B, n + u)``."""
-        n_own = int(self.own_column.max()) + 1 if len(self.query) else 0
-        more = known.new_full((len(known), n_own), fill)
+        if not len(self.query):
+            return known  # as it is, for there may be very many of the vocabulary
+        more = known.new_full((len(known), int(self.own_column.max()) + 1), fill)
         return torch.cat([known, more.index_put((self.query, self.own_column), own)], dim=1)
 
     def with_columns(self, values: Tensor) -> Distribution:

@@ -142,7 +142,7 @@ class Candidates:
         """Give probabilities in which the candidates share anew what they have together."""
         mass = self.probability.sum(dim=1, keepdim=True)
         shares = torch.softmax(self.logits(reranker, strength), dim=1) * mass
-        return said.with_columns(said.beside(said.known, said.probability, 0).scatter_(1, self.column, shares))
+        return said.with_columns(said.beside(said.known, said.probability, 0).scatter(1, self.column, shares))
 
 
 def _visits_on(answer: Answer, said: Distribution, column: Tensor) -> Tensor:
