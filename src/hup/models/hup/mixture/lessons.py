@@ -42,7 +42,7 @@ _SCORES_PER_BLOCK = 1 << 22
 _AT_ONCE = 128  # queries whose signals are made comparable
 
 Ints = NDArray[np.int64]
-#: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles there, ``(Q, d)``, of every ranked level.
+#: Takes histories and events of them, ``(Q,)`` int64, and gives the profiles there, ``(Q, d)`` by level, or none.
 Profiles = Callable[[Histories, Tensor], Mapping[Level, Tensor]]
 
 
@@ -207,7 +207,7 @@ def _looked_at(
     with torch.inference_mode():
         answers = network.answers(wide, np.flatnonzero(wide.is_now)[queries], counts)
         at_queries: Mapping[Level, Tensor] = {}
-        if network.has_profile and profiles is not None:
+        if profiles is not None:
             at_queries = profiles(histories, runs_of(histories, ITEM).last[torch.from_numpy(queries)])
         current = placed(asked.current, network.weights)
         candidates = Probabilities(network, answers, at_queries, current).candidates

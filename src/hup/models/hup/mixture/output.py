@@ -138,7 +138,7 @@ class MixtureOutput:
         network = self.network
         with torch.inference_mode():
             answers = network.answers(self._wide_table(histories))
-        profiles = self._profiles(histories) if network.has_profile else {}
+        profiles = self._profiles(histories)
         return Probabilities(network, answers, profiles, histories.current(ITEM).to(network.weights.device))
 
     def quick_scores(self, histories: Histories) -> LevelScores:
@@ -146,13 +146,18 @@ class MixtureOutput:
         kernel = self._single.kernel
         if kernel is None or self.network.weights.device.type != "cpu":
             return self.scores(histories)
-        table, profiles = self._wide_table(histories), self._profiles(histories) if self.network.has_profile else {}
+        table, profiles = self._wide_table(histories), self._profiles(histories)
         return KernelAnswers(kernel, table, profiles, least=_LEAST).scores(histories)
 
     def _profiles(
         self, histories: Histories, events: Tensor | None = None, levels: Sequence[Level] | None = None
     ) -> dict[Level, Tensor]:
-        """Profiles of some levels, default all that are ranked, at some events of histories, default their ends."""
+        """Profiles of some levels, default all that are ranked, at some events of histories, default their ends.
+
+        Where the pyramid takes no part there are none.
+        """
+        if not self.network.has_profile:
+            return {}
         levels = levels or self.network.ranked
         with torch.inference_mode():
             steps = pyramid_steps(histories, self.live.buckets, events)
