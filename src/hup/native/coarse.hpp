@@ -11,6 +11,7 @@
 namespace hup {
 
 constexpr int TOGETHER = 32;  // rows, so that two columns of them are one line of memory
+constexpr int64_t COARSE_AHEAD = 8192;  // bytes that memory is asked for before they are wanted
 
 // Rows of whole numbers, each to be multiplied by a step of its own. 32 rows lie together: two columns of each, then the
 // next two. Rows and columns are filled up with zeros.
@@ -34,33 +35,44 @@ inline Ints add_pair_products(Ints sums, const int8_t* rows, int32_t pair) {
 #endif
 }
 
-// to[r] = rows[r] . x, less a trifle, so that e^to[r] is right in the mean: rounding errors of even distribution make it
-// too large by their variance / 2, which is |x|^2 step^2 / 24. `to` has room for the rows that fill the last 32 up.
-inline void coarse_product(const Coarse& rows, int64_t n, int64_t columns, const float* x, float* to) {
-    const int64_t n_pairs = (columns + 1) / 2;
-    float most = 0, square = 0;
-    for (int64_t i = 0; i < columns; ++i) most = std::max(most, std::abs(x[i])), square += x[i] * x[i];
-    // The sum of a row is to stay below 2^31.
-    const float bound = float(std::min<int64_t>(32767, INT32_MAX / (127 * 2 * n_pairs)));
-    const float step = most > 0 ? most / bound : 1.0f;
-    thread_local std::vector<int32_t> pairs;
-    pairs.assign(n_pairs, 0);
-    for (int64_t i = 0; i < columns; ++i) {
-        const uint32_t whole = uint16_t(int16_t(std::lround(x[i] / step)));
-        pairs[i / 2] |= int32_t(i % 2 ? whole << 16 : whole);
+// A vector that coarse rows are multiplied by, in 16 bits a number.
+struct CoarseFactor {
+    std::vector<int32_t> pairs;  // two numbers each
+    float step = 1, square = 0;  // what they are multiplied by, and the sum of the squares
+
+    CoarseFactor() = default;
+    CoarseFactor(const float* x, int64_t columns) : pairs((columns + 1) / 2) {
+        float most = 0;
+        for (int64_t i = 0; i < columns; ++i) most = std::max(most, std::abs(x[i])), square += x[i] * x[i];
+        // The sum of a row is to stay below 2^31.
+        const float bound = float(std::min<int64_t>(32767, INT32_MAX / (127 * 2 * int64_t(pairs.size()))));
+        if (most > 0) step = most / bound;
+        for (int64_t i = 0; i < columns; ++i) {
+            const uint32_t whole = uint16_t(int16_t(std::lround(x[i] / step)));
+            pairs[i / 2] |= int32_t(i % 2 ? whole << 16 : whole);
+        }
     }
+};
+
+// to[r - low] = rows[r] . x for rows from low, a multiple of 32, to before high, less a trifle, so that e^to[r] is right
+// in the mean: rounding errors of even distribution make it too large by their variance / 2, which is
+// |x|^2 step^2 / 24. `to` has room for the rows that fill the last 32 up.
+inline void coarse_product(const Coarse& rows, int64_t low, int64_t high, const CoarseFactor& x, float* to) {
     constexpr int PARTS = TOGETHER / WIDTH;
-    const int8_t* from = rows.numbers;
-    for (int64_t row = 0; row < n; row += TOGETHER) {
+    const int64_t n_pairs = int64_t(x.pairs.size());
+    const int8_t* from = rows.numbers + low * 2 * n_pairs;
+    for (int64_t row = low; row < high; row += TOGETHER) {
         Ints sums[PARTS] = {};
-        for (int64_t pair = 0; pair < n_pairs; ++pair, from += 2 * TOGETHER)
+        for (int64_t pair = 0; pair < n_pairs; ++pair, from += 2 * TOGETHER) {
+            __builtin_prefetch(from + COARSE_AHEAD);
             for (int one = 0; one < PARTS; ++one)
-                sums[one] = add_pair_products(sums[one], from + one * 2 * WIDTH, pairs[pair]);
+                sums[one] = add_pair_products(sums[one], from + one * 2 * WIDTH, x.pairs[pair]);
+        }
         for (int one = 0; one < PARTS; ++one) {
             const int64_t at = row + one * WIDTH;
             const Floats steps = load(rows.steps + at);
-            const Floats product = __builtin_convertvector(sums[one], Floats) * (steps * all(step));
-            store(to + at, product - steps * steps * all(square / 24));
+            const Floats product = __builtin_convertvector(sums[one], Floats) * (steps * all(x.step));
+            store(to + (at - low), product - steps * steps * all(x.square / 24));
         }
     }
 }

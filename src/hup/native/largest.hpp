@@ -20,7 +20,7 @@ inline bool comes_before(const Place& x, const Place& y) {
 }
 
 // The k largest of n numbers, largest first; fewer where there are fewer. What is -inf, or no number, is none of them.
-// `several` gives WIDTH numbers from one on, `one_of` a single one.
+// `several` gives what none of WIDTH numbers from one on exceeds, `one_of` a single one.
 template <class Several, class OneOf>
 void largest(int64_t n, int64_t k, Several several, OneOf one_of, std::vector<Place>& found) {
     found.clear();

@@ -37,8 +37,10 @@ inline double sum_of(const float* x, int64_t n) {
 
 // to[r] += matrix[r] . x for every row; rows lie `stride` apart, so that some columns alone can be taken.
 inline void add_product(const float* matrix, int64_t rows, int64_t columns, int64_t stride, const float* x, float* to) {
+    constexpr int64_t AHEAD = 16;  // rows that memory is asked for before they are wanted
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) {
+        if (r + AHEAD + 4 <= rows) prefetch(matrix + (r + AHEAD) * stride, 4 * stride);
         const float *a = matrix + r * stride, *b = a + stride, *c = b + stride, *d = c + stride;
         Floats of_a = all(0.0f), of_b = of_a, of_c = of_a, of_d = of_a;
         int64_t i = 0;

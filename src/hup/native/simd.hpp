@@ -31,6 +31,19 @@ inline Floats load(const float* from) {
 
 inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
 
+// Asks memory for n floats that will be wanted soon.
+inline void prefetch(const float* from, int64_t n) {
+    constexpr int64_t LINE = 16;
+    for (int64_t at = 0; at < n; at += LINE) __builtin_prefetch(from + at);
+}
+
+// from[at[0]], from[at[1]], ...
+inline Floats gather(const float* from, const int32_t* at) {
+    Floats x;
+    for (int one = 0; one < WIDTH; ++one) x[one] = from[at[one]];
+    return x;
+}
+
 #if defined(HUP_WIDE)
 // The first n, at most all of them, zeros behind them.
 inline Floats load(const float* from, int n) { return Floats(_mm512_maskz_loadu_ps((1u << n) - 1, from)); }
@@ -60,11 +73,15 @@ inline Floats at_most(Floats x, float bound) { return all(bound) < x ? all(bound
 inline Floats at_least(Floats x, float bound) { return all(bound) > x ? all(bound) : x; }
 
 inline bool any(Ints mask) {
+#if defined(HUP_WIDE)
+    return _mm512_test_epi32_mask(__m512i(mask), __m512i(mask)) != 0;
+#else
     constexpr int PARTS = WIDTH / 2;
     int64_t parts[PARTS], one = 0;
     std::memcpy(parts, &mask, sizeof parts);
     for (int at = 0; at < PARTS; ++at) one |= parts[at];
     return one != 0;
+#endif
 }
 
 inline float sum(Floats x) {

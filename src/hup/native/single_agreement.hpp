@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "largest.hpp"
 #include "logarithm.hpp"
 #include "simd.hpp"
 #include "single_pooling.hpp"
@@ -179,13 +180,17 @@ class Agreement {
         if (levels_.size() > 1) share_out(items_, factors_, parents(0), levels_[1]);
     }
 
-    // Probabilities of WIDTH items from one on, or of one, by what is agreed so far.
-    Floats several(int64_t first) const {
-        Floats factors = all(1.0f);
-        if (levels_.size() > 1)
-            for (int one = 0; one < WIDTH; ++one) factors[one] = factors_.of[parents(0)[first + one]];
-        return load(items_.known + first) * factors;
+    // The likeliest items by what is agreed so far.
+    void find_likeliest(int64_t most, std::vector<Place>& found) const {
+        const bool alone = levels_.size() == 1;
+        const auto several = [&](int64_t first) {
+            const Floats known = load(items_.known + first);
+            return alone ? known : known * gather(factors_.of.data(), parents(0) + first);
+        };
+        largest(items_.size, most, several, [&](int64_t code) { return of(code); }, found);
     }
+
+    // Probability of an item, or of what the session has beyond the vocabulary.
     float of(int64_t code) const { return items_.known[code] * factor(code, -1); }
     float of_own(int64_t own) const { return items_.own->probability[own] * factor(-1, own); }
 

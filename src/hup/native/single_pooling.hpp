@@ -56,14 +56,37 @@ inline Said said(Floats liking, Floats runs, float top, const Weights& weights) 
     return {exp(above) * (runs + all(DAMPED)), exp(above * all(weights.strength))};
 }
 
-// The greatest liking of all; 0 where there is none. The first are as many as fill whole blocks of WIDTH.
-inline float greatest(const std::vector<float>& liking, const std::vector<float>& own) {
+// How a profile likes the codes of a level: products with their vectors, nearly right where these are coarse.
+class Likings {
+  public:
+    Likings(const LevelTables& level, const float* profile) : level_(level), profile_(profile) {
+        if (level.coarse.numbers) coarse_ = CoarseFactor(profile, level.targets.size);
+    }
+
+    // Those from one code, the first of a block, to before another; there is room for a whole block.
+    void of(int64_t low, int64_t high, float* to) const {
+        const int64_t size = level_.targets.size;
+        if (level_.coarse.numbers) {
+            coarse_product(level_.coarse, low, high, coarse_, to);
+        } else {
+            std::fill_n(to, high - low, 0.0f);
+            add_product(level_.vectors + low * size, high - low, size, size, profile_, to);
+        }
+    }
+
+  private:
+    const LevelTables& level_;
+    const float* profile_;
+    CoarseFactor coarse_;
+};
+
+// The greatest liking of a block.
+inline float greatest(const float* liking) {
     Floats most = all(NEVER);
-    for (size_t i = 0; i < liking.size(); i += WIDTH) most = larger(most, load(liking.data() + i));
+    for (int64_t i = 0; i < BLOCK; i += WIDTH) most = larger(most, load(liking + i));
     float top = NEVER;
     for (int one = 0; one < WIDTH; ++one) top = std::max(top, most[one]);
-    for (const float one : own) top = std::max(top, one);
-    return top > NEVER ? top : 0.0f;
+    return top;
 }
 
 // Calls `look(low, high)` for blocks of n, whose sums are taken in single precision each.
@@ -118,10 +141,9 @@ inline double refine(const LevelTables& level, const Weights& weights, const flo
     }
 
     const int64_t d = level.targets.size, n = int64_t(likely.size());
-    constexpr int64_t AHEAD = 6, LINE = 16;  // vectors lie far apart, and memory is slow to find them
+    constexpr int64_t AHEAD = 16;  // vectors lie far apart, and memory is slow to find them
     for (int64_t place = 0; place < n; ++place) {
-        const float* next = level.vectors + likely[std::min(place + AHEAD, n - 1)].code * d;
-        for (int64_t at = 0; at < d; at += LINE) __builtin_prefetch(next + at);
+        prefetch(level.vectors + likely[std::min(place + AHEAD, n - 1)].code * d, d);
         const auto& [code, dense, raised] = likely[place];
         again.push_back(dot(level.vectors + code * d, profile, d));
         total += double(std::exp(again.back() - brought.top)) * (level.runs[code] + DAMPED) - dense;
@@ -148,23 +170,21 @@ inline double refine(const LevelTables& level, const Weights& weights, const flo
 inline double pool(const LevelTables& level, const Weights& weights, const float* profile,
                    const SimilarTables* similar, int64_t current, double mass, const float* counted, float* known,
                    Own& own, Brought& brought) {
-    const int64_t n = level.size, filled = (n + TOGETHER - 1) / TOGETHER * TOGETHER;
+    const int64_t n = level.size;
     thread_local std::vector<float> liking;
-    liking.resize(filled);
-    const bool coarse = level.coarse.numbers;
-    if (coarse) {
-        coarse_product(level.coarse, n, level.targets.size, profile, liking.data());
-    } else {
-        std::fill(liking.begin(), liking.end(), 0.0f);
-        add_product(level.vectors, n, level.targets.size, level.targets.size, profile, liking.data());
-    }
-    std::fill(liking.begin() + n, liking.end(), NEVER);
-    const float of_current = current < 0 ? 0.0f : std::exchange(liking[current], NEVER);
-    const float top = greatest(liking, own.liking);
-
+    liking.resize((n + BLOCK - 1) / BLOCK * BLOCK);
+    float of_current = 0, top = NEVER;
     double total = 0, sums = 0, dense_sum = 0;
+    for (const float one : own.liking) top = std::max(top, one);
     for (const float one : own.liking) total += DAMPED * std::exp(one - top);
+    const Likings likings(level, profile);
     by_blocks(n, [&](int64_t low, int64_t high) {
+        float* block = liking.data() + low;
+        likings.of(low, high, block);
+        std::fill(block + (high - low), block + BLOCK, NEVER);
+        if (low <= current && current < high) of_current = std::exchange(block[current - low], NEVER);
+        const float most = greatest(block);
+        if (most > top) total *= std::exp(std::exchange(top, most) - most);
         Floats part = all(0.0f);
         for (int64_t i = low; i < high; i += WIDTH) {
             const Floats runs = load(level.runs + i, int(std::min<int64_t>(WIDTH, n - i)));
@@ -172,6 +192,7 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
         }
         total += sum(part);
     });
+    if (top == NEVER) top = 0;
     brought.rest = 1 - weights.dense - weights.similar;
     brought.dense = dense_scale(weights, mass, total);
     brought.top = top;
@@ -197,7 +218,7 @@ inline double pool(const LevelTables& level, const Weights& weights, const float
         brought.similar = followed(*similar, profile, current);
         sums += add_similar(brought.similar, float(weights.similar * mass), liking, top, weights.strength, known);
     }
-    if (coarse)
+    if (level.coarse.numbers)
         sums = refine(level, weights, profile, liking.data(), current, mass, counted, total, dense_sum, sums, known,
                       brought);
     for (int64_t one = 0; one < own.count(); ++one) {

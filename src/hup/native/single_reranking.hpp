@@ -58,7 +58,7 @@ struct Candidates {
 inline double find_likeliest(int64_t size, int64_t most, int64_t item, const Agreement& items, const Own& own,
                              Candidates& found) {
     thread_local std::vector<Place> best;
-    largest(size, most, [&](int64_t i) { return items.several(i); }, [&](int64_t i) { return items.of(i); }, best);
+    items.find_likeliest(most, best);
     const size_t n = best.size();
     for (int64_t one = 0; one < own.count(); ++one)
         best.push_back({own.code[one] == item ? 0.0f : items.of_own(one), size + one});

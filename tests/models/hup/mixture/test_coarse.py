@@ -56,7 +56,11 @@ def product(request, tmp_path_factory):
     (folder / "product.cpp").write_text(
         '#include "coarse.hpp"\n'
         'extern "C" void product(const int8_t* numbers, const float* steps, int64_t n, int64_t d, const float* x, '
-        "float* to) { hup::coarse_product({numbers, steps}, n, d, x, to); }\n"
+        "float* to) {\n"
+        "    const hup::CoarseFactor factor(x, d);\n"
+        "    for (int64_t low = 0; low < n; low += hup::TOGETHER)\n"
+        "        hup::coarse_product({numbers, steps}, low, std::min(n, low + hup::TOGETHER), factor, to + low);\n"
+        "}\n"
     )
     flags = ["-std=c++17", "-O3", "-march=x86-64" if plain else "-march=native", "-fPIC", "-shared"]
     compiler, sources = _compiler(), Path(native.__file__).parent

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+import hup
 from hup import native
+from hup.data.dataset import Dataset
 from hup.models.hup.live.state import ProfileState
 from hup.models.hup.mixture.output import MixtureOutput
+from hup.models.hup.mixture.single import tables
 from hup.models.hup.mixture.single.answer import SingleAnswer, SingleMixture
 from hup.models.hup.mixture.single.kernel import KernelAnswer
 from hup.models.hup.mixture.single.runs import live_table
 from hup.models.hup.model import HUP
 from hup.sessions.levels import ITEM, Level
+from hup.simulator import SimulatorConfig
 
 from ....helpers.live_sessions import live_events
 from ....helpers.mixtures import mixture, output_of
@@ -84,6 +88,37 @@ def test_both_answer_the_same(looking_back, dataset):
     for state in states_of(looking_back, dataset, 12):
         outside += assert_equal(*both(output, state), output.network.ranked)
     assert outside > 0
+
+
+@pytest.fixture(scope="module")
+def many_items(tmp_path_factory) -> Dataset:
+    folder = tmp_path_factory.mktemp("many")
+    hup.simulate(SimulatorConfig(sessions=500, items=9000, levels=2, seed=4), folder / "log.txt", format="jd")
+    return hup.prepare([folder / "log.txt"], format="jd", out=folder / "dataset")
+
+
+@pytest.mark.parametrize("coarse_from", [1, 1 << 14])
+def test_both_answer_the_same_of_items_that_fill_several_blocks(many_items, monkeypatch, coarse_from):
+    """Likings are taken block by block, as exponentials of what is left of the greatest so far."""
+    monkeypatch.setattr(tables, "COARSE_FROM", coarse_from)
+    model = mixture(many_items, "mixture.earlier=10")
+    network, coarse = output_of(model).network, coarse_from == 1
+    # What is next to the last candidate of the order may change places with it where likings are coarse.
+    network.weights.data[:] = torch.tensor([0.6, 0.0, 0.8, 0.0 if coarse else 0.7, 0.5])
+    block, greatest = 1024, set()
+    assert 2 * block < network.co_visits[ITEM].size < 1 << 14
+    table = network.pyramid.target_table(ITEM)
+    table.weight.data[block:].normal_()  # so that some of them are liked most
+    vectors = table.vectors().detach()
+    for state in states_of(model, many_items, 20):
+        kernel, numpy = both(output_of(model), state)
+        for level in network.ranked:
+            found, expected = kernel.of(level), numpy.of(level)
+            room = {"rtol": 0.0, "atol": 2e-5} if coarse else {"rtol": 1e-5, "atol": 1e-7}
+            np.testing.assert_allclose(found.known, expected.known, **room)
+        profile = output_of(model).live.profiles(state, None)[ITEM]
+        greatest.add(int((vectors @ torch.from_numpy(profile)).argmax()) // block)
+    assert len(greatest) > 1
 
 
 def test_both_answer_the_same_without_profiles(dataset):
