@@ -74,9 +74,12 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
         level.targets.look_up(answer.visits.code[visit], path, vector.data());
         answer.own.liking.push_back(dot(vector.data(), profile, size));
     }
-    const SimilarTables* similar = level.k ? nullptr : model.similar;
-    made.scale = pool(level, weights, profile, similar, answer.current, mass, by_counts, known, answer.own,
-                      answer.brought);
+    Pooling pooling(level, weights, profile, answer.current, mass, by_counts, known, answer.brought);
+    pooling.like(answer.own);
+    pooling.put_together();
+    if (!level.k && model.similar && weights.similar != 0) pooling.add_similar(*model.similar);
+    if (level.coarse.numbers) pooling.refine();
+    made.scale = pooling.with_own(answer.own);
     return made;
 }
 
