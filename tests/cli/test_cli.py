@@ -172,6 +172,14 @@ def test_a_reader_that_goes_away_is_told_from_an_error(how, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+@pytest.mark.parametrize("asked", ["--help", "train --help"])
+def test_a_reader_of_the_help_that_goes_away_is_no_error(asked):
+    pipeline = f'"{sys.executable}" -m hup {asked} | true; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", pipeline], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_CLOSED_PIPE, "", "")
+
+
 def test_notes_stay_off_standard_output_and_progress_off_files(capsys):
     note("a remark with [brackets]")
     with progress("Counting", total=3) as advance:

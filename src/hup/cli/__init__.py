@@ -29,7 +29,7 @@ from hup.cli import (
     train,
     validate,
 )
-from hup.cli.console import EXIT_ERROR, EXIT_USAGE, error_console, hush, speaks_plainly
+from hup.cli.console import EXIT_CLOSED_PIPE, EXIT_ERROR, EXIT_USAGE, error_console, hush, speaks_plainly
 
 # In the order in which a newcomer meets them; that is also the order of ``hup --help``.
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
@@ -156,6 +156,8 @@ def main() -> None:
     try:
         app(prog_name="hup")
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # where the help was written, as no command was reached
+            end.code = EXIT_CLOSED_PIPE
         if end.code == EXIT_USAGE:
             _let_the_first_speak()
         if processes.together():
