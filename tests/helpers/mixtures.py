@@ -16,7 +16,7 @@ from hup.models.hup.mixture.own_counts import OwnCounts
 from hup.models.hup.mixture.visits import RunTable, joined, run_table
 from hup.models.hup.model import HUP
 from hup.sessions.batches import histories_and_targets
-from hup.sessions.levels import ITEM, Level
+from hup.sessions.levels import Level
 
 QUICK = ("network.hidden=8", "embeddings.item=12", "embeddings.category=6", "training.epochs=1")
 
@@ -29,9 +29,9 @@ def mixture(dataset: Dataset, *changes: str) -> HUP:
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter.data, std=0.3)
     network = output_of(model).network
-    if network.reranker is not None:
-        network.weigh(ITEM, reranking=1.0)
-        for parameter in network.reranker.layers.parameters():
+    for level in network.ordered:
+        network.weigh(level, reranking=1.0)
+        for parameter in network.reranker(level).layers.parameters():
             torch.nn.init.normal_(parameter.data, std=0.3)
     return model
 

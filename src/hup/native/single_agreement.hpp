@@ -22,6 +22,13 @@ struct Distribution {
     Own* own;
     double scale;
 
+    // Probabilities of a level that is settled.
+    void find_likeliest(int64_t most, std::vector<Place>& found) const { largest(known, size, most, found); }
+    float of_own(int64_t one) const { return own->probability[one]; }
+    void put(int64_t code, int64_t one, float probability) {
+        (one < 0 ? known[code] : own->probability[one]) = probability;
+    }
+
     double mass() const {
         double total = sum_of(known, size);
         for (const float one : own->probability) total += one;
@@ -125,6 +132,18 @@ inline void share_out(Distribution& level, const Factors& factors, const int32_t
     level.scale = 1;
 }
 
+// Multiplies a settled level by how many times what it had its children have, in place; its mass stays.
+inline void as_many_times(Distribution& level, const Sums& before, const Sums& after) {
+    const double mass = level.mass();
+    const auto ratio = [&](int64_t place) {
+        return before.of[place] > 0 ? float(after.of[place] / before.of[place]) : 1.0f;
+    };
+    for (int64_t i = 0; i < level.size; ++i) level.known[i] *= ratio(i);
+    for (int64_t one = 0; one < level.own->count(); ++one) level.own->probability[one] *= ratio(level.size + one);
+    level.scale = mass / std::max(level.mass(), LEAST);
+    level.settle();
+}
+
 // Trust in items of which the likeliest are in their learned order, which is followed so far.
 inline float trust_in_order(float trust, float strength) { return std::pow(trust, 1 - strength / 2); }
 
@@ -150,9 +169,7 @@ class Agreement {
     void agree(float strength) {
         if (levels_.size() == 1) return;
         for (size_t level = 1; level < levels_.size(); ++level) alone_[level - 1].put_back(levels_[level]);
-        Sums of_items = sums_;
-        for (size_t place = 0; place < sums_.of.size(); ++place) of_items.of[place] *= factors_.of[place];
-        of_items.without *= factors_.without;
+        const Sums of_items = items_so_far();
         std::vector<float> said(of_items.of.begin(), of_items.of.end());
         for (size_t level = 1; level < levels_.size(); ++level) {
             if (level > 1) {
@@ -170,9 +187,19 @@ class Agreement {
             const Factors factors = factors_of(sums_by_parent(levels_[level], parents(level), above), above);
             share_out(levels_[level], factors, parents(level), above);
         }
-        const Factors more = factors_of(of_items, levels_[1]);
-        for (size_t place = 0; place < sums_.of.size(); ++place) factors_.of[place] *= more.of[place];
-        factors_.without *= more.without;
+        share_out_items(of_items);
+    }
+
+    // Lets `move` change the finest level of categories, whose mass stays: items share it out, coarser levels follow.
+    template <class Move>
+    void move_categories(Move move) {
+        const Sums of_items = items_so_far();
+        std::vector<Sums> before;
+        for (size_t level = 2; level < levels_.size(); ++level) before.push_back(sums_of(level));
+        move(levels_[1]);
+        for (size_t level = 2; level < levels_.size(); ++level)
+            as_many_times(levels_[level], before[level - 2], sums_of(level));
+        share_out_items(of_items);
     }
 
     // Multiplies the items by their factors, once all is agreed.
@@ -216,6 +243,23 @@ class Agreement {
             level.scale = scale;
         }
     };
+
+    // Sums of items by category, as is agreed so far.
+    Sums items_so_far() const {
+        Sums sums = sums_;
+        for (size_t place = 0; place < sums.of.size(); ++place) sums.of[place] *= factors_.of[place];
+        sums.without *= factors_.without;
+        return sums;
+    }
+
+    // Sums of the level below by the categories of a level.
+    Sums sums_of(size_t level) const { return sums_by_parent(levels_[level - 1], parents(level - 1), levels_[level]); }
+
+    void share_out_items(const Sums& of_items) {
+        const Factors more = factors_of(of_items, levels_[1]);
+        for (size_t place = 0; place < sums_.of.size(); ++place) factors_.of[place] *= more.of[place];
+        factors_.without *= more.without;
+    }
 
     const int32_t* parents(size_t level) const { return model_.levels[level].parents; }
     int64_t place_of_item(int64_t code, int64_t own) const {

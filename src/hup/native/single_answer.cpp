@@ -15,7 +15,9 @@ namespace {
 
 using namespace hup;
 
-bool in_order(const Model& model) { return model.reranker && model.weights[0].reranking != 0; }
+bool in_order(const Model& model, int64_t number) {
+    return model.levels[number].reranker && model.weights[number].reranking != 0;
+}
 
 // What one level says, and what that is made of.
 struct LevelAnswer {
@@ -47,8 +49,8 @@ Own beyond(const Model& model, const LevelTables& level, const Question& asked, 
     return own;
 }
 
-// Fills in what the level says by itself, and gives its probabilities. Of items whose likeliest will be ranked anew, and
-// where likings are coarse, `counted` becomes what was counted.
+// Fills in what the level says by itself, and gives its probabilities. Where the likeliest will be ranked anew, or
+// likings are coarse, `counted` becomes what was counted.
 Distribution say(const Model& model, int64_t number, const Question& asked, LevelAnswer& answer, float* known,
                  std::vector<float>& counted) {
     const LevelTables& level = model.levels[number];
@@ -59,7 +61,7 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     answer.parts = parts_of(model, level, answer.visits);
     answer.own = beyond(model, level, asked, answer.visits, answer.parts);
     const float* profile = asked.profiles[number];
-    const bool kept = profile && ((!level.k && in_order(model)) || level.coarse.numbers);
+    const bool kept = profile && (in_order(model, number) || level.coarse.numbers);
     if (kept) counted.resize(level.size);
     float* by_counts = kept ? counted.data() : known;
     double mass = count_in(level, answer.visits, answer.parts, answer.current, by_counts);
@@ -83,21 +85,23 @@ Distribution say(const Model& model, int64_t number, const Question& asked, Leve
     return made;
 }
 
-// Puts the likeliest items in their learned order, once the levels agree; `counted` is what was counted of items.
-void put_in_order(const Model& model, const Question& asked, const LevelAnswer& items, const float* counted,
-                  Agreement& agreement) {
-    const bool has_profile = !items.profile.empty();
-    const Pooled pooled{items.profile.data(), counted, &items.brought};
+// Puts the likeliest codes of a level in their learned order, once the levels agree; `said` is what they agree on, and
+// `counted` what was counted of the level.
+template <class Said>
+void put_in_order(const Model& model, int64_t number, const Question& asked, const LevelAnswer& answer,
+                  const float* counted, Said& said) {
+    const bool has_profile = !answer.profile.empty();
+    const Pooled pooled{answer.profile.data(), counted, &answer.brought};
     const View view{model,
-                    model.levels[0],
+                    model.levels[number],
                     asked,
-                    items.visits,
-                    items.parts,
-                    items.own,
-                    asked.item[asked.n_runs - 1],
-                    items.current,
+                    answer.visits,
+                    answer.parts,
+                    answer.own,
+                    number ? -1 : asked.item[asked.n_runs - 1],
+                    answer.current,
                     has_profile ? &pooled : nullptr};
-    rerank(view, model.weights[0].reranking, agreement);
+    rerank(view, model.weights[number].reranking, said);
 }
 
 float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
@@ -112,20 +116,24 @@ float fits(const LevelAnswer& answer, const LevelTables& level, int64_t code) {
 // by hup_forget, and reads tables and weights of the model until then.
 extern "C" Answer* hup_answer(const Model* model, const Question* asked, float* known) {
     auto* answer = new Answer{model, std::vector<LevelAnswer>(model->n_levels)};
-    thread_local std::vector<float> of_items, of_categories;
+    thread_local std::vector<std::vector<float>> counted;
+    if (int64_t(counted.size()) < model->n_levels) counted.resize(model->n_levels);
     std::vector<Distribution> levels;
     for (int64_t number = 0; number < model->n_levels; ++number) {
-        auto& counted = number ? of_categories : of_items;
-        levels.push_back(say(*model, number, *asked, answer->levels[number], known, counted));
+        levels.push_back(say(*model, number, *asked, answer->levels[number], known, counted[number]));
         known += model->levels[number].size;
     }
     leave_out(levels[0], answer->levels[0].current);
     Agreement agreement(*model, levels);
     agreement.agree(0);
-    if (in_order(*model)) {
-        put_in_order(*model, *asked, answer->levels[0], of_items.data(), agreement);
+    if (in_order(*model, 0)) {
+        put_in_order(*model, 0, *asked, answer->levels[0], counted[0].data(), agreement);
         agreement.agree(model->weights[0].reranking);
     }
+    if (model->n_levels > 1 && in_order(*model, 1))
+        agreement.move_categories([&](Distribution& categories) {
+            put_in_order(*model, 1, *asked, answer->levels[1], counted[1].data(), categories);
+        });
     agreement.conclude();
     return answer;
 }

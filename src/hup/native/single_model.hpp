@@ -28,6 +28,12 @@ struct Weights {
     float dense, similar, strength, reranking, trust;
 };
 
+// A learned order of the likeliest codes of a level.
+struct RerankerTables {
+    const float *mean, *spread, *first, *first_bias, *second, *second_bias, *last;
+    int64_t n_signals, hidden, most;
+};
+
 struct LevelTables {
     int64_t size;  // known codes
     int64_t k;     // number of the category level, 0 = items
@@ -41,11 +47,7 @@ struct LevelTables {
     Tree targets;
     const float* vectors;  // (size, d), the targets' sums
     Coarse coarse;         // the same, nearly
-};
-
-struct RerankerTables {
-    const float *mean, *spread, *first, *first_bias, *second, *second_bias, *last;
-    int64_t n_signals, hidden, most;
+    const RerankerTables* reranker;  // null = it has no learned order
 };
 
 // Profiles of training sessions, cluster by cluster.
@@ -60,7 +62,6 @@ struct Model {
     const LevelTables* levels;  // finest first
     int64_t n_levels, n_categories, n_behaviors, n_signals, n_context, hidden, most_visits;
     const Weights* weights;  // of every level
-    const RerankerTables* reranker;
     const SimilarTables* similar;
 };
 

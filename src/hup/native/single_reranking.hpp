@@ -1,4 +1,4 @@
-// The likeliest items ranked anew; the twin is hup.models.hup.mixture.single.reranking.
+// The likeliest codes of a level ranked anew; the twin is hup.models.hup.mixture.single.reranking.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +45,7 @@ class Slots {
     int32_t* const slots_;
 };
 
-// Items of the vocabulary, or what the session has beyond it: then `own` tells which of these, else it is -1.
+// Codes of the vocabulary, or what the session has beyond it: then `own` tells which of these, else it is -1.
 struct Candidates {
     std::vector<int64_t> code, own;
     std::vector<float> probability;
@@ -53,15 +53,16 @@ struct Candidates {
     int64_t count() const { return int64_t(code.size()); }
 };
 
-// The likeliest items but the one that the user is on, which has no probability in the vocabulary; of equal ones those
-// that stand first, the vocabulary before what is beyond it. Gives the sum of their probabilities.
-inline double find_likeliest(int64_t size, int64_t most, int64_t item, const Agreement& items, const Own& own,
-                             Candidates& found) {
+// The likeliest codes but the item that the user is on, which has no probability in the vocabulary, -1 = none such; of
+// equal ones those that stand first, the vocabulary before what is beyond it. `said` is what is agreed of the level.
+// Gives the sum of their probabilities.
+template <class Said>
+double find_likeliest(int64_t size, int64_t most, int64_t item, const Said& said, const Own& own, Candidates& found) {
     thread_local std::vector<Place> best;
-    items.find_likeliest(most, best);
+    said.find_likeliest(most, best);
     const size_t n = best.size();
     for (int64_t one = 0; one < own.count(); ++one)
-        best.push_back({own.code[one] == item ? 0.0f : items.of_own(one), size + one});
+        best.push_back({own.code[one] == item ? 0.0f : said.of_own(one), size + one});
     if (best.size() > n) std::partial_sort(best.begin(), best.begin() + n, best.end(), comes_before);
     best.resize(n);
     double total = 0;
@@ -75,17 +76,17 @@ inline double find_likeliest(int64_t size, int64_t most, int64_t item, const Agr
     return total;
 }
 
-// What the profile says of items, and what was counted before it did, (n,).
+// What the profile says of codes, and what was counted before it did, (n,).
 struct Pooled {
     const float *profile, *counted;
     const Brought* brought;
 
     // Logarithms of the parts that are pooled, but for `followed` of the third, and the liking.
-    void of(const LevelTables& items, const Own& own, int64_t code, int64_t beyond, int64_t current, float followed,
+    void of(const LevelTables& level, const Own& own, int64_t code, int64_t beyond, int64_t current, float followed,
             float* to) const {
-        const int64_t d = items.targets.size;
-        const float liking = beyond < 0 ? dot(items.vectors + code * d, profile, d) : own.liking[beyond];
-        const float fits = brought->fits(liking, beyond < 0 ? items.runs[code] : 0.0f);
+        const int64_t d = level.targets.size;
+        const float liking = beyond < 0 ? dot(level.vectors + code * d, profile, d) : own.liking[beyond];
+        const float fits = brought->fits(liking, beyond < 0 ? level.runs[code] : 0.0f);
         const float base = beyond < 0 ? counted[code] : own.counted[beyond];
         for (const float part : {brought->rest * base, code == current ? 0.0f : fits, followed})
             *to++ = std::log(std::max(part, LEAST_PROBABILITY));
@@ -93,11 +94,11 @@ struct Pooled {
     }
 };
 
-// What there is to see of candidates. `item` is the one that the user is on, `current` the same where it is known, else
-// -1. Without a profile `pooled` is null.
+// What there is to see of candidates of a level. `item` is the one that the user is on, `current` the same where it is
+// known; at levels of categories both are -1. Without a profile `pooled` is null.
 struct View {
     const Model& model;
-    const LevelTables& items;
+    const LevelTables& level;
     const Question& asked;
     const Visits& visits;
     const Parts& parts;
@@ -105,6 +106,8 @@ struct View {
     int64_t item, current;
     const Pooled* pooled;
 
+    // Categories that are compared: of a category it is the last one of them.
+    int64_t n_categories() const { return level.k ? level.k : model.n_categories; }
     const int64_t* path(int64_t visit) const { return asked.categories + visits.run[visit] * model.n_categories; }
 };
 
@@ -121,11 +124,12 @@ inline std::vector<double> by_recency(const Visits& visits) {
 // the visits.
 inline void of_categories(const View& view, const std::vector<double>& weight, int64_t code, int64_t visit, float* to) {
     const Model& model = view.model;
-    const int64_t n_categories = model.n_categories, last = view.visits.count() - 1;
-    const bool inside = code < view.items.size;
+    const int64_t last = view.visits.count() - 1;
+    const bool inside = code < view.level.size;
     int64_t category = code;
-    for (int64_t k = n_categories; k-- > 0;) {
-        category = inside ? model.levels[n_categories - 1 - k].parents[category] : view.path(visit)[k];
+    for (int64_t k = view.n_categories(); k-- > 0;) {
+        if (k + 1 != view.level.k)  // else it is the category itself
+            category = inside ? model.levels[model.n_categories - 1 - k].parents[category] : view.path(visit)[k];
         double share = 0;
         for (int64_t one = 0; one <= last; ++one)
             if (view.path(one)[k] == category) share += weight[one];
@@ -136,14 +140,14 @@ inline void of_categories(const View& view, const std::vector<double>& weight, i
 
 // What is seen of candidates, (M, n_signals); see SIGNALS, CATEGORY and POOLED of hup.models.hup.mixture.reranking.
 inline std::vector<float> signals_of(const View& view, const Candidates& found) {
-    const auto& [model, items, asked, visits, parts, own, item, current, pooled] = view;
-    const int64_t n = found.count(), width = model.reranker->n_signals;
+    const auto& [model, level, asked, visits, parts, own, item, current, pooled] = view;
+    const int64_t n = found.count(), width = level.reranker->n_signals;
     constexpr int SHARES = WEIGHINGS * RELATIONS;
     constexpr int LOGS = 4 + SHARES;  // of the first columns all but one are logarithms
-    const Slots slots(items.size, found.code);
+    const Slots slots(level.size, found.code);
     std::vector<float> shares(n * SHARES, 0.0f), heads(n * LOGS);
     for (int relation = 0; relation < RELATIONS; ++relation)
-        for_all_near(items, visits, parts, relation, std::max<int64_t>(0, visits.count() - LATEST),
+        for_all_near(level, visits, parts, relation, std::max<int64_t>(0, visits.count() - LATEST),
                      [&](int64_t visit, int64_t code, float share) {
                          const int32_t slot = slots[code];
                          if (slot < 0) return;
@@ -177,7 +181,7 @@ inline std::vector<float> signals_of(const View& view, const Candidates& found) 
     for (int64_t at = 0; at < n; ++at) {
         const int64_t visit = visit_on[at];
         float* to = std::copy_n(heads.data() + at * LOGS, LOGS, signals.data() + at * width);
-        to[1 - LOGS] = found.own[at] < 0 ? items.log_popularity[found.code[at]] : std::log(DAMPED);
+        to[1 - LOGS] = found.own[at] < 0 ? level.log_popularity[found.code[at]] : std::log(DAMPED);
         to[3 - LOGS] = visit >= 0;
         for (int relation = 0; relation < RELATIONS; ++relation)
             *to++ = std::log1p(shares[at * SHARES + relation] * support[relation]);
@@ -195,7 +199,7 @@ inline std::vector<float> signals_of(const View& view, const Candidates& found) 
         if (slot >= 0) followed[slot] += brought.similar.share[one];
     }
     for (int64_t at = 0; at < n; ++at)
-        pooled->of(items, own, found.code[at], found.own[at], current, followed[at],
+        pooled->of(level, own, found.code[at], found.own[at], current, followed[at],
                    signals.data() + (at + 1) * width - 4);
     return signals;
 }
@@ -225,18 +229,19 @@ inline std::vector<float> judged(const RerankerTables& tables, std::vector<float
     return said;
 }
 
-// Lets the likeliest items share anew what they have together.
-inline void rerank(const View& view, float strength, Agreement& items) {
-    const RerankerTables& tables = *view.model.reranker;
-    const int64_t size = view.items.size;
+// Lets the likeliest codes share anew what they have together.
+template <class Said>
+void rerank(const View& view, float strength, Said& said) {
+    const RerankerTables& tables = *view.level.reranker;
+    const int64_t size = view.level.size;
     Candidates found;
-    const double total = find_likeliest(size, std::min(tables.most, size), view.item, items, view.own, found);
+    const double total = find_likeliest(size, std::min(tables.most, size), view.item, said, view.own, found);
     std::vector<float> logits = judged(tables, signals_of(view, found));
     for (size_t at = 0; at < logits.size(); ++at)
         logits[at] = strength * logits[at] + std::log(std::max(found.probability[at], LEAST_PROBABILITY));
     softmax(logits);
     for (int64_t at = 0; at < found.count(); ++at)
-        items.put(found.code[at], found.own[at], float(logits[at] * total));
+        said.put(found.code[at], found.own[at], float(logits[at] * total));
 }
 
 }  // namespace hup

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hup.models.hup.mixture.agreement import Distribution, agreed, by_items, pooled, shared_out, without_current
+from hup.models.hup.mixture.agreement import Distribution, agreed, by_items, moved, pooled, shared_out, without_current
 from hup.sessions.levels import ITEM, Level
 
 N, N_ABOVE, N_QUERIES = 6, 3, 4  # known codes, known codes of the level above, queries
@@ -130,6 +130,30 @@ def test_all_levels_are_marginals_of_one_distribution(seed, fine, coarse):
             share = float(made[above].mass[query] / made[level].mass[query])
             sums = {code: value * share for code, value in children(level, made[level], query).items()}
             assert sums == pytest.approx(every(made[above], query), abs=1e-5)
+
+
+@given(seed=st.integers(0, 999))
+def test_where_a_level_moves_all_are_still_marginals_of_one_distribution(seed):
+    said = agreed(levels(seed), PARENTS, {FINE: 0.3, COARSE: 0.6})
+    other = levels(seed + 1)[FINE]
+    to = other.times(said[FINE].mass / other.mass)
+    made = moved(said, PARENTS, FINE, to)
+    assert made[FINE] is to
+    for level in LEVELS:
+        assert made[level].mass.tolist() == pytest.approx(said[level].mass.tolist(), abs=1e-5)
+    for level, above in ((ITEM, FINE), (FINE, COARSE)):
+        for query in range(2):
+            share = float(made[above].mass[query] / made[level].mass[query])
+            sums = {code: value * share for code, value in children(level, made[level], query).items()}
+            assert sums == pytest.approx(every(made[above], query), abs=1e-5)
+    # Children of a category keep their shares of it.
+    for query in range(2):
+        before, after = (every(of[ITEM], query) for of in (said, made))
+        ratio = {code: after[code] / before[code] for code in before}
+        parent = dict(enumerate(PARENTS[ITEM].tolist()))
+        for code in parent:
+            same = next(one for one in parent if parent[one] == parent[code])
+            assert ratio[code] == pytest.approx(ratio[same], rel=1e-4)
 
 
 @given(seed=st.integers(0, 999))

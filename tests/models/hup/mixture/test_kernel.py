@@ -131,9 +131,9 @@ def test_both_answer_the_same_when_the_order_moves_nearly_all(dataset):
     """What a category has left when its likeliest items fall is told to many digits."""
     model = mixture(dataset, "mixture.earlier=10", "mixture.visits=6")
     network = output_of(model).network
-    assert network.reranker is not None
-    network.weights.data[:, 3:] = torch.tensor([1.0, 0.5])
-    list(network.reranker.parameters())[-1].data.mul_(200)
+    network.weights.data[:, 3:] = torch.tensor([0.0, 0.5])
+    network.weigh(ITEM, reranking=1.0)
+    list(network.reranker(ITEM).parameters())[-1].data.mul_(200)
     highest = []
     for state in states_of(model, dataset, 12):
         kernel, numpy = both(output_of(model), state)
@@ -156,8 +156,7 @@ def test_what_is_changed_in_place_is_seen(dataset):
     model = mixture(dataset)
     output, state = output_of(model), model.state(live_events(dataset, int(dataset.sessions("test")[0])))
     network = output.network
-    reranker, similar, table = network.reranker, network.similar, network.pyramid.target_table(ITEM)
-    assert reranker is not None
+    reranker, similar, table = network.reranker(ITEM), network.similar, network.pyramid.target_table(ITEM)
     assert similar is not None
     similar.cluster(torch.nn.functional.normalize(torch.randn_like(similar.kept), dim=1))
     network.weights.data[:] = torch.tensor([0.3, 0.0, 0.2, 1.0, 0.5])

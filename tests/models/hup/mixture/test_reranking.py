@@ -36,8 +36,9 @@ def asked_of(model, dataset: Dataset, n: int = 12) -> Probabilities:
 def ordered(asked: Probabilities) -> Distribution:
     """Items in their learned order, before the levels agree anew."""
     network = asked.network
-    assert network.reranker is not None
-    return asked.candidates.reranked(asked.unordered[ITEM], network.reranker, network.weights_of(ITEM).reranking)
+    return asked.candidates(ITEM).reranked(
+        asked.unordered[ITEM], network.reranker(ITEM), network.weights_of(ITEM).reranking
+    )
 
 
 def side_by_side(said: Distribution) -> torch.Tensor:
@@ -57,7 +58,7 @@ def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
         probability = dict(enumerate(said.known[row].tolist())) | dict(beyond)
         others = [code for code in probability if code != current]
         best = sorted(others, key=lambda code: -probability[code])[: min(most, said.known.shape[1])]
-        found = [code for code in asked.candidates.code[row].tolist() if code != current]
+        found = [code for code in asked.candidates(ITEM).code[row].tolist() if code != current]
         expected = sorted(probability[code] for code in best[: len(found)])
         assert sorted(probability[code] for code in found) == pytest.approx(expected)
         n_beyond += sum(code >= said.known.shape[1] for code in found)
@@ -65,13 +66,16 @@ def test_candidates_are_the_likeliest_items_but_the_current_one(dataset, most):
 
 
 @torch.no_grad()
-def test_signals_are_what_their_names_say(dataset):
+@pytest.mark.parametrize("place", [0, 1])
+def test_signals_are_what_their_names_say(dataset, place):
     asked = asked_of(mixture(dataset), dataset)
-    answer, candidates = asked.answers[ITEM], asked.candidates
+    level = asked.network.ordered[place]
+    answer, candidates = asked.answers[level], asked.candidates(level)
+    said = (asked.items_ordered if place else asked.unordered)[level]
     tables = [counts.toarray() for counts in answer.counts.co_visits.counts]
     names = {name: place for place, name in enumerate(SIGNALS)}
     n_signals, n_context = answer.visits.signals.shape[1], answer.visits.context.shape[1]
-    paths = asked.network.pyramid.target_table(ITEM).ancestors
+    paths = asked.network.paths(level)
     n_categories = paths.shape[1] * len(CATEGORY)
     assert len(names) + n_signals + n_context + n_categories + len(POOLED) == candidates.signals.shape[2]
 
@@ -85,9 +89,9 @@ def test_signals_are_what_their_names_say(dataset):
         repeat = {code: float(answer.mixed.repeat[p]) for p, code in zip(visits, codes, strict=True)}
         beyond = (candidates.code[row] >= len(popularity)).nonzero().squeeze(1).tolist()
         n_beyond += len(beyond)
-        for column in (0, 3, 9, *beyond):
+        for column in {*range(0, len(candidates.code[0]), 4), *beyond}:
             code = int(candidates.code[row, column])
-            probability = float(side_by_side(asked.unordered[ITEM])[row, candidates.column[row, column]])
+            probability = float(side_by_side(said)[row, candidates.column[row, column]])
             assert signal("probability", row, column) == pytest.approx(math.log(max(probability, 1e-9)), abs=1e-4)
             assert signal("popularity", row, column) == pytest.approx(
                 math.log((popularity[code] if code < len(popularity) else 0) + 0.5), abs=1e-5
@@ -97,15 +101,15 @@ def test_signals_are_what_their_names_say(dataset):
             of_candidate = candidates.signals[row, column, len(names) : -len(POOLED)]
             assert of_candidate[:n_signals].tolist() == seen.tolist()
             assert of_candidate[n_signals : n_signals + n_context].tolist() == answer.visits.context[row].tolist()
-            visited = answer.path[visits]  # the current one first
+            visited = answer.path[visits][:, : paths.shape[1]]  # the current one first
             path = paths[code].numpy() if code < len(paths) else visited[codes.index(code)]
             weight = 1 / np.arange(1, len(visits) + 1)
             shares = ((visited == path) * weight[:, None]).sum(axis=0) / weight.sum()
             expected = np.stack([visited[0] == path, shares], axis=1).ravel()
             assert of_candidate[n_signals + n_context :].tolist() == pytest.approx(expected.tolist())
             assert signal("repeat", row, column) == pytest.approx(math.log(repeat.get(code, 0) + 1e-3), abs=1e-5)
-            for place, relation in enumerate(("after", "before", "together")):
-                rows = [tables[place][c] if c < len(tables[place]) else np.zeros(1) for c in codes]
+            for number, relation in enumerate(("after", "before", "together")):
+                rows = [tables[number][c] if c < len(tables[number]) else np.zeros(1) for c in codes]
                 totals = [float(one.sum()) for one in rows]
                 known = code < len(popularity)
                 shares = [one[code] / n if n > 0 and known else 0 for one, n in zip(rows, totals, strict=True)]
@@ -118,16 +122,20 @@ def test_signals_are_what_their_names_say(dataset):
                     math.log1p(shares[0] * totals[0]), abs=1e-4
                 )
                 assert signal(f"support {relation}", row, column) == pytest.approx(math.log1p(totals[0]), abs=1e-4)
-            for place, part in enumerate(("repeat", "memory", "explore", "unseen")):
-                weight = max(float(answer.mixed.weights[row, place]), 1e-4)
+            for number, part in enumerate(("repeat", "memory", "explore", "unseen")):
+                weight = max(float(answer.mixed.weights[row, number]), 1e-4)
                 assert signal(f"weight of {part}", row, column) == pytest.approx(math.log(weight), abs=1e-5)
-    assert n_beyond > 0
+    assert n_beyond > 0 or place
 
 
 @torch.no_grad()
 def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
     asked = asked_of(mixture(dataset, "mixture.reranked=9"), dataset)
-    before, after, candidates = side_by_side(asked.unordered[ITEM]), side_by_side(ordered(asked)), asked.candidates
+    before, after, candidates = (
+        side_by_side(asked.unordered[ITEM]),
+        side_by_side(ordered(asked)),
+        asked.candidates(ITEM),
+    )
     assert not torch.equal(before, after)
     mass = candidates.probability.sum(dim=1)
     torch.testing.assert_close(after.gather(1, candidates.column).sum(dim=1), mass)
@@ -139,7 +147,8 @@ def test_candidates_share_what_they_have_and_the_others_keep_theirs(dataset):
 @pytest.mark.parametrize(("strength", "trust"), [(1.0, 0.5), (0.5, 0.25**0.75)])
 def test_the_further_the_order_is_followed_the_more_items_are_trusted(dataset, strength, trust):
     asked = asked_of(mixture(dataset), dataset)
-    asked.network.weights.data[:, 3:] = torch.tensor([strength, 0.25])
+    asked.network.weights.data[:, 3:] = torch.tensor([0.0, 0.25])
+    asked.network.weigh(ITEM, reranking=strength)
     said = agreed(asked.alone | {ITEM: ordered(asked)}, asked.network.parents(), dict.fromkeys(asked.alone, trust))
     for level, expected in said.items():
         torch.testing.assert_close(asked.of(level).known, expected.known)
@@ -150,7 +159,8 @@ def test_the_further_the_order_is_followed_the_more_items_are_trusted(dataset, s
 def test_where_items_are_not_trusted_their_order_changes_no_category(dataset):
     """Of a short log most categories have no known item: what items say of these is next to nothing."""
     asked = asked_of(mixture(dataset), dataset)
-    asked.network.weights.data[:, 3:] = torch.tensor([1.0, 0.0])
+    asked.network.weights.data[:, 3:] = torch.tensor([0.0, 0.0])
+    asked.network.weigh(ITEM, reranking=1.0)
     assert not torch.allclose(asked.of(ITEM).known, asked.unordered[ITEM].known, rtol=1e-3)
     for level in asked.network.ranked[1:]:
         torch.testing.assert_close(asked.of(level).known, asked.unordered[level].known)
@@ -159,7 +169,7 @@ def test_where_items_are_not_trusted_their_order_changes_no_category(dataset):
 @torch.no_grad()
 def test_without_strength_nothing_changes(dataset):
     asked = asked_of(mixture(dataset), dataset)
-    asked.network.weights.data[0, 3] = 0.0
+    asked.network.weights.data[:, 3] = 0.0
     assert asked.agreed is asked.unordered
 
 
@@ -180,7 +190,7 @@ def test_it_can_be_left_out(dataset):
     model.tune(dataset)
     model.conclude(dataset, print)
     asked = asked_of(model, dataset)
-    assert asked.network.reranker is None
+    assert asked.network.ordered == ()
     assert asked.agreed is asked.unordered
 
 
@@ -188,7 +198,7 @@ def test_it_can_be_left_out(dataset):
 def test_signals_of_the_profile_are_the_parts_of_the_pool(dataset):
     asked = asked_of(mixture(dataset), dataset)
     asked.network.weights.data[0, :3] = torch.tensor([0.3, 0.2, 0.4])
-    candidates, pool = asked.candidates, asked.pool(ITEM)
+    candidates, pool = asked.candidates(ITEM), asked.pool(ITEM)
     counted, dense, similar, liking = candidates.signals[:, :, -len(POOLED) :].unbind(2)
     for found, part, weight in (counted, pool.base, 0.5), (dense, pool.dense, 0.3), (similar, pool.similar, 0.2):
         expected = (weight * part.gather(1, candidates.column)).clamp(min=1e-9).log()
@@ -202,8 +212,10 @@ def teach_it(model, dataset: Dataset, most_sessions: int | None = None) -> None:
     teach(output.network, output._profiles, dataset, **settings)
 
 
-def lessons_of(model, dataset: Dataset, monkeypatch) -> list[Lesson]:
-    """What is learned from, fold by fold, and at last all of it."""
+def lessons_of(model, dataset: Dataset, monkeypatch, place: int = 0) -> list[Lesson]:
+    """What is learned from of one level, 0 = items, fold by fold, and at last all of it."""
+    network = output_of(model).network
+    network.ordered = network.ordered[place : place + 1]
     seen: list[Lesson] = []
     before = teaching._learned
 
@@ -255,12 +267,14 @@ def test_lessons_stand_at_the_ends_of_sessions_and_before(dataset, monkeypatch):
         assert float(weight.sum()) == pytest.approx(len(ends), rel=1e-5)
 
 
-def test_a_training_session_is_asked_what_the_others_have_counted(dataset, monkeypatch):
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_training_session_is_asked_what_the_others_have_counted(dataset, monkeypatch, place):
     """As a model would say that has counted all but its fold, by the same weights; the profile says nothing there."""
     model = mixture(dataset)
     network = output_of(model).network
-    *_, whole = lessons_of(model, dataset, monkeypatch)
-    n, reranker = len(dataset.sessions("train")), network.reranker
+    of = network.ordered[place]
+    *_, whole = lessons_of(model, dataset, monkeypatch, place)
+    n, reranker = len(dataset.sessions("train")), network.reranker(of)
     rows = (whole.session < n).nonzero().squeeze(1)
     n_asked = len(whole.session[rows].unique())
     assert 0.9 * n < n_asked <= n  # validation is short, so all of training is asked; some targets are far off
@@ -288,8 +302,8 @@ def test_a_training_session_is_asked_what_the_others_have_counted(dataset, monke
         table = network.with_earlier(run_table(histories, network.n_behaviors), histories)
         with torch.no_grad():
             answers = network.answers(table, last_runs(table), counts)
-            asked = Probabilities(network, answers, {}, histories.current(ITEM)).candidates
-        assert asked.code[0, whole.column[row]] == targets.item[0]
+            asked = Probabilities(network, answers, {}, histories.current(ITEM)).candidates(of)
+        assert asked.code[0, whole.column[row]] == targets.codes(of)[0]
         torch.testing.assert_close(asked.logarithm[0], whole.logarithm[row], atol=1e-4, rtol=1e-4)
         n_seen = asked.signals.shape[2]
         silent = torch.zeros(len(asked.code[0]), len(POOLED))
@@ -303,20 +317,22 @@ def test_where_validation_sessions_are_enough_training_sessions_are_not_asked(da
     assert set(whole.session.tolist()) <= set(dataset.sessions("validation"))
 
 
-def test_a_lesson_says_what_will_be_asked_of_the_model(dataset, monkeypatch):
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_lesson_says_what_will_be_asked_of_the_model(dataset, monkeypatch, place):
     """Candidates at the end of a session are those of an answer, but for the order that is not there yet."""
     model = mixture(dataset)
-    *_, whole = lessons_of(model, dataset, monkeypatch)
+    of = output_of(model).network.ordered[place]
+    *_, whole = lessons_of(model, dataset, monkeypatch, place)
     of_validation = whole.session >= dataset.sessions("validation").start
     rows = ((whole.weight > 0.5) & of_validation).nonzero().squeeze(1)[:5]
     for row in rows.tolist():
         histories, targets = histories_and_targets(dataset, whole.session[row : row + 1].numpy())
         network = output_of(model).network
         with torch.no_grad():
-            asked = output_of(model).ask(histories).candidates
-        assert asked.code[0, whole.column[row]] == targets.item[0]
+            asked = output_of(model).ask(histories).candidates(of)
+        assert asked.code[0, whole.column[row]] == targets.codes(of)[0]
         torch.testing.assert_close(asked.logarithm[0], whole.logarithm[row], atol=1e-4, rtol=1e-4)
-        expected = network.reranker.comparable(asked.signals[0])
+        expected = network.reranker(of).comparable(asked.signals[0])
         torch.testing.assert_close(expected, whole.signals[row], atol=1e-3, rtol=1e-3)
 
 
@@ -374,9 +390,10 @@ def test_few_lessons_are_gone_through_more_often_and_in_smaller_steps(n_queries,
 def test_what_can_be_learned_is_followed_however_far_apart_the_sessions_are(dataset, monkeypatch, apart):
     model = mixture(dataset)
     network = output_of(model).network
+    network.ordered = network.ordered[:1]
     torch.manual_seed(0)
     n_queries, column = 400, torch.randint(10, (400,))
-    signals = torch.randn(n_queries, 10, len(network.reranker.mean))
+    signals = torch.randn(n_queries, 10, len(network.reranker(ITEM).mean))
     signals[torch.arange(n_queries), column, 3] += 4
     even = torch.full((n_queries, 10), 0.1).log()
     lesson = Lesson(even, signals, column, torch.ones(n_queries), torch.arange(n_queries) * apart)
@@ -385,7 +402,7 @@ def test_what_can_be_learned_is_followed_however_far_apart_the_sessions_are(data
     teach_it(model, dataset)
     strength = network.weights_of(ITEM).reranking
     assert strength > 0.4
-    said = torch.softmax(even + strength * network.reranker.of_comparable(signals), dim=1)
+    said = torch.softmax(even + strength * network.reranker(ITEM).of_comparable(signals), dim=1)
     assert float(said[torch.arange(n_queries), column].mean()) > 0.9
 
 
@@ -393,6 +410,7 @@ def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
     """Signals that say nothing of the target: the folds show that what was learned is worth nothing elsewhere."""
     model = mixture(dataset)
     network = output_of(model).network
+    network.ordered = network.ordered[:1]
     torch.manual_seed(0)
     n_queries = 400
     places = torch.arange(10).expand(n_queries, 10)
@@ -400,7 +418,7 @@ def test_what_cannot_be_learned_is_not_followed(dataset, monkeypatch):
         places,
         places,
         torch.full((n_queries, 10), 0.1),
-        torch.randn(n_queries, 10, len(network.reranker.mean)),
+        torch.randn(n_queries, 10, len(network.reranker(ITEM).mean)),
     )
     lesson = Lesson(
         candidates.logarithm,
@@ -419,12 +437,12 @@ def test_lessons_teach_the_same_every_time(dataset, monkeypatch):
     monkeypatch.setattr(teaching, "_SURE", -np.inf)
     first, second = (mixture(dataset) for _ in range(2))
     for model in (first, second):
-        before = output_of(model).network.reranker.layers[0].weight.clone()
+        before = output_of(model).network.reranker(ITEM).layers[0].weight.clone()
         torch.manual_seed(int(model is second))  # what has been drawn elsewhere changes nothing
         teach_it(model, dataset)
         if model is second:
             teach_it(model, dataset)  # nor what was learned before
-        assert not torch.equal(output_of(model).network.reranker.layers[0].weight, before)
+        assert not torch.equal(output_of(model).network.reranker(ITEM).layers[0].weight, before)
     for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -435,10 +453,10 @@ def test_without_a_validation_split_no_order_is_followed(dataset):
     bounds = split.bounds.model_copy(update={"validation": (split.bounds.train[1], split.bounds.train[1])})
     manifest = dataset.manifest.model_copy(update={"split": split.model_copy(update={"bounds": bounds})})
     teach_it(model, replace(dataset, manifest=manifest))
-    assert output_of(model).network.weights_of(ITEM).reranking == 0
+    assert [output_of(model).network.follows(level) for level in model.levels] == [0] * len(model.levels)
 
 
 def test_a_single_session_teaches_nothing(dataset):
     model = mixture(dataset)
     teach_it(model, dataset, most_sessions=1)
-    assert output_of(model).network.weights_of(ITEM).reranking == 0
+    assert [output_of(model).network.follows(level) for level in model.levels] == [0] * len(model.levels)

@@ -74,7 +74,7 @@ def test_what_was_tried_is_weighed_by_its_likelihood(dataset, monkeypatch):
 def test_without_a_validation_split_they_stay(dataset):
     model = mixture(dataset)
     before = output_of(model).network.weights.clone()
-    before[0, 3] = 0
+    before[:, 3] = 0
     split = dataset.manifest.split
     bounds = replace_bounds(split.bounds)
     manifest = dataset.manifest.model_copy(update={"split": split.model_copy(update={"bounds": bounds})})

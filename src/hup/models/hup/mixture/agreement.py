@@ -106,9 +106,37 @@ def agreed(
     for level, said in by_items(alone, parents).items():
         made[level] = pooled(alone[level], said, trust[level])
     for finer, level in reversed(list(pairwise(made))):
-        mass = made[finer].mass
-        shared = shared_out(made[finer], parents[finer], made[level])
-        made[finer] = shared.times(mass / shared.mass.clamp(min=LEAST))
+        made[finer] = _in_mass(shared_out(made[finer], parents[finer], made[level]), made[finer])
+    return made
+
+
+def moved(
+    said: Mapping[Level, Distribution], parents: Mapping[Level, Tensor], level: Level, to: Distribution
+) -> dict[Level, Distribution]:
+    """Let a level of one distribution have other probabilities: finer ones share them out, coarser ones follow.
+
+    Parameters
+    ----------
+    said : mapping of Level to Distribution
+        As :func:`agreed` gives it.
+    parents
+        As for :func:`agreed`.
+    level : Level
+    to : Distribution
+        Of that level, with the mass that it had.
+
+    Returns
+    -------
+    dict of Level to Distribution
+        Each level has the mass that it had. A coarser category has as many times what it had as its children have.
+    """
+    made, levels = dict(said) | {level: to}, list(said)
+    place = levels.index(level)
+    for below, above in reversed(list(pairwise(levels[: place + 1]))):
+        made[below] = _in_mass(shared_out(said[below], parents[below], made[above]), said[below])
+    for below, above in pairwise(levels[place:]):
+        before, after = (summed(of[below], parents[below], said[above]) for of in (said, made))
+        made[above] = _in_mass(_as_many_times(said[above], before, after), said[above])
     return made
 
 
@@ -199,6 +227,21 @@ def shared_out(alone: Distribution, parents: Tensor, above: Distribution) -> Dis
     outside = torch.where(alone.parent >= 0, factor.view(-1).index_select(0, key), 1)
     known = alone.known * factor.index_select(1, parents)
     return replace(alone, known=known, probability=alone.probability * outside)
+
+
+def _in_mass(said: Distribution, like: Distribution) -> Distribution:
+    """Give a distribution the mass of another one."""
+    return said.times(like.mass / said.mass.clamp(min=LEAST))
+
+
+def _as_many_times(said: Distribution, before: Distribution, after: Distribution) -> Distribution:
+    """Multiply what is said by the ratio of two others, where there is one."""
+
+    def ratio(first: Tensor, second: Tensor) -> Tensor:
+        return torch.where(first > 0, second / first.clamp(min=1e-30), 1)
+
+    known = said.known * ratio(before.known, after.known)
+    return replace(said, known=known, probability=said.probability * ratio(before.probability, after.probability))
 
 
 def _by_parent(fine: Distribution, parents: Tensor, above: Distribution) -> tuple[Tensor, Tensor]:

@@ -120,19 +120,26 @@ class Lesson:
 
 
 def of_validation(
-    network: MixtureNetwork, profiles: Profiles, dataset: Dataset, prefixes: float, most_sessions: int | None
+    network: MixtureNetwork,
+    level: Level,
+    profiles: Profiles,
+    dataset: Dataset,
+    prefixes: float,
+    most_sessions: int | None,
 ) -> Lesson | None:
-    """Ask at most so many validation sessions, evenly spaced; None where no target is among the candidates.
+    """Ask at most so many validation sessions, evenly spaced; None where no target is among a level's candidates.
 
     ``prefixes`` is the share of the weight that all queries have; the ends of sessions have the rest.
     """
     sessions = np.asarray(dataset.sessions("validation"), dtype=np.int64)
     most = min(len(sessions), most_sessions or len(sessions), _SESSIONS)
     asked = sessions[np.arange(most) * len(sessions) // max(most, 1)]
-    return _weighed(_blocks(network, dataset, asked, most, profiles, None), prefixes)
+    return _weighed(_blocks(network, level, dataset, asked, most, profiles, None), prefixes)
 
 
-def of_training(network: MixtureNetwork, dataset: Dataset, prefixes: float, neighbors: int) -> Lesson | None:
+def of_training(
+    network: MixtureNetwork, level: Level, dataset: Dataset, prefixes: float, neighbors: int
+) -> Lesson | None:
     """Ask the newest training sessions, as many as validation sessions are too few; None where these suffice.
 
     Signals of the profile are NaN. ``neighbors`` are kept of every item.
@@ -146,7 +153,7 @@ def of_training(network: MixtureNetwork, dataset: Dataset, prefixes: float, neig
         left_out = range(n - most + fold.start, n - most + fold.stop)
         counts = _counted(network, dataset.taxonomy, *without(*runs, left_out), neighbors)
         asked = dataset.sessions("train").start + np.asarray(left_out, dtype=np.int64)
-        lessons += _blocks(network, dataset, asked, most, None, counts)
+        lessons += _blocks(network, level, dataset, asked, most, None, counts)
     return _weighed(lessons, prefixes)
 
 
@@ -176,6 +183,7 @@ def _weighed(lessons: Iterator[Lesson] | Sequence[Lesson], prefixes: float) -> L
 
 def _blocks(
     network: MixtureNetwork,
+    level: Level,
     dataset: Dataset,
     sessions: Ints,
     of_all: int,
@@ -186,11 +194,12 @@ def _blocks(
     each = min(_QUERIES_EACH, max(1, _QUERIES // max(of_all, 1)))
     at_once = max(1, _SCORES_PER_BLOCK // (network.co_visits[ITEM].size * each))
     for start in range(0, len(sessions), at_once):
-        yield _looked_at(network, dataset, sessions[start : start + at_once], each, profiles, counts)
+        yield _looked_at(network, level, dataset, sessions[start : start + at_once], each, profiles, counts)
 
 
 def _looked_at(
     network: MixtureNetwork,
+    level: Level,
     dataset: Dataset,
     sessions: Ints,
     each: int,
@@ -203,14 +212,14 @@ def _looked_at(
     whole = joined(table, targets.item.numpy(), targets.categories.numpy())
     queries = spread(table.offsets, each)
     wide = network.with_earlier(table, histories)
-    asked = Followed.of(table, whole, ITEM).at(queries)
+    asked = Followed.of(table, whole, level).at(queries)
     with torch.inference_mode():
         answers = network.answers(wide, np.flatnonzero(wide.is_now)[queries], counts)
         at_queries: Mapping[Level, Tensor] = {}
         if profiles is not None:
             at_queries = profiles(histories, runs_of(histories, ITEM).last[torch.from_numpy(queries)])
-        current = placed(asked.current, network.weights)
-        candidates = Probabilities(network, answers, at_queries, current).candidates
+        current = placed(table.item[queries], network.weights)
+        candidates = Probabilities(network, answers, at_queries, current).candidates(level)
     signals = candidates.signals
     if network.has_profile and profiles is None:
         signals = functional.pad(signals, (0, len(POOLED)), value=torch.nan)

@@ -74,8 +74,8 @@ class MixtureNetwork(nn.Module):
         Whether the pyramid takes part.
     weights : Parameter
         ``(len(ranked), 5)``, a row of :class:`Weights` for every level.
-    reranker : Reranker or None
-        Order of the likeliest items; None = as they are.
+    ordered : tuple of Level
+        Levels with a learned order of what is likeliest: item and category_K, or none.
     similar : SimilarProfiles or None
         Profiles of training sessions, with the items that followed them.
     """
@@ -111,8 +111,13 @@ class MixtureNetwork(nn.Module):
             }
         )
         self.weights = nn.Parameter(torch.tensor([START_WEIGHTS] * len(self.ranked)), requires_grad=False)
-        seen = n_signals(*sizes, vocabulary.levels, profile=options.profile)
-        self.reranker = Reranker(seen, HIDDEN) if options.reranked else None
+        self.ordered = self.ranked[:2] if options.reranked else ()
+        self.rerankers = nn.ModuleDict(
+            {
+                level: Reranker(n_signals(*sizes, level.k or vocabulary.levels, profile=options.profile), HIDDEN)
+                for level in self.ordered
+            }
+        )
         self.similar = None if following is None else SimilarProfiles(following, config.embeddings.item)
 
     def weights_of(self, level: Level) -> Weights:
@@ -133,6 +138,22 @@ class MixtureNetwork(nn.Module):
         mixture = self.mixtures[level]
         assert isinstance(mixture, Mixture)
         return mixture
+
+    def reranker(self, level: Level) -> Reranker:
+        """Give the learned order of an ordered level."""
+        reranker = self.rerankers[level]
+        assert isinstance(reranker, Reranker)
+        return reranker
+
+    def follows(self, level: Level) -> float:
+        """Tell how far the learned order of a level is followed, 0 to 1; 0 where there is none."""
+        return self.weights_of(level).reranking if level in self.ordered else 0.0
+
+    def paths(self, level: Level) -> Tensor:
+        """Give the categories of every known code of a level, coarsest first; a category is the last one of its own."""
+        ancestors = self.pyramid.target_table(level).ancestors
+        own = torch.arange(len(ancestors), device=ancestors.device).unsqueeze(1)
+        return torch.cat([ancestors, own], dim=1) if level.is_category else ancestors
 
     def parents(self) -> dict[Level, Tensor]:
         """Give the parent of every known code, ``(n,)`` int64, for all levels but the coarsest."""

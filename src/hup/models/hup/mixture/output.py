@@ -171,7 +171,8 @@ class MixtureOutput:
         training has ended.
         """
         self._latest = None
-        self.network.weigh(ITEM, reranking=0.0)
+        for level in self.network.ordered:
+            self.network.weigh(level, reranking=0.0)
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)
@@ -179,10 +180,10 @@ class MixtureOutput:
         tune_weights(self.network, self.ask, dataset, most_sessions)
 
     def conclude(self, dataset: Dataset, most_sessions: int | None, note: Callable[[str], None]) -> None:
-        """Learn the order of the likeliest items, and how far it is followed, from the validation split."""
+        """Learn the orders of the likeliest items and categories, and how far each is followed."""
         self._latest = None
-        if self.network.reranker is not None and len(dataset.sessions("validation")):
-            note("Learning the order of the likeliest items from the validation split.")
+        if self.network.ordered and len(dataset.sessions("validation")):
+            note("Learning the order of the likeliest items and categories from the validation split.")
             teach(
                 self.network,
                 self._profiles,

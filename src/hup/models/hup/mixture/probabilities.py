@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from hup.models.hup.mixture.agreement import Distribution, agreed, trust_in_order, without_current
+from hup.models.hup.mixture.agreement import Distribution, agreed, moved, trust_in_order, without_current
 from hup.models.hup.mixture.answer import Answer
 from hup.models.hup.mixture.counted import counted_probabilities
 from hup.models.hup.mixture.network import MixtureNetwork
@@ -48,12 +48,22 @@ class Probabilities:
 
     @cached_property
     def agreed(self) -> dict[Level, Distribution]:
+        """Probabilities of all levels, with the likeliest items and finest categories in their learned orders."""
+        said, network = self.items_ordered, self.network
+        for level in network.ordered[1:]:
+            if strength := network.follows(level):
+                ordered = self.candidates(level).reranked(said[level], network.reranker(level), strength)
+                said = moved(said, network.parents(), level, ordered)
+        return said
+
+    @cached_property
+    def items_ordered(self) -> dict[Level, Distribution]:
         """Probabilities of all levels: agreed upon, then anew with the likeliest items in their learned order."""
-        network = self.network
-        strength = network.weights_of(ITEM).reranking
-        if network.reranker is None or not strength:
+        network, strength = self.network, self.network.follows(ITEM)
+        # Where categories are taught by training sessions, the profile, which knows these by heart, is left out.
+        if not strength or network.has_profile > bool(self.profiles):
             return self.unordered
-        items = self.candidates.reranked(self.unordered[ITEM], network.reranker, strength)
+        items = self.candidates(ITEM).reranked(self.unordered[ITEM], network.reranker(ITEM), strength)
         return self._agreed(self.alone | {ITEM: items}, strength)
 
     @cached_property
@@ -72,16 +82,18 @@ class Probabilities:
         trust = {level: trust_in_order(own.trust, strength) for level, own in weights.items()}
         return agreed(said, self.network.parents(), trust)
 
-    @cached_property
-    def candidates(self) -> Candidates:
-        """The likeliest items, before they are ranked anew."""
-        pooled = self._parts_of if self.profiles else None
-        paths, most = self.network.pyramid.target_table(ITEM).ancestors, self.network.n_reranked
-        return Candidates.of(self.answers[ITEM], self.unordered[ITEM], self.current, paths, most, pooled)
+    def candidates(self, level: Level) -> Candidates:
+        """Look at the likeliest codes of an ordered level, before they are ranked anew."""
+        network, said, current = self.network, self.unordered, self.current
+        if level.is_category:
+            said, current = self.items_ordered, torch.full_like(current, -1)
+        pooled = partial(self._parts_of, level) if self.profiles else None
+        paths = network.paths(level)
+        return Candidates.of(self.answers[level], said[level], current, paths, network.n_reranked, pooled)
 
-    def _parts_of(self, column: Tensor) -> tuple[Tensor, ...]:
+    def _parts_of(self, level: Level, column: Tensor) -> tuple[Tensor, ...]:
         """Give what is pooled of some columns ``(Q, M)``, as it is weighed, and how they are liked."""
-        pool, weights = self.pool(ITEM).at(column), self.network.weights_of(ITEM)
+        pool, weights = self.pool(level).at(column), self.network.weights_of(level)
         return *pool.weighed(weights.dense, weights.similar), pool.liking
 
     def pooled(self, level: Level) -> Distribution:

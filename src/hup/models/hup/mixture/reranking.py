@@ -1,7 +1,7 @@
-"""The likeliest items, ranked anew by signals that are looked at together.
+"""The likeliest items, or categories of the finest level, ranked anew by signals that are looked at together.
 
 The mixture adds up what it counts, and what the profile says: a neighbour of two visits is as likely as two neighbours
-of one each. Here a small network sees all of it at once, for each of the likeliest items. What a session has beyond the
+of one each. Here a small network sees all of it at once, for each of the likeliest codes. What a session has beyond the
 vocabulary is among them: of a short log, or of today's new items, that is most of what users come back to.
 """
 
@@ -54,7 +54,7 @@ def n_signals(of_visits: int, of_context: int, levels: int, *, profile: bool) ->
 
 @dataclass(frozen=True)
 class Candidates:
-    """The likeliest items of ``Q`` queries.
+    """The likeliest codes of ``Q`` queries at a level.
 
     Attributes
     ----------
@@ -90,13 +90,14 @@ class Candidates:
         Parameters
         ----------
         answer : Answer
-            Of the item level.
+            Of the level.
         said : Distribution
-            Probabilities of the items, those of the vocabulary without the current ones.
+            Probabilities of the level; those of the vocabulary without the current items.
         current : Tensor
-            ``(Q,)`` items that the users are on; they are none.
+            ``(Q,)`` items that the users are on; they are none. -1 = none such.
         paths : Tensor
-            ``(n, K)`` int64, categories of the vocabulary, coarsest first.
+            ``(n, K)`` int64, categories of the vocabulary, coarsest first; of categories so many that a category is the
+            last one of its own.
         most : int
             How many, M; no more than the vocabulary has. Of equal ones those with smaller codes.
         pooled : callable, optional
@@ -171,7 +172,8 @@ def _paths_of(answer: Answer, paths: Tensor, column: Tensor, visit: Tensor) -> N
     """Categories of candidates, ``(Q, M, K)``; what a session has beyond the vocabulary has those of its visit."""
     inside = (column < len(paths)).cpu().numpy()[:, :, None]
     known = paths[column.clamp(max=len(paths) - 1)].cpu().numpy()
-    found: NDArray[np.int64] = np.where(inside, known, answer.path[visit.clamp(min=0).cpu().numpy()])
+    visited = answer.path[visit.clamp(min=0).cpu().numpy()][:, :, : paths.shape[1]]
+    found: NDArray[np.int64] = np.where(inside, known, visited)
     return found
 
 

@@ -21,7 +21,6 @@ from hup.models.hup.mixture.network import MixtureNetwork
 from hup.models.hup.mixture.reranking import HIDDEN
 from hup.models.hup.mixture.weights import likely_mean
 from hup.nn.reranker import Reranker
-from hup.sessions.levels import ITEM
 
 #: What is tried of the strength of the learned order.
 RERANKINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -43,42 +42,46 @@ def teach(
     most_sessions: int | None,
     seed: int,
 ) -> None:
-    """Teach a network's reranker, and choose how far it is followed.
+    """Teach a network's orders, that of the items first, and choose how far each is followed.
 
     Parameters
     ----------
     network : MixtureNetwork
-        Its reranker is changed, and the weight ``reranking`` of the item level; 0 where there is nothing to learn from.
+        Its rerankers are changed, and ``reranking`` of their levels' weights; 0 where there is nothing to learn from.
     profiles : callable
     dataset : Dataset
         Its validation split is learned from, and the late part of training where that is short.
     prefixes : float
         Share of the weight that all queries have; the ends of sessions have the rest.
     neighbors : int
-        Neighbours of an item that are kept.
+        Neighbours of a code that are kept.
     most_sessions : int or None
         Most validation sessions to learn from, evenly spaced; never more than 4,000.
     seed : int
     """
-    reranker = network.reranker
-    assert reranker is not None
-    network.weigh(ITEM, reranking=0.0)
-    asked = of_validation(network, profiles, dataset, prefixes, most_sessions)
-    if asked is None:
-        return
+    for level in network.ordered:
+        network.weigh(level, reranking=0.0)
+    for level in network.ordered:
+        asked = of_validation(network, level, profiles, dataset, prefixes, most_sessions)
+        if asked is not None:
+            more = of_training(network, level, dataset, prefixes, neighbors)
+            network.weigh(level, reranking=_taught(network.reranker(level), asked, more, seed))
+
+
+def _taught(reranker: Reranker, asked: Lesson, more: Lesson | None, seed: int) -> float:
+    """Teach an order by validation sessions, and by others; tell how far it is to be followed."""
     reranker.settle(asked.signals.flatten(0, 1))
-    more = of_training(network, dataset, prefixes, neighbors)
     lesson = Lesson.of([some.made_comparable(reranker) for some in (asked, more) if some is not None])
     judged = _judged(lesson, len(asked.column), seed)
     likelihoods = judged.sum(axis=2)
     passes = int(likelihoods.max(axis=1).argmax())
     gains = judged[passes, likelihoods[passes].argmax()] - judged[passes, 0]
     if gains.sum() <= _SURE * gains.std() * np.sqrt(len(gains)):
-        return
+        return 0.0
     *_, learned = _learned(lesson, torch.arange(len(lesson.column)), seed, passes + 1)
     for kept, value in zip(reranker.layers.parameters(), learned.layers.parameters(), strict=True):
         kept.data.copy_(value)
-    network.weigh(ITEM, reranking=likely_mean(likelihoods[passes], RERANKINGS)[0])
+    return likely_mean(likelihoods[passes], RERANKINGS)[0]
 
 
 def batch_of(n_queries: int) -> int:

@@ -67,9 +67,18 @@ class Tree:
             said = _summed(said, parents, alone[level])
             made[level] = _pooled(alone[level], said, trust[level])
         for (finer, level), parents in reversed(list(zip(pairwise(made), self.parents, strict=True))):
-            mass = made[finer].mass
-            shared = _shared_out(made[finer], parents, made[level])
-            made[finer] = shared.times(mass / np.maximum(shared.mass, np.float32(LEAST)))
+            made[finer] = _in_mass(_shared_out(made[finer], parents, made[level]), made[finer])
+        return made
+
+    def moved(self, said: Mapping[Level, One], level: Level, to: One) -> dict[Level, One]:
+        """Let a level have other probabilities; see :func:`hup.models.hup.mixture.agreement.moved`."""
+        made = dict(said) | {level: to}
+        place, pairs = list(said).index(level), list(zip(pairwise(said), self.parents, strict=True))
+        for (below, above), parents in reversed(pairs[:place]):
+            made[below] = _in_mass(_shared_out(said[below], parents, made[above]), said[below])
+        for (below, above), parents in pairs[place:]:
+            before, after = (_summed(of[below], parents, said[above]) for of in (said, made))
+            made[above] = _in_mass(_as_many_times(said[above], before, after), said[above])
         return made
 
 
@@ -98,6 +107,22 @@ def _shared_out(alone: One, parents: Ints, above: One) -> One:
     factor = np.where((sums > 0) & (total > 0), total / np.maximum(sums, _TINY), np.float32(1))
     outside = np.where(alone.parent >= 0, factor[np.maximum(alone.parent, 0)], np.float32(1))
     return replace(alone, known=alone.known * factor[parents], probability=alone.probability * outside)
+
+
+def _in_mass(said: One, like: One) -> One:
+    """Give the mass of another one."""
+    return said.times(like.mass / np.maximum(said.mass, np.float32(LEAST)))
+
+
+def _as_many_times(said: One, before: One, after: One) -> One:
+    """Multiply what is said by the ratio of two others, where there is one."""
+
+    def ratio(first: Floats, second: Floats) -> Floats:
+        there: Floats = np.where(first > 0, second / np.maximum(first, _TINY), np.float32(1))
+        return there
+
+    known = said.known * ratio(before.known, after.known)
+    return replace(said, known=known, probability=said.probability * ratio(before.probability, after.probability))
 
 
 def _by_parent(fine: One, parents: Ints, above: One) -> Floats:

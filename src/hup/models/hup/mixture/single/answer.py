@@ -109,10 +109,12 @@ class SingleMixture:
         }
         parents = network.parents()
         self.tree = Tree([parents[level].numpy() for level in network.ranked[:-1]])
-        self.reranker = None
-        if network.reranker is not None:
-            paths = network.pyramid.target_table(ITEM).ancestors.numpy()
-            self.reranker = SingleReranker(network.reranker, self.levels[ITEM], paths, network.n_reranked)
+        self.rerankers = {
+            level: SingleReranker(
+                network.reranker(level), self.levels[level], network.paths(level).numpy(), network.n_reranked
+            )
+            for level in network.ordered
+        }
         self.kernel = MixtureKernel.of(network, self.levels)
 
     def answer(self, table: RunTable, profiles: Mapping[Level, Floats]) -> SingleAnswer | KernelAnswer:
@@ -210,15 +212,21 @@ class SingleAnswer:
     def _agreed(self) -> dict[Level, One]:
         alone = {level: answer.alone for level, answer in self.levels.items()}
         alone[ITEM] = alone[ITEM].without(self._current)
-        unordered, strength = self._agreed_by(alone, 0.0), self._weights[ITEM].reranking
-        if self.mixture.reranker is None or not strength:
-            return unordered
-        asked, said = self.levels[ITEM], unordered[ITEM]
+        said, network = self._agreed_by(alone, 0.0), self.mixture.network
+        for level in network.ordered:
+            strength = self._weights[level].reranking
+            if strength and level == ITEM:
+                said = self._agreed_by(alone | {level: self._in_order(level, said[level], strength)}, strength)
+            elif strength:
+                said = self.mixture.tree.moved(said, level, self._in_order(level, said[level], strength))
+        return said
+
+    def _in_order(self, level: Level, said: One, strength: float) -> One:
+        """Put the likeliest codes of a level in their learned order."""
+        asked, current = self.levels[level], -1 if level.is_category else self._current
         path = self._table.categories[asked.visits.run]
-        items = self.mixture.reranker.rerank(
-            asked.visits, path, asked.parts, said, self._current, strength, asked.pooled
-        )
-        return self._agreed_by(alone | {ITEM: items}, strength)
+        reranker = self.mixture.rerankers[level]
+        return reranker.rerank(asked.visits, path, asked.parts, said, current, strength, asked.pooled)
 
     def _agreed_by(self, said: Mapping[Level, One], strength: float) -> dict[Level, One]:
         trust = {level: trust_in_order(weights.trust, strength) for level, weights in self._weights.items()}

@@ -1,4 +1,4 @@
-"""The likeliest items of one user ranked anew: :mod:`hup.models.hup.mixture.reranking`, in NumPy."""
+"""The likeliest codes of one user ranked anew: :mod:`hup.models.hup.mixture.reranking`, in NumPy."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class SingleReranker:
     ----------
     reranker : Reranker
         Its weights are shared: what is changed in place is seen.
-    items : CountedLevel
+    counted : CountedLevel
+        Of its level.
     paths : ndarray
-        ``(n, K)`` int64, categories of the vocabulary, coarsest first.
+        ``(n, K)`` int64, as for :meth:`~hup.models.hup.mixture.reranking.Candidates.of`.
     most : int
         How many are ranked anew.
     """
 
-    def __init__(self, reranker: Reranker, items: CountedLevel, paths: Ints, most: int) -> None:
-        self.reranker, self.items, self.paths, self.most = reranker, items, paths, most
+    def __init__(self, reranker: Reranker, counted: CountedLevel, paths: Ints, most: int) -> None:
+        self.reranker, self.counted, self.paths, self.most = reranker, counted, paths, most
 
     def rerank(
         self,
@@ -50,23 +51,23 @@ class SingleReranker:
         strength: float,
         pooled: Sequence[Floats],
     ) -> One:
-        """Give probabilities in which the likeliest items share anew what they have together.
+        """Give probabilities in which the likeliest codes share anew what they have together.
 
         Parameters
         ----------
         visits : Visits
         path : ndarray
-            ``(P, K)`` int64, categories of every visit.
+            ``(P, K)`` int64, categories of every visit, or more.
         parts : Parts
         said : One
             The probabilities as they were, those of the vocabulary without the current item.
         current : int
-            Item that the user is on; it is no candidate.
+            Item that the user is on, which is no candidate; -1 = none such.
         strength : float
         pooled : sequence of ndarray
             :data:`~hup.models.hup.mixture.reranking.POOLED`, ``(n + U,)`` each; none without a profile.
         """
-        n_known = len(said.known)
+        n_known, path = len(said.known), path[:, : self.paths.shape[1]]
         values = np.concatenate([said.known, said.probability])
         others = values.copy()
         others[n_known:][said.code == current] = 0
@@ -108,7 +109,7 @@ class SingleReranker:
         near = shares[list(WEIGHTS).index("current")]
         support = np.log1p(parts.support[-1])
         n_rows = n_candidates, 1
-        popularity = self.items.log_popularity[np.minimum(column, n_known - 1)]
+        popularity = self.counted.log_popularity[np.minimum(column, n_known - 1)]
         columns = (
             np.log(np.maximum(probability, LEAST_PROBABILITY))[:, None],
             np.where(column < n_known, popularity, log_popularity(torch.zeros(())).numpy())[:, None],

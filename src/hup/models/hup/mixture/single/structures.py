@@ -47,11 +47,12 @@ class LevelTables(ctypes.Structure):
         ("targets", Tree),
         ("vectors", _At),
         ("coarse", Coarse),
+        ("reranker", _At),
     )
 
 
 class RerankerTables(ctypes.Structure):
-    """A learned order of the likeliest items."""
+    """A learned order of the likeliest codes of a level."""
 
     _fields_ = (
         *_all(_At, "mean spread first first_bias second second_bias last"),
@@ -75,7 +76,7 @@ class Model(ctypes.Structure):
     _fields_ = (
         ("levels", ctypes.POINTER(LevelTables)),
         *_all(_Number, "n_levels n_categories n_behaviors n_signals n_context hidden most_visits"),
-        *_all(_At, "weights reranker similar"),
+        *_all(_At, "weights similar"),
     )
 
 

@@ -44,9 +44,8 @@ class MixtureTables:
         self._network = network
         self._pointed_at: list[object] = [one.detach() for one in (*network.parameters(), *network.buffers())]
         of_levels = (c.LevelTables * len(levels))(*(self._level(*one) for one in levels.items()))
-        reranker = None if network.reranker is None else _reranker(network.reranker, network.n_reranked)
         similar = None if network.similar is None else self._similar(network.similar)
-        self._pointed_at += [of_levels, reranker, similar]
+        self._pointed_at += [of_levels, similar]
         n_categories = len(levels) - 1
         n_signals, n_context = visit_sizes(network.n_behaviors, n_categories, earlier=network.most_earlier > 0)
         self.model = c.Model(
@@ -59,7 +58,6 @@ class MixtureTables:
             network.mixture(next(iter(levels))).part.in_features,
             network.most_visits,
             address(network.weights),
-            None if reranker is None else ctypes.addressof(reranker),
             None if similar is None else ctypes.addressof(similar),
         )
 
@@ -90,7 +88,13 @@ class MixtureTables:
             Tree.of(table),
             self._at(vectors, np.float32),  # shared
             self._coarse(vectors) if len(vectors) >= COARSE_FROM else c.Coarse(),
+            self._reranker(level) if level in self._network.ordered else None,
         )
+
+    def _reranker(self, level: Level) -> int:
+        tables = _reranker(self._network.reranker(level), self._network.n_reranked)
+        self._pointed_at.append(tables)
+        return ctypes.addressof(tables)
 
     def _coarse(self, vectors: Floats) -> c.Coarse:
         numbers, steps = coarse(vectors)
