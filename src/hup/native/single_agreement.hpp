@@ -35,6 +35,12 @@ struct Distribution {
         return total * scale;
     }
 
+    // Gives it a mass.
+    void settle_at(double wanted) {
+        scale *= wanted / std::max(mass(), LEAST);
+        settle();
+    }
+
     void settle() {
         for (int64_t i = 0; i < size; ++i) known[i] *= float(scale);
         for (float& one : own->probability) one *= float(scale);
@@ -96,8 +102,7 @@ inline void pool_with(Distribution& level, const std::vector<float>& said, float
     };
     together(level.known, said.data(), level.size);
     together(level.own->probability.data(), said.data() + level.size, level.own->count());
-    level.scale = mass / std::max(level.mass(), LEAST);
-    level.settle();
+    level.settle_at(mass);
 }
 
 // What the children of every coarser category are multiplied by, and what is without a parent there; places as of Sums.
@@ -140,8 +145,7 @@ inline void as_many_times(Distribution& level, const Sums& before, const Sums& a
     };
     for (int64_t i = 0; i < level.size; ++i) level.known[i] *= ratio(i);
     for (int64_t one = 0; one < level.own->count(); ++one) level.own->probability[one] *= ratio(level.size + one);
-    level.scale = mass / std::max(level.mass(), LEAST);
-    level.settle();
+    level.settle_at(mass);
 }
 
 // Trust in items of which the likeliest are in their learned order, which is followed so far.

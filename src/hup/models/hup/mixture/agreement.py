@@ -182,7 +182,7 @@ def pooled(own: Distribution, said: Distribution, trust: float) -> Distribution:
         return torch.exp((1 - trust) * first.clamp(min=LEAST).log() + trust * second.clamp(min=LEAST).log())
 
     both = replace(own, known=pool(own.known, said.known), probability=pool(own.probability, said.probability))
-    return both.times(own.mass / both.mass.clamp(min=LEAST))
+    return _in_mass(both, own)
 
 
 def without_current(items: Distribution, current: Tensor) -> Distribution:

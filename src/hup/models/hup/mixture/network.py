@@ -149,6 +149,11 @@ class MixtureNetwork(nn.Module):
         """Tell how far the learned order of a level is followed, 0 to 1; 0 where there is none."""
         return self.weights_of(level).reranking if level in self.ordered else 0.0
 
+    def leave_orders(self) -> None:
+        """Follow no learned order, until one is taught."""
+        for level in self.ordered:
+            self.weigh(level, reranking=0.0)
+
     def paths(self, level: Level) -> Tensor:
         """Give the categories of every known code of a level, coarsest first; a category is the last one of its own."""
         ancestors = self.pyramid.target_table(level).ancestors

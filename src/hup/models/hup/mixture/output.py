@@ -171,8 +171,7 @@ class MixtureOutput:
         training has ended.
         """
         self._latest = None
-        for level in self.network.ordered:
-            self.network.weigh(level, reranking=0.0)
+        self.network.leave_orders()
         similar, prefixes = self.network.similar, self.config.loss.most_prefixes
         if similar is not None:
             kept = Kept.of(dataset, self.config.mixture.similar, prefixes)

@@ -59,8 +59,7 @@ def teach(
         Most validation sessions to learn from, evenly spaced; never more than 4,000.
     seed : int
     """
-    for level in network.ordered:
-        network.weigh(level, reranking=0.0)
+    network.leave_orders()
     for level in network.ordered:
         asked = of_validation(network, level, profiles, dataset, prefixes, most_sessions)
         if asked is not None:

@@ -95,7 +95,7 @@ def _pooled(own: One, said: One, trust: float) -> One:
         return pooled
 
     both = replace(own, known=pool(own.known, said.known), probability=pool(own.probability, said.probability))
-    return both.times(own.mass / np.maximum(both.mass, np.float32(LEAST)))
+    return _in_mass(both, own)
 
 
 def _shared_out(alone: One, parents: Ints, above: One) -> One:
